@@ -1,0 +1,59 @@
+import { FormatError } from './errors.ts';
+
+/**
+ * What lower floors need from the machine and may not import. `platform/` implements it for Node and for browsers; the
+ * doors hand it in. No other file touches the host.
+ */
+
+/** A file, a blob or a buffer: something of known length that can be read at any place. */
+export interface ByteSource {
+  /** What messages call it: a path, a URL, "buffer". */
+  readonly name: string;
+  readonly size: number;
+  /**
+   * Fills all of `into` with the bytes that start at `offset`.
+   * Throws FormatError when the source has fewer bytes than that (a file that shrank while it was read).
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A folder of sources, addressed by file name: a Hugging Face folder, or the shards beside a GGUF file. */
+export interface SourceFolder {
+  readonly name: string;
+  /** null when there is no file of that name. */
+  open(fileName: string): Promise<ByteSource | null>;
+}
+
+/** Names of the kernel builds, the best first. */
+export type KernelBuild = 'relaxed' | 'simd';
+
+export interface Host {
+  /** "node v20.20.2", "browser Chromium 156": for figures and bug reports. */
+  readonly description: string;
+  /** The bytes of a kernel build, or the module that the host already compiled; null when it was not shipped. */
+  kernelModule(build: KernelBuild): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
+  /** Milliseconds from any fixed start, monotonic. */
+  now(): number;
+}
+
+/** 64 MB: large enough to stream at disk speed, small enough that progress moves. */
+export const READ_CHUNK_BYTES = 1 << 26;
+
+/** A buffer as a source: tests, browsers that have fetched a file, embedded models. */
+export function bufferSource(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.byteLength,
+    async read(offset: number, into: Uint8Array): Promise<void> {
+      if (offset < 0 || offset + into.byteLength > bytes.byteLength) {
+        throw new FormatError(
+          `${name}: needs bytes ${offset} to ${offset + into.byteLength}, the source has ${bytes.byteLength}`,
+          offset,
+        );
+      }
+      into.set(bytes.subarray(offset, offset + into.byteLength));
+    },
+    async close(): Promise<void> {},
+  };
+}
