@@ -1,4 +1,5 @@
 import type { ByteSource } from '../core/host.ts';
+import type { Metadata } from '../core/metadata.ts';
 import type { Shape } from '../core/shape.ts';
 
 /**
@@ -10,26 +11,12 @@ export interface ModelFile {
   /** The file's (or first shard's) name, for messages. */
   readonly name: string;
   /** GGUF key-value pairs, or the strings of safetensors' __metadata__; in the file's order. */
-  readonly metadata: ReadonlyMap<string, MetaValue>;
+  readonly metadata: Metadata;
   /** In the file's order; names as the file has them. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Closes every source that the reader was handed or opened: the file, and its shards. */
   close(): Promise<void>;
 }
-
-/**
- * 64-bit integers are numbers where they are exact (up to 2^53) and bigints above. A string is a Uint8Array when its bytes
- * are not UTF-8 (vocabulary pieces can be cut characters). Numeric arrays are typed arrays, others are plain arrays.
- */
-export type MetaValue =
-  | number
-  | bigint
-  | boolean
-  | string
-  | Uint8Array
-  | {
-      readonly arrayOf: string;
-      readonly values: ArrayLike<number | bigint | boolean | string | Uint8Array> | MetaValue[];
-    };
 
 export interface TensorInfo {
   readonly name: string;
