@@ -1,0 +1,58 @@
+import { isBlockFormat, rowBytes } from '../core/dtype.ts';
+import { match } from '../core/shape.ts';
+import { dot64 } from '../core/sum.ts';
+import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import { FORMATS } from '../quant/formats.ts';
+import { linearQ8 } from './linear_q8.ts';
+
+const { fround } = Math;
+
+/** How activations enter a `linear` whose weights are in a block format: fixed when the graph is built, never by a pass. */
+export type Activations = 'q8' | 'f32';
+
+/**
+ * y[t, o] = sum_k x[t, k] * w[o, k]
+ *
+ * x: f32 [T, in].  w: [out, in] in any stored format.  y: f32 [T, out], a new buffer.
+ * f32, f16, bf16 weights, and block formats with activations 'f32': weights are unpacked exactly and the sum runs over
+ * rising k in f32, acc = fround(acc + fround(x * w)), from +0. Block formats with activations 'q8': see linear_q8.ts.
+ * Throws ShapeError when the inner axes differ.
+ * Error against the exact dot product: gamma(in) * sum |x||w|.  Source: Higham 2002, 3.1.
+ */
+export function linear(x: Tensor, w: Weight, activations: Activations): Tensor {
+  const dims: Record<string, number> = {};
+  match('x', x.shape, 'T in', dims);
+  match(w.name, w.shape, 'out in', dims);
+  if (activations === 'q8' && isBlockFormat(w.dtype)) return linearQ8(x, w);
+  const [nRows, nIn] = x.shape as [number, number];
+  const nOut = w.shape[0]!;
+  const y = new Float32Array(nRows * nOut);
+  const row = new Float32Array(nIn);
+  const nBytes = rowBytes(w.dtype, nIn);
+  for (let o = 0; o < nOut; o++) {
+    FORMATS[w.dtype].unpack(w.bytes, o * nBytes, row, 0, nIn);
+    for (let t = 0; t < nRows; t++) {
+      let acc = 0;
+      for (let k = 0; k < nIn; k++) acc = fround(acc + fround(x.data[t * nIn + k]! * row[k]!));
+      y[t * nOut + o] = acc;
+    }
+  }
+  return tensor([nRows, nOut], y);
+}
+
+/** The float64 form: compensated dot products. Activation quantization is the identity here: this is the truth for both forms. */
+export function linear64(x: Tensor<Float64Array>, w: Weight): Tensor<Float64Array> {
+  const dims: Record<string, number> = {};
+  match('x', x.shape, 'T in', dims);
+  match(w.name, w.shape, 'out in', dims);
+  const [nRows, nIn] = x.shape as [number, number];
+  const nOut = w.shape[0]!;
+  const y = new Float64Array(nRows * nOut);
+  const row = new Float32Array(nIn);
+  const nBytes = rowBytes(w.dtype, nIn);
+  for (let o = 0; o < nOut; o++) {
+    FORMATS[w.dtype].unpack(w.bytes, o * nBytes, row, 0, nIn);
+    for (let t = 0; t < nRows; t++) y[t * nOut + o] = dot64(x.data, t * nIn, row, 0, nIn);
+  }
+  return tensor([nRows, nOut], y);
+}
