@@ -33,10 +33,13 @@ export type MetaType = (typeof META_TYPES)[number];
  */
 export type MetaScalar = number | bigint | boolean | string | Uint8Array;
 
+/** Element types: everything but arrays. No known key holds arrays of arrays, and without them nothing recurses on input. */
+export type MetaElement = Exclude<MetaType, 'array'>;
+
 /** Numbers are in the typed array of their type (64-bit integers in BigInt64Array and BigUint64Array), others in a plain array. */
 export interface MetaArray {
-  readonly arrayOf: MetaType;
-  readonly values: ArrayLike<MetaScalar> | readonly MetaArray[];
+  readonly arrayOf: MetaElement;
+  readonly values: ArrayLike<MetaScalar>;
 }
 
 export type MetaValue = MetaScalar | MetaArray;
@@ -139,7 +142,6 @@ export function getNumbers(meta: Metadata, key: string): ArrayLike<number> | und
   switch (value.arrayOf) {
     case 'string':
     case 'bool':
-    case 'array':
       throw wrongType(key, value, 'an array of numbers');
     case 'u64':
     case 'i64':
