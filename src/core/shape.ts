@@ -38,3 +38,21 @@ export function match(what: string, shape: Shape, axes: string, dims: Record<str
       throw new ShapeError(`${what}: axis ${axis} (${name}) is ${size}, expected ${expected}`);
   }
 }
+
+/**
+ * A size that a graph may leave open until it runs: T new tokens, S positions in the cache (old plus T), R rows whose
+ * logits are asked for.
+ */
+export type SymbolicSize = 'T' | 'S' | 'R';
+export type Dim = number | SymbolicSize;
+export type SymbolicShape = readonly Dim[];
+
+/** True when both have the same axes, symbol by symbol. */
+export function equalShapes(a: SymbolicShape, b: SymbolicShape): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}
+
+/** Puts numbers in for T, S and R. */
+export function resolveShape(shape: SymbolicShape, sizes: Readonly<Record<SymbolicSize, number>>): number[] {
+  return shape.map((d) => (typeof d === 'number' ? d : sizes[d]));
+}

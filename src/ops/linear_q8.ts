@@ -1,7 +1,7 @@
 import { DTYPES, rowBytes } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import { newQuantizedRow, quantizeActivations } from '../quant/activations.ts';
-import { readBlock } from '../quant/blocks.ts';
+import { allocQuantizedRow, quantizeActivations } from '../quant/activations.ts';
+import { readCodes } from '../quant/codes.ts';
 
 const { fround } = Math;
 
@@ -21,7 +21,7 @@ export function linearQ8(x: Tensor, w: Weight): Tensor {
   const { blockSize, blockBytes } = DTYPES[w.dtype];
   const nBlocks = nIn / blockSize;
   const rows = Array.from({ length: nRows }, (_, t) => {
-    const q = newQuantizedRow(nIn);
+    const q = allocQuantizedRow(nIn);
     quantizeActivations(x.data, t * nIn, nIn, q);
     return q;
   });
@@ -29,7 +29,7 @@ export function linearQ8(x: Tensor, w: Weight): Tensor {
   const weightCodes = new Int8Array(blockSize);
   for (let o = 0; o < nOut; o++) {
     for (let b = 0; b < nBlocks; b++) {
-      const dw = readBlock(w.dtype, w.bytes, o * rowBytes(w.dtype, nIn) + b * blockBytes, weightCodes);
+      const dw = readCodes(w.dtype, w.bytes, o * rowBytes(w.dtype, nIn) + b * blockBytes, weightCodes);
       for (let t = 0; t < nRows; t++) {
         const { codes, scales } = rows[t]!;
         let inner = 0;

@@ -31,7 +31,7 @@ export function rmsNorm64(x: Tensor<Float64Array>, g: Tensor<Float64Array>, eps:
   const y = new Float64Array(nRows * dim);
   for (let t = 0; t < nRows; t++) {
     const squares = x.data.subarray(t * dim, (t + 1) * dim).map((v) => v * v);
-    const r = 1 / Math.sqrt(sum64(squares, 0, dim) / dim + fround(eps));
+    const r = 1 / Math.sqrt(sum64(squares, 0, dim) / dim + eps);
     for (let i = 0; i < dim; i++) y[t * dim + i] = x.data[t * dim + i]! * r * g.data[i]!;
   }
   return tensor(x.shape, y);

@@ -1,0 +1,103 @@
+import { ShapeError } from '../core/errors.ts';
+import type { Shape } from '../core/shape.ts';
+import type { Graph } from '../graph/ir.ts';
+import type { KvCache, KvSequence } from '../kvcache/cache.ts';
+
+/** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
+export type Tier = 'naive64' | 'naive' | 'wasm';
+
+/**
+ * What one run computes: T new tokens of one or several sequences. The tokens of a sequence are consecutive rows, and
+ * their places in the cache are reserved already.
+ */
+export interface Batch {
+  /** [T] */
+  readonly ids: Int32Array;
+  /** [T], each token's position in its own sequence. */
+  readonly positions: Int32Array;
+  /** Whose rows are whose, by rising rows, without gaps. */
+  readonly segments: readonly Segment[];
+  /** [R], the rows whose logits are wanted. */
+  readonly outRows: Int32Array;
+}
+
+export interface Segment {
+  readonly sequence: KvSequence;
+  /** First row, and number of rows. */
+  readonly from: number;
+  readonly count: number;
+}
+
+/** One value of a run, as it was computed. `data` is only valid during the call: copy what is to be kept. */
+export interface TraceEvent {
+  readonly name: string;
+  readonly op: string;
+  readonly shape: Shape;
+  readonly data: Float32Array | Float64Array;
+}
+
+export type Trace = (event: TraceEvent) => void;
+
+/** Logits [R, vocab]: f32, and float64 from naive64. */
+export interface Logits {
+  readonly vocab: number;
+  readonly data: Float32Array | Float64Array;
+}
+
+export interface ExecutorMemory {
+  readonly weightBytes: number;
+  readonly scratchBytes: number;
+}
+
+/** One contract, three tiers. An executor owns its weights; the cache is an argument of every run. */
+export interface Executor {
+  readonly tier: Tier;
+  readonly graph: Graph;
+  /** "wasm relaxed, 1 thread": for the figures line. */
+  readonly kernels: string;
+  readonly memory: ExecutorMemory;
+  /** A cache whose rows this executor can read and write. */
+  createCache(maxSeq: number): KvCache;
+  /**
+   * Computes the logits of `batch`, and writes the new rows into `cache`.
+   * Throws ShapeError when ids, positions or segments do not fit each other or the cache.
+   */
+  run(batch: Batch, cache: KvCache, trace?: Trace): Logits;
+  dispose(): void;
+}
+
+/** Throws ShapeError unless the batch is consistent in itself and with what the cache has reserved. */
+export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
+  const nRows = batch.ids.length;
+  if (nRows === 0) throw new ShapeError('batch: has no token ids; a run needs at least one');
+  if (batch.positions.length !== nRows) {
+    throw new ShapeError(`batch: ${nRows} ids and ${batch.positions.length} positions`);
+  }
+  let row = 0;
+  for (const { sequence, from, count } of batch.segments) {
+    if (from !== row || count < 1) throw new ShapeError(`batch: a segment starts at row ${from}, expected ${row}`);
+    row += count;
+    const first = cache.length(sequence) - count;
+    for (let t = 0; t < count; t++) {
+      if (batch.positions[from + t] !== first + t) {
+        throw new ShapeError(`batch: row ${from + t} has position ${batch.positions[from + t]}, expected ${first + t}`);
+      }
+    }
+  }
+  if (row !== nRows) throw new ShapeError(`batch: segments cover ${row} rows of ${nRows}`);
+  for (const id of batch.ids) {
+    if (!(id >= 0 && id < vocab)) {
+      throw new ShapeError(
+        `batch: token id ${id} is outside the vocabulary 0..${vocab - 1}; check the tokenizer or --ids`,
+      );
+    }
+  }
+  for (const r of batch.outRows) {
+    if (!(r >= 0 && r < nRows)) throw new ShapeError(`batch: asks for logits of row ${r}, it has rows 0..${nRows - 1}`);
+  }
+}
+
+/** Positions that each row of a segment may see, itself included: position + 1. */
+export function visibleLengths(batch: Batch, segment: Segment): Int32Array {
+  return batch.positions.slice(segment.from, segment.from + segment.count).map((p) => p + 1);
+}

@@ -1,0 +1,269 @@
+import { assert } from '../core/errors.ts';
+import { resolveShape } from '../core/shape.ts';
+import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import type { Graph, Node, ValueId } from '../graph/ir.ts';
+import type { KvCache } from '../kvcache/cache.ts';
+import type { Activations } from '../ops/linear.ts';
+import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
+import type { RopeSpec } from '../ops/rope_table.ts';
+import { slice } from '../ops/slice.ts';
+import { takeRows } from '../ops/take_rows.ts';
+import {
+  type Batch,
+  checkBatch,
+  type Executor,
+  type ExecutorMemory,
+  type Logits,
+  type Tier,
+  type Trace,
+  visibleLengths,
+} from './executor.ts';
+
+/** The ops of one tier: src/ops has them side by side, for f32 and for float64. */
+export interface OpSet<A extends Float32Array | Float64Array> {
+  embed(ids: Int32Array, table: Weight): Tensor<A>;
+  /** A one-axis weight as a tensor. */
+  vector(w: Weight): Tensor<A>;
+  rmsNorm(x: Tensor<A>, g: Tensor<A>, eps: number): Tensor<A>;
+  linear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
+  ropeTable(spec: RopeSpec, nPositions: number): RopeAngles<A>;
+  rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
+  attendScores(q: Tensor<A>, k: Tensor<A>, lengths: Int32Array, scale: number): Tensor<A>;
+  softmax(x: Tensor<A>, lengths: Int32Array): Tensor<A>;
+  attendMix(p: Tensor<A>, v: Tensor<A>, lengths: Int32Array): Tensor<A>;
+  add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
+  mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
+  silu(x: Tensor<A>): Tensor<A>;
+}
+
+/**
+ * What a node gives. Attention values exist once per segment, since S differs between sequences; `cached` stands for all
+ * rows of one layer in the cache.
+ */
+type Value<A extends Float32Array | Float64Array> =
+  | { readonly kind: 'feed'; readonly data: Int32Array }
+  | { readonly kind: 'weight'; readonly weight: Weight }
+  | { readonly kind: 'tensor'; readonly tensor: Tensor<A> }
+  | { readonly kind: 'cached'; readonly layer: number }
+  | { readonly kind: 'perSegment'; readonly tensors: readonly Tensor<A>[] };
+
+export interface InterpreterOptions<A extends Float32Array | Float64Array> {
+  readonly tier: Tier;
+  readonly graph: Graph;
+  /** By node name; concat_weights are joined here. */
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly ops: OpSet<A>;
+  createCache(maxSeq: number): KvCache<A>;
+}
+
+/**
+ * Walks a graph node by node, one op call each, nothing planned and nothing reused: the plainest executor there is, and
+ * the definition of what a graph means.
+ */
+export function createInterpreter<A extends Float32Array | Float64Array>(o: InterpreterOptions<A>): Executor {
+  const { graph, ops } = o;
+  const constants = new Map<ValueId, Value<A>>();
+  let weightBytes = 0;
+  graph.nodes.forEach((node, id) => {
+    if (node.op === 'weight') {
+      const weight = o.weights.get(node.name);
+      assert(weight !== undefined, `weight ${node.name} was loaded`);
+      constants.set(id, { kind: 'weight', weight });
+      weightBytes += weight.bytes.byteLength;
+    } else if (node.op === 'concat_weights') {
+      constants.set(id, { kind: 'weight', weight: joinRows(node, constants) });
+    }
+  });
+  const angles = graph.ropes.map((spec) => growingTable(spec, ops));
+  const vocab = graph.nodes[graph.output]!.shape[1] as number;
+
+  return {
+    tier: o.tier,
+    graph,
+    kernels: `${o.tier} (plain TypeScript)`,
+    get memory(): ExecutorMemory {
+      return { weightBytes, scratchBytes: 0 };
+    },
+    createCache: o.createCache,
+    run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
+      checkBatch(batch, cache, vocab);
+      const values: Value<A>[] = [];
+      graph.nodes.forEach((node, id) => {
+        const value = constants.get(id) ?? evaluate(node, values, batch, cache as KvCache<A>);
+        values[id] = value;
+        if (trace === undefined) return;
+        if (value.kind === 'tensor') trace({ name: node.name, op: node.op, ...value.tensor });
+        if (value.kind === 'perSegment') {
+          value.tensors.forEach((t, i) => trace({ name: segmentName(node.name, i, batch), op: node.op, ...t }));
+        }
+      });
+      return { vocab, data: tensorOf(values[graph.output]!).data };
+    },
+    dispose() {},
+  };
+
+  function evaluate(node: Node, values: Value<A>[], batch: Batch, cache: KvCache<A>): Value<A> {
+    const tensorAt = (i: number): Tensor<A> => tensorOf(values[node.inputs[i]!]!);
+    const weightAt = (i: number): Weight => weightOf(values[node.inputs[i]!]!);
+    const feedAt = (i: number): Int32Array => feedOf(values[node.inputs[i]!]!);
+    const give = (t: Tensor<A>): Value<A> => ({ kind: 'tensor', tensor: t });
+    switch (node.op) {
+      case 'input':
+        return { kind: 'feed', data: batch[node.feed] };
+      case 'embed':
+        return give(ops.embed(feedAt(0), weightAt(1)));
+      case 'rms_norm':
+        return give(ops.rmsNorm(tensorAt(0), ops.vector(weightAt(1)), node.eps));
+      case 'linear':
+        return give(ops.linear(tensorAt(0), weightAt(1), node.activations));
+      case 'slice':
+        return give(slice(tensorAt(0), node.from, node.width));
+      case 'reshape': {
+        const sizes = { T: batch.ids.length, R: batch.outRows.length, S: 0 };
+        return give(tensor(resolveShape(node.to, sizes), tensorAt(0).data));
+      }
+      case 'rope': {
+        const positions = feedAt(1);
+        const table = angles[node.table]!(positions.reduce((a, b) => Math.max(a, b), 0) + 1);
+        return give(ops.rope(tensorAt(0), positions, table, node.layout));
+      }
+      case 'kv_write_k':
+      case 'kv_write_v': {
+        const rows = tensorAt(0);
+        const width = rows.data.length / batch.ids.length;
+        for (const { sequence, from, count } of batch.segments) {
+          const part = rows.data.subarray(from * width, (from + count) * width) as A;
+          const at = batch.positions[from]!;
+          if (node.op === 'kv_write_k') cache.writeK(sequence, node.layer, at, part);
+          else cache.writeV(sequence, node.layer, at, part);
+        }
+        return { kind: 'cached', layer: node.layer };
+      }
+      case 'attend_scores': {
+        const q = tensorAt(0);
+        const layer = layerOf(values[node.inputs[1]!]!);
+        return perSegment(batch, (segment) => {
+          const keys = cachedRows(cache.readK(segment.sequence, layer));
+          return ops.attendScores(rowsOf(q, segment), keys, visibleLengths(batch, segment), node.scale);
+        });
+      }
+      case 'softmax': {
+        const scores = segmentsOf(values[node.inputs[0]!]!);
+        return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, visibleLengths(batch, segment)));
+      }
+      case 'attend_mix': {
+        const probs = segmentsOf(values[node.inputs[0]!]!);
+        const layer = layerOf(values[node.inputs[1]!]!);
+        const parts = batch.segments.map((segment, i) => {
+          const rows = cachedRows(cache.readV(segment.sequence, layer));
+          return ops.attendMix(probs[i]!, rows, visibleLengths(batch, segment));
+        });
+        return give(joinTensors(parts));
+      }
+      case 'add':
+        return give(ops.add(tensorAt(0), tensorAt(1)));
+      case 'mul':
+        return give(ops.mul(tensorAt(0), tensorAt(1)));
+      case 'silu':
+        return give(ops.silu(tensorAt(0)));
+      case 'take_rows':
+        return give(takeRows(tensorAt(0), feedAt(1)));
+      case 'weight':
+      case 'concat_weights':
+        throw new Error(`unreachable: ${node.op} is a constant`);
+      default:
+        return node satisfies never;
+    }
+  }
+
+  function cachedRows(data: A): Tensor<A> {
+    const { nKvHeads, headDim } = graph.kv;
+    return tensor([data.length / (nKvHeads * headDim), nKvHeads, headDim], data);
+  }
+}
+
+/** "blk.0.probs", or "blk.0.probs#1" for the second of several sequences: names that every executor uses. */
+export function segmentName(name: string, index: number, batch: Batch): string {
+  return batch.segments.length === 1 ? name : `${name}#${index}`;
+}
+
+function perSegment<A extends Float32Array | Float64Array>(
+  batch: Batch,
+  make: (segment: Batch['segments'][number], index: number) => Tensor<A>,
+): Value<A> {
+  return { kind: 'perSegment', tensors: batch.segments.map(make) };
+}
+
+/** Rows of one segment: a view. */
+function rowsOf<A extends Float32Array | Float64Array>(x: Tensor<A>, segment: Batch['segments'][number]): Tensor<A> {
+  const width = x.data.length / x.shape[0]!;
+  const data = x.data.subarray(segment.from * width, (segment.from + segment.count) * width) as A;
+  return tensor([segment.count, ...x.shape.slice(1)], data);
+}
+
+function joinTensors<A extends Float32Array | Float64Array>(parts: readonly Tensor<A>[]): Tensor<A> {
+  const first = parts[0]!;
+  if (parts.length === 1) return first;
+  const n = parts.reduce((sum, p) => sum + p.data.length, 0);
+  const data = (first.data instanceof Float32Array ? new Float32Array(n) : new Float64Array(n)) as A;
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data as never, at);
+    at += part.data.length;
+  }
+  const nRows = parts.reduce((sum, p) => sum + p.shape[0]!, 0);
+  return tensor([nRows, ...first.shape.slice(1)], data);
+}
+
+/** The rows of several weights as one: their bytes one after the other. */
+function joinRows<A extends Float32Array | Float64Array>(
+  node: Node,
+  constants: ReadonlyMap<ValueId, Value<A>>,
+): Weight {
+  const parts = node.inputs.map((i) => weightOf(constants.get(i)!));
+  const bytes = new Uint8Array(parts.reduce((n, p) => n + p.bytes.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part.bytes, at);
+    at += part.bytes.byteLength;
+  }
+  return { name: node.name, dtype: parts[0]!.dtype, shape: node.shape as number[], bytes };
+}
+
+/** A rope table that doubles when a run reaches further than it does. */
+function growingTable<A extends Float32Array | Float64Array>(spec: RopeSpec, ops: OpSet<A>) {
+  let reach = 0;
+  let table: RopeAngles<A> | undefined;
+  return (nPositions: number): RopeAngles<A> => {
+    if (table === undefined || nPositions > reach) {
+      reach = Math.max(nPositions, 2 * reach, 64);
+      table = ops.ropeTable(spec, reach);
+    }
+    return table;
+  };
+}
+
+function tensorOf<A extends Float32Array | Float64Array>(value: Value<A>): Tensor<A> {
+  assert(value.kind === 'tensor', `a tensor is read where the graph has one, not a ${value.kind}`);
+  return value.tensor;
+}
+
+function weightOf<A extends Float32Array | Float64Array>(value: Value<A>): Weight {
+  assert(value.kind === 'weight', `a weight is read where the graph has one, not a ${value.kind}`);
+  return value.weight;
+}
+
+function feedOf<A extends Float32Array | Float64Array>(value: Value<A>): Int32Array {
+  assert(value.kind === 'feed', `a feed is read where the graph has one, not a ${value.kind}`);
+  return value.data;
+}
+
+function layerOf<A extends Float32Array | Float64Array>(value: Value<A>): number {
+  assert(value.kind === 'cached', `cached rows are read where the graph has them, not a ${value.kind}`);
+  return value.layer;
+}
+
+function segmentsOf<A extends Float32Array | Float64Array>(value: Value<A>): readonly Tensor<A>[] {
+  assert(value.kind === 'perSegment', `attention values are read where the graph has them, not a ${value.kind}`);
+  return value.tensors;
+}

@@ -1,0 +1,49 @@
+import type { Weight } from '../core/tensor.ts';
+import { tensor } from '../core/tensor.ts';
+import type { Graph } from '../graph/ir.ts';
+import { createContiguousCache } from '../kvcache/contiguous.ts';
+import { heapStorage } from '../kvcache/heap_storage.ts';
+import { add } from '../ops/add.ts';
+import { attendMix } from '../ops/attend_mix.ts';
+import { attendScores } from '../ops/attend_scores.ts';
+import { embed } from '../ops/embed.ts';
+import { linear } from '../ops/linear.ts';
+import { mul } from '../ops/mul.ts';
+import { rmsNorm } from '../ops/rms_norm.ts';
+import { rope } from '../ops/rope.ts';
+import { ropeTable } from '../ops/rope_table.ts';
+import { silu } from '../ops/silu.ts';
+import { softmax } from '../ops/softmax.ts';
+import { FORMATS } from '../quant/formats.ts';
+import type { Executor } from './executor.ts';
+import { createInterpreter, type OpSet } from './interpret.ts';
+
+const OPS: OpSet<Float32Array> = {
+  embed,
+  vector(w) {
+    const data = new Float32Array(w.shape[0]!);
+    FORMATS[w.dtype].unpack(w.bytes, 0, data, 0, data.length);
+    return tensor(w.shape, data);
+  },
+  rmsNorm,
+  linear,
+  ropeTable,
+  rope,
+  attendScores,
+  softmax,
+  attendMix,
+  add,
+  mul,
+  silu,
+};
+
+/** The definition: f32, plain loops, the bits that every faster path must give. */
+export function createNaiveExecutor(graph: Graph, weights: ReadonlyMap<string, Weight>): Executor {
+  return createInterpreter({
+    tier: 'naive',
+    graph,
+    weights,
+    ops: OPS,
+    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
+  });
+}

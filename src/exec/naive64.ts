@@ -1,0 +1,49 @@
+import type { Weight } from '../core/tensor.ts';
+import { tensor } from '../core/tensor.ts';
+import type { Graph } from '../graph/ir.ts';
+import { createContiguousCache } from '../kvcache/contiguous.ts';
+import { heapStorage } from '../kvcache/heap_storage.ts';
+import { add64 } from '../ops/add.ts';
+import { attendMix64 } from '../ops/attend_mix.ts';
+import { attendScores64 } from '../ops/attend_scores.ts';
+import { embed64 } from '../ops/embed.ts';
+import { linear64 } from '../ops/linear.ts';
+import { mul64 } from '../ops/mul.ts';
+import { rmsNorm64 } from '../ops/rms_norm.ts';
+import { rope64 } from '../ops/rope.ts';
+import { ropeTable64 } from '../ops/rope_table.ts';
+import { silu64 } from '../ops/silu.ts';
+import { softmax64 } from '../ops/softmax.ts';
+import { FORMATS } from '../quant/formats.ts';
+import type { Executor } from './executor.ts';
+import { createInterpreter, type OpSet } from './interpret.ts';
+
+const OPS64: OpSet<Float64Array> = {
+  embed: embed64,
+  vector(w) {
+    const data = new Float32Array(w.shape[0]!);
+    FORMATS[w.dtype].unpack(w.bytes, 0, data, 0, data.length);
+    return tensor(w.shape, Float64Array.from(data));
+  },
+  rmsNorm: rmsNorm64,
+  linear: linear64,
+  ropeTable: ropeTable64,
+  rope: rope64,
+  attendScores: attendScores64,
+  softmax: softmax64,
+  attendMix: attendMix64,
+  add: add64,
+  mul: mul64,
+  silu: silu64,
+};
+
+/** The truth: float64 with compensated sums, over weights unpacked exactly. Activations are never quantized here. */
+export function createNaive64Executor(graph: Graph, weights: ReadonlyMap<string, Weight>): Executor {
+  return createInterpreter({
+    tier: 'naive64',
+    graph,
+    weights,
+    ops: OPS64,
+    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 8 }, maxSeq, heapStorage(Float64Array)),
+  });
+}

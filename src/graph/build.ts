@@ -1,0 +1,73 @@
+import type { DType } from '../core/dtype.ts';
+import type { SymbolicShape } from '../core/shape.ts';
+import type { Activations } from '../ops/linear.ts';
+import type { RopeLayout } from '../ops/rope.ts';
+import type { RopeSpec } from '../ops/rope_table.ts';
+import { checkWeightShape, type Op, resultShape } from '../ops/table.ts';
+import type { Graph, KvShape, Node, ValueId } from './ir.ts';
+
+/** Appends nodes one by one; every method returns the new value's id and throws ShapeError when its inputs do not fit. */
+export interface GraphBuilder {
+  input(feed: 'ids' | 'positions' | 'outRows'): ValueId;
+  /** The same tensor asked for twice is one node. */
+  weight(name: string, dtype: DType, shape: SymbolicShape): ValueId;
+  embed(name: string, ids: ValueId, table: ValueId): ValueId;
+  rmsNorm(name: string, x: ValueId, g: ValueId, eps: number): ValueId;
+  linear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
+  reshape(name: string, x: ValueId, to: SymbolicShape): ValueId;
+  rope(name: string, x: ValueId, positions: ValueId, layout: RopeLayout, table: number): ValueId;
+  kvWriteK(name: string, k: ValueId, layer: number): ValueId;
+  kvWriteV(name: string, v: ValueId, layer: number): ValueId;
+  attendScores(name: string, q: ValueId, keys: ValueId, positions: ValueId, scale: number): ValueId;
+  softmax(name: string, scores: ValueId, positions: ValueId): ValueId;
+  attendMix(name: string, probs: ValueId, values: ValueId, positions: ValueId): ValueId;
+  add(name: string, a: ValueId, b: ValueId): ValueId;
+  mul(name: string, a: ValueId, b: ValueId): ValueId;
+  silu(name: string, x: ValueId): ValueId;
+  takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
+  /** Registers a table of rope angles, gives its index. */
+  ropeTable(spec: RopeSpec): number;
+  finish(output: ValueId, kv: KvShape): Graph;
+}
+
+export function createBuilder(): GraphBuilder {
+  const nodes: Node[] = [];
+  const ropes: RopeSpec[] = [];
+  const weights = new Map<string, ValueId>();
+
+  const push = (op: Exclude<Op, { op: 'weight' }>, name: string, inputs: ValueId[]): ValueId => {
+    const shape = resultShape(
+      op,
+      inputs.map((i) => nodes[i]!.shape),
+    );
+    return nodes.push({ ...op, name, inputs, shape } as Node) - 1;
+  };
+
+  return {
+    input: (feed) => push({ op: 'input', feed }, feed, []),
+    weight(name, dtype, shape) {
+      const known = weights.get(name);
+      if (known !== undefined) return known;
+      checkWeightShape(name, dtype, shape);
+      const id = nodes.push({ op: 'weight', dtype, name, inputs: [], shape }) - 1;
+      weights.set(name, id);
+      return id;
+    },
+    embed: (name, ids, table) => push({ op: 'embed' }, name, [ids, table]),
+    rmsNorm: (name, x, g, eps) => push({ op: 'rms_norm', eps }, name, [x, g]),
+    linear: (name, x, w, activations) => push({ op: 'linear', activations }, name, [x, w]),
+    reshape: (name, x, to) => push({ op: 'reshape', to }, name, [x]),
+    rope: (name, x, positions, layout, table) => push({ op: 'rope', layout, table }, name, [x, positions]),
+    kvWriteK: (name, k, layer) => push({ op: 'kv_write_k', layer }, name, [k]),
+    kvWriteV: (name, v, layer) => push({ op: 'kv_write_v', layer }, name, [v]),
+    attendScores: (name, q, keys, positions, scale) => push({ op: 'attend_scores', scale }, name, [q, keys, positions]),
+    softmax: (name, scores, positions) => push({ op: 'softmax' }, name, [scores, positions]),
+    attendMix: (name, probs, values, positions) => push({ op: 'attend_mix' }, name, [probs, values, positions]),
+    add: (name, a, b) => push({ op: 'add' }, name, [a, b]),
+    mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
+    silu: (name, x) => push({ op: 'silu' }, name, [x]),
+    takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
+    ropeTable: (spec) => ropes.push(spec) - 1,
+    finish: (output, kv) => ({ nodes, output, ropes, kv }),
+  };
+}

@@ -1,0 +1,39 @@
+import type { SymbolicShape } from '../core/shape.ts';
+import type { RopeSpec } from '../ops/rope_table.ts';
+import type { OpAttributes, OpName } from '../ops/table.ts';
+
+/** Index of the node that makes a value. */
+export type ValueId = number;
+
+/**
+ * One value and how it is made. A member of a union over the closed list of ops (ops/table.ts): `switch (node.op)` gives
+ * the attributes. `inputs` are indices of earlier nodes, so a graph is acyclic by construction.
+ */
+export type Node = {
+  [K in OpName]: {
+    readonly op: K;
+    /** Unique, and kept by passes: "blk.0.q" is the same value before and after. A weight has its tensor's name. */
+    readonly name: string;
+    readonly inputs: readonly ValueId[];
+    readonly shape: SymbolicShape;
+  } & OpAttributes[K];
+}[OpName];
+
+export type NodeOf<K extends OpName> = Extract<Node, { op: K }>;
+
+/** What the cache must hold for one position: nLayers x nKvHeads x headDim keys, and as many values. */
+export interface KvShape {
+  readonly nLayers: number;
+  readonly nKvHeads: number;
+  readonly headDim: number;
+}
+
+/** A model's computation, in SSA order: node i makes value i. */
+export interface Graph {
+  readonly nodes: readonly Node[];
+  /** The logits, [R, vocab]. */
+  readonly output: ValueId;
+  /** Rope angle tables, referred to by index, shared by all layers. */
+  readonly ropes: readonly RopeSpec[];
+  readonly kv: KvShape;
+}

@@ -1,0 +1,60 @@
+import { showShape } from '../core/shape.ts';
+import type { Graph, Node } from './ir.ts';
+
+/**
+ * A graph as text, one node a line, for people and for golden files:
+ *
+ *   %4 = rms_norm %2 %3 {eps=0.00001} : [T, 64]                "blk.0.attn_norm"
+ */
+export function graphText(graph: Graph): string {
+  const lines = graph.nodes.map((node, id) => {
+    const inputs = node.inputs.map((i) => ` %${i}`).join('');
+    const left = `%${id} = ${node.op}${inputs}${attributesText(node)} : ${showShape(node.shape)}`;
+    return `${left.padEnd(72)} "${node.name}"`;
+  });
+  const ropes = graph.ropes.map(
+    (r, i) =>
+      `rope ${i}: ${r.frequencies.length} pairs, magnitude ${r.magnitude}, from ${r.frequencies[0]} to ${r.frequencies.at(-1)}`,
+  );
+  const { nLayers, nKvHeads, headDim } = graph.kv;
+  return [
+    `kv: ${nLayers} layers x ${nKvHeads} kv heads x ${headDim}`,
+    ...ropes,
+    ...lines,
+    `output %${graph.output}`,
+    '',
+  ].join('\n');
+}
+
+function attributesText(node: Node): string {
+  switch (node.op) {
+    case 'weight':
+    case 'concat_weights':
+      return ` {${node.dtype}}`;
+    case 'rms_norm':
+      return ` {eps=${node.eps}}`;
+    case 'linear':
+      return ` {activations=${node.activations}}`;
+    case 'slice':
+      return ` {from=${node.from}, width=${node.width}}`;
+    case 'rope':
+      return ` {layout=${node.layout}, table=${node.table}}`;
+    case 'kv_write_k':
+    case 'kv_write_v':
+      return ` {layer=${node.layer}}`;
+    case 'attend_scores':
+      return ` {scale=${node.scale}}`;
+    case 'input':
+    case 'embed':
+    case 'reshape':
+    case 'softmax':
+    case 'attend_mix':
+    case 'add':
+    case 'mul':
+    case 'silu':
+    case 'take_rows':
+      return '';
+    default:
+      return node satisfies never;
+  }
+}

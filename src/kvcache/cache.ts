@@ -1,0 +1,73 @@
+import type { KvLayout } from './layout.ts';
+
+/**
+ * The KV cache: for each sequence, the keys and values of its positions 0 .. length-1, in every layer. It is an argument
+ * of a run, never looked up. Rooms use it in this order: reserve (room 5, one call per step), then write (room 7, each
+ * layer), then read. A sequence that is no longer needed is released; nothing is released by itself.
+ *
+ * `contiguous.ts` is the definition; every other form replays the same histories.
+ */
+export interface KvCache<A extends Float32Array | Float64Array = Float32Array | Float64Array> {
+  readonly layout: KvLayout;
+  /** Positions that one sequence may have at most. */
+  readonly maxSeq: number;
+
+  /** A new, empty sequence. */
+  create(): KvSequence;
+  length(sequence: KvSequence): number;
+  /**
+   * Makes room for `count` more positions: length grows by it, their rows are undefined until written.
+   * Throws CapacityError, and changes nothing, when maxSeq or the storage is too small.
+   */
+  reserve(sequence: KvSequence, count: number): void;
+  /** Stores rows of positions from .. from + T - 1. k, v: [T, nKvHeads, headDim]. */
+  writeK(sequence: KvSequence, layer: number, from: number, k: A): void;
+  writeV(sequence: KvSequence, layer: number, from: number, v: A): void;
+  /** A copy of all keys (values) of one layer, [length, nKvHeads, headDim]. */
+  readK(sequence: KvSequence, layer: number): A;
+  readV(sequence: KvSequence, layer: number): A;
+  /** Where the rows of positions 0 .. length-1 lie, for executors whose kernels read them in place. */
+  runs(sequence: KvSequence, layer: number): readonly KvRun[];
+  /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that. */
+  truncate(sequence: KvSequence, length: number): void;
+  /** A second sequence with the same rows; writes to one do not show in the other. */
+  fork(sequence: KvSequence): KvSequence;
+  release(sequence: KvSequence): void;
+  /** Bytes held now, all sequences together. */
+  readonly bytesInUse: number;
+}
+
+/** A handle; only the cache that made it knows its rows. */
+export interface KvSequence {
+  readonly id: number;
+}
+
+/** Consecutive positions that lie in one stretch of memory; see layout.ts for what lies where within it. */
+export interface KvRun {
+  /** First position, a multiple of LANE_POSITIONS. */
+  readonly from: number;
+  readonly count: number;
+  /** Byte addresses of the first position's K and V rows of kv head 0. */
+  readonly kAddress: number;
+  readonly vAddress: number;
+  /** Bytes from one kv head to the next. */
+  readonly headStride: number;
+}
+
+/**
+ * Where a cache keeps its numbers. Naive executors hand in plain arrays; the wasm executor hands in its own memory, so that
+ * kernels read the rows where they lie.
+ */
+export interface KvStorage<A extends Float32Array | Float64Array> {
+  /** Throws CapacityError when there is no room. */
+  alloc(nElements: number): KvSlab<A>;
+  free(slab: KvSlab<A>): void;
+}
+
+export interface KvSlab<A extends Float32Array | Float64Array> {
+  /** Byte address of element 0. */
+  readonly address: number;
+  readonly nElements: number;
+  /** Taken anew for every use: a memory that grows detaches its views. */
+  view(): A;
+}

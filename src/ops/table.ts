@@ -1,0 +1,169 @@
+import { DTYPES, type DType } from '../core/dtype.ts';
+import { ShapeError } from '../core/errors.ts';
+import { type Dim, equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
+import type { Activations } from './linear.ts';
+import type { RopeLayout } from './rope.ts';
+
+/**
+ * The closed list of ops, with what each one carries besides its inputs.
+ *
+ *   op             inputs                        gives
+ *   input          -                             a feed: ids [T], positions [T], outRows [R]
+ *   weight         -                             a stored tensor, [out, in] or [n]
+ *   concat_weights w, w, ...                     their rows one after the other, [sum of out, in]
+ *   embed          ids, table                    [T, dim]
+ *   rms_norm       x, g                          as x
+ *   linear         x, w                          [T, out]
+ *   slice          x                             columns from .. from+width of x
+ *   reshape        x                             the same elements, other axes
+ *   rope           x [T, nHeads, headDim], pos   as x
+ *   kv_write_k     k [T, nKvHeads, headDim]      all keys of the layer, [S, nKvHeads, headDim]
+ *   kv_write_v     v [T, nKvHeads, headDim]      all values of the layer, [S, nKvHeads, headDim]
+ *   attend_scores  q, keys, positions            [nHeads, T, S]
+ *   softmax        scores, positions             as scores
+ *   attend_mix     probs, values, positions      [T, nHeads, headDim]
+ *   add, mul       a, b                          as a
+ *   silu           x                             as x
+ *   take_rows      x [T, n], rows [R]            [R, n]
+ *
+ * Row t of an attention op sees the cached positions 0 .. positions[t].
+ */
+export interface OpAttributes {
+  input: { readonly feed: 'ids' | 'positions' | 'outRows' };
+  weight: { readonly dtype: DType };
+  concat_weights: { readonly dtype: DType };
+  embed: object;
+  rms_norm: { readonly eps: number };
+  linear: { readonly activations: Activations };
+  slice: { readonly from: number; readonly width: number };
+  reshape: { readonly to: SymbolicShape };
+  /** table: index into the graph's list of rope specs. */
+  rope: { readonly layout: RopeLayout; readonly table: number };
+  kv_write_k: { readonly layer: number };
+  kv_write_v: { readonly layer: number };
+  attend_scores: { readonly scale: number };
+  softmax: object;
+  attend_mix: object;
+  add: object;
+  mul: object;
+  silu: object;
+  take_rows: object;
+}
+
+export type OpName = keyof OpAttributes;
+
+/** One op with its attributes: the part of a graph node that the shape rule reads. */
+export type Op = { [K in OpName]: { readonly op: K } & OpAttributes[K] }[OpName];
+
+/**
+ * The shape rule of every op: what `op` gives when its inputs have these shapes. `weight` and `input` state their own shape
+ * and have no rule. Throws ShapeError naming the op when the inputs do not fit.
+ */
+export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly SymbolicShape[]): SymbolicShape {
+  const need = (index: number, nAxes: number): SymbolicShape => {
+    const shape = inputs[index];
+    if (shape === undefined) throw new ShapeError(`${op.op}: has ${inputs.length} inputs, needs number ${index + 1}`);
+    if (shape.length !== nAxes) {
+      throw new ShapeError(`${op.op}: input ${index} is ${showShape(shape)}, needs ${nAxes} axes`);
+    }
+    return shape;
+  };
+  const same = (what: string, a: Dim, b: Dim): void => {
+    if (a !== b) throw new ShapeError(`${op.op}: ${what} is ${a} on one side and ${b} on the other`);
+  };
+  switch (op.op) {
+    case 'input':
+      return [op.feed === 'outRows' ? 'R' : 'T'];
+    case 'concat_weights': {
+      let nOut = 0;
+      for (let i = 0; i < inputs.length; i++) {
+        same('inner size', need(i, 2)[1]!, need(0, 2)[1]!);
+        nOut += fixed(op.op, need(i, 2)[0]!);
+      }
+      return [nOut, need(0, 2)[1]!];
+    }
+    case 'embed':
+      return [need(0, 1)[0]!, need(1, 2)[1]!];
+    case 'rms_norm':
+      same('width', need(0, 2)[1]!, need(1, 1)[0]!);
+      return need(0, 2);
+    case 'linear':
+      same('inner size', need(0, 2)[1]!, need(1, 2)[1]!);
+      return [need(0, 2)[0]!, need(1, 2)[0]!];
+    case 'slice': {
+      const [rows, n] = need(0, 2) as [Dim, Dim];
+      if (op.from < 0 || op.width < 1 || op.from + op.width > fixed(op.op, n)) {
+        throw new ShapeError(`slice: columns ${op.from}..${op.from + op.width} are outside width ${n}`);
+      }
+      return [rows, op.width];
+    }
+    case 'reshape': {
+      const from = inputs[0];
+      if (from === undefined || !sameElements(from, op.to)) {
+        throw new ShapeError(
+          `reshape: ${showShape(from ?? [])} and ${showShape(op.to)} have different numbers of elements`,
+        );
+      }
+      return op.to;
+    }
+    case 'rope':
+      same('number of rows', need(0, 3)[0]!, need(1, 1)[0]!);
+      return need(0, 3);
+    case 'kv_write_k':
+    case 'kv_write_v':
+      return ['S', need(0, 3)[1]!, need(0, 3)[2]!];
+    case 'attend_scores':
+      same('head size', need(0, 3)[2]!, need(1, 3)[2]!);
+      same('number of rows', need(0, 3)[0]!, need(2, 1)[0]!);
+      grouped(op.op, need(0, 3)[1]!, need(1, 3)[1]!);
+      return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[0]!];
+    case 'softmax':
+      same('number of rows', need(0, 3)[1]!, need(1, 1)[0]!);
+      return need(0, 3);
+    case 'attend_mix':
+      same('number of positions', need(0, 3)[2]!, need(1, 3)[0]!);
+      same('number of rows', need(0, 3)[1]!, need(2, 1)[0]!);
+      grouped(op.op, need(0, 3)[0]!, need(1, 3)[1]!);
+      return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[2]!];
+    case 'add':
+    case 'mul':
+      if (!equalShapes(inputs[0] ?? [], inputs[1] ?? [])) {
+        throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0] ?? [])} and ${showShape(inputs[1] ?? [])} differ`);
+      }
+      return inputs[0]!;
+    case 'silu':
+      if (inputs[0] === undefined) throw new ShapeError('silu: has no input');
+      return inputs[0];
+    case 'take_rows':
+      return [need(1, 1)[0]!, need(0, 2)[1]!];
+    default:
+      return op satisfies never;
+  }
+}
+
+/** Throws ShapeError when a stored weight's rows are not whole blocks of its format. */
+export function checkWeightShape(name: string, dtype: DType, shape: SymbolicShape): void {
+  const inner = fixed(name, shape[shape.length - 1] ?? 1);
+  const { blockSize } = DTYPES[dtype];
+  if (inner % blockSize !== 0) {
+    throw new ShapeError(`${name}: rows of ${inner} are not a multiple of ${blockSize}, the block size of ${dtype}`);
+  }
+}
+
+function fixed(op: string, size: Dim): number {
+  if (typeof size !== 'number') throw new ShapeError(`${op}: size ${size} is open, it must be a number here`);
+  return size;
+}
+
+function grouped(op: string, nHeads: Dim, nKvHeads: Dim): void {
+  if (fixed(op, nHeads) % fixed(op, nKvHeads) !== 0) {
+    throw new ShapeError(`${op}: nHeads ${nHeads} is not a multiple of nKvHeads ${nKvHeads}`);
+  }
+}
+
+/** Equal products: the open sizes must be the same ones, and the numbers must multiply to the same count. */
+function sameElements(a: SymbolicShape, b: SymbolicShape): boolean {
+  const product = (s: SymbolicShape) => s.reduce<number>((n, d) => (typeof d === 'number' ? n * d : n), 1);
+  const symbols = (s: SymbolicShape) => s.filter((d) => typeof d === 'string').join();
+  return product(a) === product(b) && symbols(a) === symbols(b);
+}
