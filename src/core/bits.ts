@@ -47,3 +47,9 @@ export function exponentOf(x: number): number {
   scratch.setFloat64(0, x);
   return ((scratch.getUint32(0) >>> F64_UPPER_FRACTION_BITS) & 0x7ff) - F64_BIAS;
 }
+
+/** |magnitude| with the sign of `sign`, whose -0 counts as negative. NaN stays NaN. Kernels: `v128.bitselect`. */
+export function copySign(magnitude: number, sign: number): number {
+  const a = Math.abs(magnitude);
+  return sign < 0 || Object.is(sign, -0) ? -a : a;
+}

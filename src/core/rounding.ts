@@ -1,10 +1,7 @@
+import { copySign } from './bits.ts';
+
 /** From here on every f64 is an integer, so adding it to a smaller number rounds that number to an integer. */
 const TWO_52 = 2 ** 52;
-
-/** True for negative numbers and for -0. */
-function isNegative(x: number): boolean {
-  return x < 0 || Object.is(x, -0);
-}
 
 /**
  * The nearest integer; of two equally near, the even one. 0.5 -> 0, 1.5 -> 2, -2.5 -> -2, -0.3 -> -0.
@@ -16,7 +13,7 @@ export function roundTiesToEven(x: number): number {
   const a = Math.abs(x);
   if (!(a < TWO_52)) return x;
   const rounded = a + TWO_52 - TWO_52; // the first addition rounds, ties to even; the second is exact
-  return isNegative(x) ? -rounded : rounded;
+  return copySign(rounded, x);
 }
 
 /**
@@ -29,5 +26,5 @@ export function roundTiesAway(x: number): number {
   if (!(a < TWO_52)) return x;
   const whole = Math.floor(a);
   const rounded = a - whole >= 0.5 ? whole + 1 : whole; // a - whole is exact
-  return isNegative(x) ? -rounded : rounded;
+  return copySign(rounded, x);
 }
