@@ -65,7 +65,7 @@ function checkFirstShard(source: ByteSource, metadata: Metadata, nShards: number
   const [, prefix, number, count] = SHARD_NAME.exec(fileName) ?? [];
   if (prefix === undefined || Number(count) !== nShards) {
     throw new ConfigError(
-      `${source.name}: metadata says 1 of ${nShards} shards, so its name must end in "-00001-of-${shardName('', 0, nShards).slice(-10)}"; rename the shards back`,
+      `${source.name}: split.count is ${nShards}, so its name must be like "${shardName('model', 0, nShards)}"; rename the shards back`,
     );
   }
   const no = getCount(metadata, 'split.no');
