@@ -1,4 +1,5 @@
 import type { DType } from '../core/dtype.ts';
+import { ShapeError } from '../core/errors.ts';
 import type { SymbolicShape } from '../core/shape.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeLayout } from '../ops/rope.ts';
@@ -25,6 +26,8 @@ export interface GraphBuilder {
   mul(name: string, a: ValueId, b: ValueId): ValueId;
   silu(name: string, x: ValueId): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
+  /** Size of a value's last axis. Throws ShapeError when it is open. */
+  widthOf(x: ValueId): number;
   /** Registers a table of rope angles, gives its index. */
   ropeTable(spec: RopeSpec): number;
   finish(output: ValueId, kv: KvShape): Graph;
@@ -67,6 +70,11 @@ export function createBuilder(): GraphBuilder {
     mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
+    widthOf(x) {
+      const width = nodes[x]!.shape.at(-1);
+      if (typeof width !== 'number') throw new ShapeError(`${nodes[x]!.name}: last axis ${width} is open`);
+      return width;
+    },
     ropeTable: (spec) => ropes.push(spec) - 1,
     finish: (output, kv) => ({ nodes, output, ropes, kv }),
   };

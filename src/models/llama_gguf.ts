@@ -1,0 +1,65 @@
+import { UnsupportedError } from '../core/errors.ts';
+import { getCount, getNumber, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
+import { checkConfig, type LlamaConfig, type RopeScaling } from './config.ts';
+
+/** RoPE's published base; GGUF leaves the key out when a model uses it. */
+const DEFAULT_ROPE_BASE = 10000;
+
+/**
+ * The config of a GGUF file of architecture "llama" (keys `llama.*`). Its q and k rows are permuted for RoPE on pairs.
+ *
+ * ropeFactors: the values of the tensor rope_freqs.weight, where the file has one.
+ * Throws ConfigError for a key that is missing, of another type or out of range; UnsupportedError for a variant by name.
+ * Source: the GGUF specification (ggml/docs/gguf.md), section "Standardized key-value pairs".
+ */
+export function llamaConfigFromGguf(meta: Metadata, ropeFactors: readonly number[] | undefined): LlamaConfig {
+  const key = (name: string): string => `llama.${name}`;
+  const nExperts = getCount(meta, key('expert_count')) ?? 0;
+  if (nExperts > 0)
+    throw new UnsupportedError(`llama.expert_count is ${nExperts}: mixtures of experts cannot be run yet`);
+  const window = getCount(meta, key('attention.sliding_window')) ?? 0;
+  const maxContext = needCount(meta, key('context_length'));
+  if (window > 0 && window < maxContext) {
+    throw new UnsupportedError(`llama.attention.sliding_window is ${window}: sliding windows cannot be run yet`);
+  }
+  const dim = needCount(meta, key('embedding_length'));
+  const nHeads = needCount(meta, key('attention.head_count'));
+  const headDim = getCount(meta, key('attention.key_length')) ?? Math.floor(dim / nHeads);
+  const valueDim = getCount(meta, key('attention.value_length')) ?? headDim;
+  if (valueDim !== headDim) {
+    throw new UnsupportedError(
+      `llama.attention.value_length is ${valueDim} and key_length ${headDim}: they must be equal`,
+    );
+  }
+  const vocab = getCount(meta, key('vocab_size')) ?? getStrings(meta, 'tokenizer.ggml.tokens')?.length;
+  return checkConfig({
+    vocab: vocab ?? needCount(meta, key('vocab_size')),
+    dim,
+    hiddenDim: needCount(meta, key('feed_forward_length')),
+    nLayers: needCount(meta, key('block_count')),
+    nHeads,
+    nKvHeads: getCount(meta, key('attention.head_count_kv')) ?? nHeads,
+    headDim,
+    maxContext,
+    normEps: needNumber(meta, key('attention.layer_norm_rms_epsilon')),
+    ropeLayout: 'pairs',
+    ropeBase: getNumber(meta, key('rope.freq_base')) ?? DEFAULT_ROPE_BASE,
+    ropeDim: getCount(meta, key('rope.dimension_count')) ?? headDim,
+    ropeScaling: ropeScaling(meta, ropeFactors),
+  });
+}
+
+function ropeScaling(meta: Metadata, factors: readonly number[] | undefined): RopeScaling {
+  const kind = getString(meta, 'llama.rope.scaling.type') ?? 'none';
+  const legacyFactor = getNumber(meta, 'llama.rope.scale_linear');
+  if (kind === 'linear' || (kind === 'none' && legacyFactor !== undefined && legacyFactor !== 1)) {
+    if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with linear rope scaling');
+    return { kind: 'linear', factor: legacyFactor ?? needNumber(meta, 'llama.rope.scaling.factor') };
+  }
+  if (kind !== 'none') {
+    throw new UnsupportedError(
+      `llama.rope.scaling.type is "${kind}"; known are none, linear and the tensor rope_freqs.weight`,
+    );
+  }
+  return factors === undefined ? { kind: 'none' } : { kind: 'factors', factors };
+}
