@@ -1,0 +1,264 @@
+import { KernelError } from '../../core/errors.ts';
+
+/**
+ * The kernels as TypeScript sees them: one entry for each export of `kernels/index.ts`, checked when a module is loaded.
+ *
+ * Addresses are byte addresses in the shared memory (multiples of 4; 16 is faster); counts and strides are in elements
+ * unless they say bytes. A stride is the distance between the rows of consecutive tokens. Kernels allocate nothing and
+ * check nothing: the caller has checked shapes when its plan was built. Except where a comment says so, outputs do not
+ * overlap inputs.
+ */
+export interface Kernels {
+  /** First byte after the module's own constants; memory below it belongs to the module. */
+  heapBase(): number;
+
+  // ---- elementwise; y may be one of the inputs
+
+  /** y[i] = a[i] + b[i], i < n. */
+  addF32(y: number, a: number, b: number, n: number): void;
+  /** y[i] = a[i] * b[i], i < n. */
+  mulF32(y: number, a: number, b: number, n: number): void;
+  /** y[i] = x[i] / (1 + exp(-x[i])), i < n. */
+  siluF32(y: number, x: number, n: number): void;
+
+  // ---- by row
+
+  /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
+  rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
+  /**
+   * x, p: [nHeads, nTokens, stride]; may be the same.  lengths: i32 [nTokens]. Row (h, t) is its first lengths[t] elements;
+   * the rest of it is neither read nor written.
+   */
+  softmaxF32(p: number, x: number, lengths: number, nHeads: number, nTokens: number, stride: number): void;
+  /** Turns pairs (2i, 2i+1): see RopeF32. */
+  readonly ropeF32Pairs: RopeF32;
+  /** Turns pairs (i, i + ropeDim/2): see RopeF32. */
+  readonly ropeF32Halves: RopeF32;
+
+  // ---- moving rows
+
+  /** y[r] = x[rows[r]].  x: [*, dim], y: [nRows, dim], both dense f32.  rows: i32 [nRows]. */
+  takeRowsF32(y: number, x: number, rows: number, nRows: number, dim: number): void;
+  /** y[t, i] = x[t, i], i < width.  y: [nTokens, width], dense.  x: the first column taken, row stride xStride. */
+  sliceF32(y: number, x: number, xStride: number, nTokens: number, width: number): void;
+
+  // ---- attention; see KEY_BLOCK in layout.ts for the layout of K
+
+  /**
+   * Writes token t's keys to position `position + t`.  x: [nTokens, nKvHeads, headDim], row stride xStride.
+   * k: base of kv head 0 at position 0 of its first block; kHeadStride: bytes from one kv head to the next.
+   */
+  kvWriteKF32(
+    k: number,
+    kHeadStride: number,
+    position: number,
+    x: number,
+    xStride: number,
+    nTokens: number,
+    nKvHeads: number,
+    headDim: number,
+  ): void;
+  /** The same for values: v holds [position][headDim] for each kv head. */
+  kvWriteVF32(
+    v: number,
+    vHeadStride: number,
+    position: number,
+    x: number,
+    xStride: number,
+    nTokens: number,
+    nKvHeads: number,
+    headDim: number,
+  ): void;
+  /**
+   * scores[h, t, from + s] = scale * sum_d q[t, h, d] * k[s, h / group, d], for the positions s < nPositions of one run.
+   *
+   * scores: [nKvHeads * group, nTokens, sStride].  q: [nTokens, nKvHeads * group, headDim], row stride qStride.
+   * k: the run's first block, kHeadStride in bytes.  lengths: i32 [nTokens], absolute: a row needs positions
+   * < lengths[t] alone; up to the end of their key block scores are written, from keys that are read but may hold anything.
+   * from: a multiple of 16.  sStride: at least `from + nPositions` rounded up to 16.
+   */
+  attendScoresF32(
+    scores: number,
+    sStride: number,
+    q: number,
+    qStride: number,
+    k: number,
+    kHeadStride: number,
+    lengths: number,
+    nTokens: number,
+    nKvHeads: number,
+    group: number,
+    headDim: number,
+    from: number,
+    nPositions: number,
+    scale: number,
+  ): void;
+  /**
+   * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over s < nPositions and from + s < lengths[t], s rising.
+   *
+   * y: [nTokens, nKvHeads * group, headDim], row stride yStride. accumulate = 0 starts from +0, 1 goes on from y (the next run).
+   * p: [nKvHeads * group, nTokens, sStride].  v: the run's first position, vHeadStride in bytes. Nothing from lengths[t] on is read.
+   */
+  attendMixF32(
+    y: number,
+    yStride: number,
+    p: number,
+    sStride: number,
+    v: number,
+    vHeadStride: number,
+    lengths: number,
+    nTokens: number,
+    nKvHeads: number,
+    group: number,
+    headDim: number,
+    from: number,
+    nPositions: number,
+    accumulate: number,
+  ): void;
+
+  // ---- linear, activations f32: weights unpacked exactly
+
+  readonly linearF32: Linear;
+  readonly linearF16: Linear;
+  readonly linearBf16: Linear;
+  readonly linearQ80F32: Linear;
+  readonly linearQ40F32: Linear;
+
+  // ---- linear, activations q8
+
+  /** q: `quantizedRowsBytes(build, nTokens, nIn)`, in the build's own layout.  x: f32 [nTokens, nIn], row stride xStride. */
+  quantizeRowsQ8(q: number, x: number, xStride: number, nTokens: number, nIn: number): void;
+  readonly linearQ80Q8: LinearQ8;
+  readonly linearQ40Q8: LinearQ8;
+
+  // ---- packing, and rows read back
+
+  readonly repackF32: Repack;
+  readonly repackF16: Repack;
+  readonly repackBf16: Repack;
+  readonly repackQ80: Repack;
+  readonly repackQ40: Repack;
+  readonly embedF32: Embed;
+  readonly embedF16: Embed;
+  readonly embedBf16: Embed;
+  readonly embedQ80: Embed;
+  readonly embedQ40: Embed;
+}
+
+/**
+ * y[t, h, :] = x[t, h, :] turned by the angles of positions[t]; elements from ropeDim on are copied.
+ *
+ * x, y: [nTokens, nHeads, headDim], row strides xStride and yStride; may be the same.  positions: i32 [nTokens].
+ * cos, sin: [*, ropeDim / 2].
+ */
+export type RopeF32 = (
+  y: number,
+  yStride: number,
+  x: number,
+  xStride: number,
+  positions: number,
+  cos: number,
+  sin: number,
+  nTokens: number,
+  nHeads: number,
+  headDim: number,
+  ropeDim: number,
+) => void;
+
+/**
+ * y[t, o] = sum_k x[t, k] * w[o, k] for the rows o of panels firstPanel .. firstPanel + nPanels - 1 (and o < nOut).
+ *
+ * x: f32 [nTokens, nIn], row stride xStride.  y: f32 [nTokens, nOut], row stride yStride; only the named rows are written.
+ * w: the packed matrix (its panel 0).  scratch: `linearScratchBytes(dtype, nIn)`, of this call's own.
+ */
+export type Linear = (
+  y: number,
+  yStride: number,
+  x: number,
+  xStride: number,
+  nTokens: number,
+  nIn: number,
+  w: number,
+  nOut: number,
+  firstPanel: number,
+  nPanels: number,
+  scratch: number,
+) => void;
+
+/** The same product from activations that `quantizeRowsQ8` wrote at q, for the same nTokens and nIn. */
+export type LinearQ8 = (
+  y: number,
+  yStride: number,
+  q: number,
+  nTokens: number,
+  nIn: number,
+  w: number,
+  nOut: number,
+  firstPanel: number,
+  nPanels: number,
+) => void;
+
+/**
+ * Packs nRows rows of file bytes at src (dense, any alignment) into whole panels at dst. Rows missing in the last panel
+ * become zeros, so only a matrix's last call may have an nRows that is not whole panels.
+ * Gives 1 when every weight (every scale) is finite, 0 when one is not.
+ */
+export type Repack = (dst: number, src: number, nRows: number, nIn: number) => number;
+
+/** y[t, :] = row ids[t] of the packed matrix w, unpacked exactly.  ids: i32 [nTokens].  y: f32 [nTokens, nIn], dense. */
+export type Embed = (y: number, ids: number, nTokens: number, w: number, nIn: number) => void;
+
+/** Parameters of each kernel: a module from another version of the sources does not have the same. */
+const ARITY: Readonly<Record<keyof Kernels, number>> = {
+  heapBase: 0,
+  addF32: 4,
+  mulF32: 4,
+  siluF32: 3,
+  rmsNormF32: 6,
+  softmaxF32: 6,
+  ropeF32Pairs: 11,
+  ropeF32Halves: 11,
+  takeRowsF32: 5,
+  sliceF32: 5,
+  kvWriteKF32: 8,
+  kvWriteVF32: 8,
+  attendScoresF32: 14,
+  attendMixF32: 14,
+  linearF32: 11,
+  linearF16: 11,
+  linearBf16: 11,
+  linearQ80F32: 11,
+  linearQ40F32: 11,
+  quantizeRowsQ8: 5,
+  linearQ80Q8: 9,
+  linearQ40Q8: 9,
+  repackF32: 4,
+  repackF16: 4,
+  repackBf16: 4,
+  repackQ80: 4,
+  repackQ40: 4,
+  embedF32: 5,
+  embedF16: 5,
+  embedBf16: 5,
+  embedQ80: 5,
+  embedQ40: 5,
+};
+
+/**
+ * The exports of a module as a typed table.
+ * Throws KernelError naming the first kernel that is missing or has another number of parameters.
+ */
+export function checkedKernels(exports: WebAssembly.Exports, moduleName: string): Kernels {
+  for (const [name, arity] of Object.entries(ARITY)) {
+    const kernel = exports[name];
+    if (typeof kernel !== 'function') {
+      throw new KernelError(`${moduleName} has no kernel ${name}; rebuild it with "npm run kernels"`);
+    }
+    if (kernel.length !== arity) {
+      throw new KernelError(
+        `${moduleName}: kernel ${name} takes ${kernel.length} parameters, expected ${arity}; rebuild it with "npm run kernels"`,
+      );
+    }
+  }
+  return exports as unknown as Kernels;
+}

@@ -1,0 +1,91 @@
+import { DTYPES, type DType, isBlockFormat } from '../../core/dtype.ts';
+import { CapacityError, ShapeError } from '../../core/errors.ts';
+
+/**
+ * How matrices lie in WASM memory. Lanes are outputs (rows of `[out, in]`), so rows are interleaved in panels:
+ *
+ *   f32, f16, bf16   panels of 8 rows:   [ceil(out / 8)][in][8 rows]
+ *   q8_0, q4_0       panels of 16 rows:  [ceil(out / 16)][in / 32] records of 16 rows x 32 columns:
+ *
+ *     q8_0 record   4 groups of 4 rows x 128 bytes, [column / 4][row][column % 4], each byte code + 128;   544 bytes
+ *                   then 16 f16 scales
+ *     q4_0 record   4 groups of 4 rows x 64 bytes, [column / 4][row][column % 4] over columns 0..15: the   288 bytes
+ *                   low nibble is column c, the high nibble column c + 16, each code + 8; then 16 f16 scales
+ *
+ * Nothing is added to what the file has: a panel takes the bytes of its rows. Rows beyond `out` in the last panel are zeros.
+ */
+const FLOAT_PANEL_ROWS = 8;
+const BLOCK_PANEL_ROWS = 16;
+
+/** Every array in WASM memory starts at a multiple of this: the width of a vector. */
+export const VECTOR_BYTES = 16;
+
+/** K is stored in blocks of this many positions, [block][headDim][16]; score rows have a stride that is a multiple of it. */
+export const KEY_BLOCK = 16;
+
+/** Blocks of 32 activations share a scale, as the blocks of q8_0 and q4_0 weights do. */
+const ACTIVATION_BLOCK = 32;
+
+/** Bytes of one block of 32 quantized activations: i16 codes (`simd`) or i8 codes (`relaxed`), f32 scale, i32 sum of codes. */
+export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 40 } as const;
+
+/** Rows that one panel interleaves. */
+export function panelRows(dtype: DType): number {
+  return isBlockFormat(dtype) ? BLOCK_PANEL_ROWS : FLOAT_PANEL_ROWS;
+}
+
+/** Panels of a matrix with `nOut` rows, the last one perhaps not full. */
+export function panelCount(dtype: DType, nOut: number): number {
+  return Math.ceil(nOut / panelRows(dtype));
+}
+
+/**
+ * Bytes of one panel of rows of `nIn` weights.
+ * Throws ShapeError when a row is not whole blocks.
+ */
+export function panelBytes(dtype: DType, nIn: number): number {
+  const { blockSize, blockBytes } = DTYPES[dtype];
+  if (nIn % blockSize !== 0) {
+    throw new ShapeError(`${dtype} weights: a row of ${nIn} is not whole blocks of ${blockSize}`);
+  }
+  return panelRows(dtype) * (nIn / blockSize) * blockBytes;
+}
+
+/**
+ * Bytes of a packed matrix `[nOut, nIn]`.
+ * Throws ShapeError when a row is not whole blocks, CapacityError when it does not fit the 4 GiB that WASM can address.
+ */
+export function packedBytes(dtype: DType, nOut: number, nIn: number): number {
+  const nBytes = panelCount(dtype, nOut) * panelBytes(dtype, nIn);
+  if (nBytes > 2 ** 32) {
+    throw new CapacityError(
+      `a ${dtype} matrix [${nOut}, ${nIn}] needs ${nBytes} bytes, WASM memory ends at ${2 ** 32}`,
+    );
+  }
+  return nBytes;
+}
+
+/** Bytes of scratch that `linear<dtype>` and `linear<dtype>F32` need for rows of `nIn`: one panel unpacked to f32. */
+export function linearScratchBytes(dtype: DType, nIn: number): number {
+  return dtype === 'f32' ? 0 : panelRows(dtype) * nIn * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them. nIn: a multiple of 32. */
+export function quantizedRowsBytes(build: keyof typeof ACTIVATION_BLOCK_BYTES, nTokens: number, nIn: number): number {
+  return nTokens * (nIn / ACTIVATION_BLOCK) * ACTIVATION_BLOCK_BYTES[build];
+}
+
+/** Floats from one score row to the next, for rows of up to `nPositions`: whole key blocks. */
+export function scoreStride(nPositions: number): number {
+  return Math.ceil(nPositions / KEY_BLOCK) * KEY_BLOCK;
+}
+
+/** Bytes of the keys of one kv head: [ceil(nPositions / 16)][headDim][16] f32. */
+export function keyBytes(nPositions: number, headDim: number): number {
+  return scoreStride(nPositions) * headDim * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Bytes of the values of one kv head: [nPositions][headDim] f32. */
+export function valueBytes(nPositions: number, headDim: number): number {
+  return nPositions * headDim * Float32Array.BYTES_PER_ELEMENT;
+}
