@@ -135,6 +135,7 @@ export function pow(x: number, y: number): number {
 
 /** a^y for finite a > 0 and finite y. */
 function powOfPositive(a: number, y: number): number {
+  if (a === 1) return 1; // ln a is 0, and y may be too large for a product of pairs
   const ln = logOf(a);
   const t = y * ln.high;
   // Beyond the range of exp a product of pairs might overflow; the pair is not needed there.

@@ -8,7 +8,7 @@
  *   log        0.51                  every f64
  *   pow        1                     every f64
  *   sin, cos   1                     |x| <= 2^31; beyond, ConfigError
- *   tanh       2                     every f64
+ *   tanh       1.5                   every f64
  *   erf        2                     every f64
  *
  * Tests hold each of them to this against integer arithmetic of 400 bits. Coefficients are those of Taylor series and
