@@ -35,6 +35,10 @@ export interface Host {
   kernelModule(build: KernelBuild): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
   /** Milliseconds from any fixed start, monotonic. */
   now(): number;
+  /** Lets the host do what waits: signals, input, painting. Called between tokens, never within one. */
+  pause(): Promise<void>;
+  /** Peak memory of the process in bytes, null where the host does not tell. */
+  peakMemoryBytes(): number | null;
 }
 
 /** 64 MB: large enough to stream at disk speed, small enough that progress moves. */

@@ -1,0 +1,78 @@
+import { ConfigError } from '../core/errors.ts';
+import type { Tier } from '../exec/executor.ts';
+import type { OnProgress } from '../load/weights.ts';
+import type { Activations } from '../ops/linear.ts';
+
+/** How a model is loaded and run. */
+export interface LoadOptions {
+  /** Which tier computes: 'wasm' (the default), 'naive' (its definition, slow), 'naive64' (the float64 truth, slower). */
+  readonly executor?: Tier;
+  /** Which kernel build the wasm tier uses: 'auto' (the default) takes the fastest that the host can run. */
+  readonly kernels?: 'auto' | 'simd' | 'relaxed';
+  /** How activations enter block-format weights: 'q8' (the default: rounded to int8 blocks) or 'f32'. */
+  readonly activations?: Activations;
+  /** Positions that one sequence may have; the default is the model's own context, and at most DEFAULT_MAX_SEQ. */
+  readonly maxSeq?: number;
+  /** Threads of the wasm tier. One is what there is; other counts are refused. */
+  readonly threads?: number;
+  /** Tokens per run while a prompt is read. Any value gives the same bits. */
+  readonly prefillChunk?: number;
+  /** Names of graph passes that are left out. */
+  readonly disabledPasses?: readonly string[];
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
+}
+
+/** A cache longer than this is asked for, not assumed: at 4,096 positions a 1 B model's rows already take 250 MB. */
+export const DEFAULT_MAX_SEQ = 4096;
+
+/** Long enough for matrix-matrix kernels to run at speed, short enough for a progress report every moment. */
+export const DEFAULT_PREFILL_CHUNK = 128;
+
+export interface CheckedLoadOptions {
+  readonly executor: Tier;
+  readonly kernels: 'auto' | 'simd' | 'relaxed';
+  readonly activations: Activations;
+  readonly maxSeq: number;
+  readonly prefillChunk: number;
+  readonly disabledPasses: readonly string[];
+  readonly onProgress: OnProgress | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Throws ConfigError naming the option, its value and what it may be. maxContext: positions the model was made for. */
+export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoadOptions {
+  oneOf('executor', o.executor, ['wasm', 'naive', 'naive64']);
+  oneOf('kernels', o.kernels, ['auto', 'simd', 'relaxed']);
+  oneOf('activations', o.activations, ['q8', 'f32']);
+  const threads = o.threads ?? 1;
+  if (threads !== 1) throw new ConfigError(`threads is ${threads}; this build runs on 1 thread, leave the option out`);
+  const maxSeq = o.maxSeq ?? Math.min(maxContext, DEFAULT_MAX_SEQ);
+  positiveInteger('max-seq', maxSeq);
+  if (maxSeq > maxContext) {
+    throw new ConfigError(`max-seq is ${maxSeq}, the model was made for ${maxContext} positions; use at most that`);
+  }
+  const prefillChunk = o.prefillChunk ?? DEFAULT_PREFILL_CHUNK;
+  positiveInteger('prefill-chunk', prefillChunk);
+  return {
+    executor: o.executor ?? 'wasm',
+    kernels: o.kernels ?? 'auto',
+    activations: o.activations ?? 'q8',
+    maxSeq,
+    prefillChunk,
+    disabledPasses: o.disabledPasses ?? [],
+    onProgress: o.onProgress,
+    signal: o.signal,
+  };
+}
+
+function oneOf(name: string, value: string | undefined, known: readonly string[]): void {
+  if (value !== undefined && !known.includes(value)) {
+    throw new ConfigError(`${name} is ${JSON.stringify(value)}, must be one of ${known.join(', ')}`);
+  }
+}
+
+function positiveInteger(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new ConfigError(`${name} is ${value}, must be a positive integer`);
+}

@@ -1,0 +1,122 @@
+import { ConfigError, ShapeError } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import type { Executor, Logits } from '../exec/executor.ts';
+import type { KvCache, KvSequence } from '../kvcache/cache.ts';
+
+/**
+ * One sequence and its place in the cache: the explicit form of a conversation. Everything that was appended stays in the
+ * cache until it is truncated, so the next append costs only its own tokens.
+ */
+export interface Session {
+  /** The ids appended so far. */
+  readonly ids: readonly number[];
+  /**
+   * Runs `ids` after those that are there, in chunks; any chunking gives the same bits.
+   * Gives the logits of the last position, or of every new position ('all'): data [R, vocab].
+   * Throws CapacityError when they do not fit the context, ShapeError for an id outside the vocabulary, the signal's reason
+   * when it is aborted between chunks, KernelError when logits are not finite. After a throw the session is as before.
+   */
+  append(
+    ids: readonly number[],
+    options?: { logits?: 'last' | 'all'; signal?: AbortSignal | undefined },
+  ): Promise<Logits>;
+  /** Forgets all ids from `length` on. */
+  truncate(length: number): void;
+  /** A second session with the same past; neither sees what the other appends. */
+  fork(): Session;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+export interface SessionParts {
+  readonly executor: Executor;
+  readonly cache: KvCache;
+  readonly host: Host;
+  readonly prefillChunk: number;
+  /** Called when a run gave logits that are not finite: throws KernelError that names the cause. */
+  diagnose(ids: readonly number[]): Promise<never>;
+}
+
+export function createSession(parts: SessionParts, past: readonly number[] = [], fork?: KvSequence): Session {
+  const { executor, cache, host, prefillChunk } = parts;
+  const ids: number[] = [...past];
+  const sequence = fork ?? cache.create();
+  let isDisposed = false;
+
+  const checkAlive = (): void => {
+    if (isDisposed) throw new ConfigError('session: it is disposed; create a new one with model.createSession()');
+  };
+
+  const session: Session = {
+    ids,
+    async append(newIds, { logits: which = 'last', signal } = {}) {
+      checkAlive();
+      if (newIds.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');
+      const before = ids.length;
+      try {
+        cache.reserve(sequence, newIds.length);
+        cache.truncate(sequence, before); // room is certain now; chunks take it one by one
+        const chunks: Logits[] = [];
+        for (let from = 0; from < newIds.length; from += prefillChunk) {
+          signal?.throwIfAborted();
+          if (from > 0) await host.pause();
+          const chunk = newIds.slice(from, from + prefillChunk);
+          const isLast = from + chunk.length === newIds.length;
+          cache.reserve(sequence, chunk.length);
+          const outRows = which === 'all' ? chunk.map((_, t) => t) : isLast ? [chunk.length - 1] : [];
+          const result = executor.run(
+            {
+              ids: Int32Array.from(chunk),
+              positions: Int32Array.from(chunk, (_, t) => before + from + t),
+              segments: [{ sequence, from: 0, count: chunk.length }],
+              outRows: Int32Array.from(outRows),
+            },
+            cache,
+          );
+          if (outRows.length > 0) chunks.push({ vocab: result.vocab, data: result.data.slice() });
+        }
+        const logits = joinLogits(chunks);
+        if (!allFinite(logits.data)) await parts.diagnose([...ids, ...newIds]);
+        ids.push(...newIds);
+        return logits;
+      } catch (e) {
+        cache.truncate(sequence, before);
+        throw e;
+      }
+    },
+    truncate(length) {
+      checkAlive();
+      cache.truncate(sequence, length);
+      ids.length = length;
+    },
+    fork() {
+      checkAlive();
+      return createSession(parts, ids, cache.fork(sequence));
+    },
+    dispose() {
+      if (!isDisposed) cache.release(sequence);
+      isDisposed = true;
+    },
+    [Symbol.dispose]: () => session.dispose(),
+  };
+  return session;
+}
+
+function allFinite(data: Float32Array | Float64Array): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false;
+  return true;
+}
+
+/** The rows of several runs as one. */
+function joinLogits(chunks: readonly Logits[]): Logits {
+  const first = chunks[0]!;
+  if (chunks.length === 1) return first;
+  const n = chunks.reduce((sum, c) => sum + c.data.length, 0);
+  const data = first.data instanceof Float32Array ? new Float32Array(n) : new Float64Array(n);
+  let at = 0;
+  for (const chunk of chunks) {
+    data.set(chunk.data, at);
+    at += chunk.data.length;
+  }
+  return { vocab: first.vocab, data };
+}

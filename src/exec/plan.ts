@@ -1,0 +1,85 @@
+import { assert } from '../core/errors.ts';
+import type { SymbolicShape } from '../core/shape.ts';
+import type { Graph, ValueId } from '../graph/ir.ts';
+
+/** What the open sizes are in one run. Scores and probs have one row of cells per (head, token): `attendCells` per head. */
+export interface RunSizes {
+  readonly T: number;
+  readonly R: number;
+  /** Sum over the tokens of the row stride of their scores. */
+  readonly attendCells: number;
+}
+
+/** Where each value of a run lies in one scratch buffer. */
+export interface BufferPlan {
+  /** Byte offset of each value; NO_BUFFER for feeds, weights and cached rows, which lie elsewhere. */
+  readonly offsets: readonly number[];
+  readonly totalBytes: number;
+}
+
+export const NO_BUFFER = -1;
+
+/** Buffers start at multiples of a vector. */
+const ALIGN_BYTES = 16;
+const F32_BYTES = 4;
+
+/**
+ * Gives every value a place in scratch for as long as it lives: from its node to its last reader. Two values that live at
+ * the same time never overlap; a place is used again as soon as its value is dead (first fit, lowest offset).
+ * A reshape is another name for its input's place.
+ */
+export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
+  const lastUse = lastUses(graph);
+  const offsets: number[] = [];
+  const live: { start: number; end: number; until: number }[] = []; // by rising start
+  let totalBytes = 0;
+  graph.nodes.forEach((node, id) => {
+    if (node.op === 'reshape') {
+      offsets[id] = offsets[node.inputs[0]!]!;
+      return;
+    }
+    if (!hasBuffer(node.op)) {
+      offsets[id] = NO_BUFFER;
+      return;
+    }
+    for (let i = live.length - 1; i >= 0; i--) if (live[i]!.until < id) live.splice(i, 1);
+    const nBytes = Math.ceil(bytesOf(node.shape, sizes) / ALIGN_BYTES) * ALIGN_BYTES;
+    let start = 0;
+    let at = 0;
+    for (; at < live.length; at++) {
+      if (live[at]!.start - start >= nBytes) break;
+      start = Math.max(start, live[at]!.end);
+    }
+    live.splice(at, 0, { start, end: start + nBytes, until: lastUse[id]! });
+    offsets[id] = start;
+    totalBytes = Math.max(totalBytes, start + nBytes);
+  });
+  return { offsets, totalBytes };
+}
+
+/** Feeds, weights and cached rows have their own memory; everything else is scratch. */
+export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
+  return op !== 'input' && op !== 'weight' && op !== 'concat_weights' && op !== 'kv_write_k' && op !== 'kv_write_v';
+}
+
+/** Bytes of a value: T and R as they are, and [nHeads, T, S] as nHeads x attendCells. */
+export function bytesOf(shape: SymbolicShape, sizes: RunSizes): number {
+  if (shape.includes('S')) {
+    assert(shape.length === 3 && shape[1] === 'T' && shape[2] === 'S', 'only attention values [nHeads, T, S] have an S');
+    return (shape[0] as number) * sizes.attendCells * F32_BYTES;
+  }
+  return shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : d === 'T' ? sizes.T : sizes.R), F32_BYTES);
+}
+
+/** For each value, the last node that reads it or one of its reshapes; the output lives to the end. */
+export function lastUses(graph: Graph): number[] {
+  const root: ValueId[] = [];
+  const last: number[] = [];
+  graph.nodes.forEach((node, id) => {
+    root[id] = node.op === 'reshape' ? root[node.inputs[0]!]! : id;
+    last[id] = id;
+    for (const input of node.inputs) last[root[input]!] = id;
+  });
+  last[root[graph.output]!] = graph.nodes.length;
+  return last;
+}
