@@ -1,0 +1,141 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ShapeError } from '../../src/core/errors.ts';
+import {
+  activationErrorBound,
+  allocQuantizedRow,
+  type QuantizedRow,
+  quantizeActivations,
+} from '../../src/quant/activations.ts';
+import { F32_MAX, F32_MIN } from '../support/floats.ts';
+
+const { fround } = Math;
+
+/** Blocks at one scale: subnormals to the largest f32, ties (odd halves of the scale), zeros, equals. */
+const block = fc.integer({ min: -149, max: 127 }).chain((e) =>
+  fc
+    .array(
+      fc.oneof(
+        fc.float({ min: -1, max: 1, noNaN: true }),
+        fc.constantFrom(0, -0, 1, -1),
+        fc.integer({ min: -254, max: 254 }).map((c) => c / 254),
+      ),
+      { minLength: 32, maxLength: 32 },
+    )
+    .map((xs) => xs.map((x) => fround(x * 2 ** e))),
+);
+const row = fc.array(block, { maxLength: 4 }).map((blocks) => Float32Array.from(blocks.flat()));
+
+type Quantizer = typeof quantizeActivations;
+
+function quantize(f: Quantizer, x: Float32Array, skew = 0): QuantizedRow {
+  const out = allocQuantizedRow(x.length);
+  f(Float32Array.from([...Array(skew).fill(NaN), ...x, NaN]), skew, x.length, out);
+  return out;
+}
+
+/** Codes in range, sums right, and every value within the stated bound. */
+const keepsItsPromise = (f: Quantizer) =>
+  fc.property(row, fc.nat(3), (x, skew) => {
+    const { codes, scales, sums } = quantize(f, x, skew);
+    const sumsOk = sums.every((s, b) => s === codes.subarray(32 * b, 32 * b + 32).reduce((acc, c) => acc + c, 0));
+    return (
+      sumsOk &&
+      x.every((v, i) => {
+        const d = scales[i >> 5]!;
+        return Math.abs(codes[i]!) <= 127 && Math.abs(v - d * codes[i]!) <= activationErrorBound(d);
+      })
+    );
+  });
+
+describe('quantizeActivations', () => {
+  test('keeps its error bound at every scale', () => {
+    fc.assert(keepsItsPromise(quantizeActivations), { numRuns: 2000 });
+  });
+
+  test('follows its definition, written from the three lines of its drawing', () => {
+    fc.assert(
+      fc.property(row, (x) => {
+        const { codes, scales } = quantize(quantizeActivations, x);
+        return x.every((v, i) => {
+          const amax = Math.max(...x.subarray(i & ~31, (i & ~31) + 32).map(Math.abs));
+          const d = fround(amax / 127);
+          const t = d === 0 ? 0 : fround(v / d);
+          const low = Math.floor(t);
+          const nearest = t - low < 0.5 ? low : t - low > 0.5 ? low + 1 : low % 2 === 0 ? low : low + 1;
+          return Object.is(scales[i >> 5], d) && codes[i] === Math.min(127, Math.max(-127, nearest)) + 0;
+        });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('ties go to even', () => {
+    const x = new Float32Array(32);
+    x.set([127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 125.5]);
+    const { codes, scales, sums } = quantize(quantizeActivations, x);
+    expect(scales[0]).toBe(1);
+    expect([...codes.subarray(0, 8)]).toEqual([127, 0, 2, 2, 0, -2, -2, 126]);
+    expect(sums[0]).toBe(127 + 2 + 2 - 2 - 2 + 126);
+  });
+
+  test('zeros, subnormals and the largest numbers', () => {
+    const of = (v: number) => quantize(quantizeActivations, new Float32Array(32).fill(v));
+    expect([of(-0).scales[0], of(-0).codes[0]]).toEqual([0, 0]);
+    // 63 units of 2^-149 / 127 rounds to 0; 190 units give one unit, and a quotient of 190 that the clamp cuts.
+    expect([of(63 * F32_MIN).scales[0], of(63 * F32_MIN).codes[0]]).toEqual([0, 0]);
+    expect([of(190 * F32_MIN).scales[0], of(-190 * F32_MIN).codes[0]]).toEqual([F32_MIN, -127]);
+    expect([of(F32_MAX).scales[0], of(F32_MAX).codes[0]]).toEqual([fround(F32_MAX / 127), 127]);
+    expect(of(-1).sums[0]).toBe(-127 * 32);
+  });
+
+  test('a value that is not finite makes its own block NaN with codes 0, and no other', () => {
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const at of [32, 45, 63]) {
+        const x = new Float32Array(96).fill(1);
+        x[at] = bad;
+        const { codes, scales, sums } = quantize(quantizeActivations, x);
+        expect([...scales]).toEqual([fround(1 / 127), NaN, fround(1 / 127)]);
+        expect([...sums]).toEqual([127 * 32, 0, 127 * 32]);
+        expect(codes.subarray(32, 64).every((c) => c === 0)).toBe(true);
+      }
+    }
+  });
+
+  test('part blocks and short buffers are refused', () => {
+    const x = new Float32Array(64);
+    const out = allocQuantizedRow(64);
+    expect(() => quantizeActivations(x, 0, 33, out)).toThrow(ShapeError);
+    expect(() => quantizeActivations(x, 32, 64, out)).toThrow(ShapeError);
+    expect(() => quantizeActivations(x, 0, 64, { ...out, codes: new Int8Array(63) })).toThrow(ShapeError);
+    expect(() => quantizeActivations(x, 0, 64, { ...out, scales: new Float32Array(1) })).toThrow(ShapeError);
+    expect(() => quantizeActivations(x, 0, 64, { ...out, sums: new Int32Array(1) })).toThrow(ShapeError);
+    expect(() => allocQuantizedRow(-32)).toThrow(ShapeError);
+  });
+
+  test('mutants are caught: codes cut towards zero, no clamp, one scale for the row, sums left out', () => {
+    const recode =
+      (codeOf: (x: number, d: number) => number): Quantizer =>
+      (x, from, n, out) => {
+        quantizeActivations(x, from, n, out);
+        for (let i = 0; i < n; i++) {
+          const d = out.scales[i >> 5]!;
+          out.codes[i] = d > 0 ? codeOf(x[from + i]!, d) : 0;
+        }
+        out.sums.set(out.sums.map((_, b) => out.codes.subarray(32 * b, 32 * b + 32).reduce((acc, c) => acc + c, 0)));
+      };
+    const mutants: Quantizer[] = [
+      recode((x, d) => Math.max(-127, Math.min(127, Math.trunc(x / d)))),
+      recode((x, d) => Math.round(x / d)),
+      (x, from, n, out) => {
+        quantizeActivations(x, from, n, out);
+        out.scales.fill(out.scales[0] ?? 0);
+      },
+      (x, from, n, out) => {
+        quantizeActivations(x, from, n, out);
+        out.sums.fill(0);
+      },
+    ];
+    for (const mutant of mutants) expect(fc.check(keepsItsPromise(mutant), { numRuns: 2000 }).failed).toBe(true);
+  });
+});
