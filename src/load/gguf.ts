@@ -3,6 +3,7 @@ import type { ByteSource, SourceFolder } from '../core/host.ts';
 import { getCount, type Metadata } from '../core/metadata.ts';
 import { type GgufHeader, readGgufHeader } from './gguf_header.ts';
 import type { ModelFile, TensorInfo } from './model_file.ts';
+import { quote } from './quote.ts';
 
 /**
  * A model that was split has files "<prefix>-00001-of-0000N.gguf". The first has all of the metadata; each has
@@ -99,7 +100,7 @@ function addShard(
   for (const [name, info] of header.tensors) {
     const other = tensors.get(name);
     if (other) {
-      throw new FormatError(`${shard.name}: tensor "${name}" is also in shard ${other.source.name}`, info.offset);
+      throw new FormatError(`${shard.name}: tensor ${quote(name)} is also in shard ${other.source.name}`, info.offset);
     }
     tensors.set(name, info);
   }

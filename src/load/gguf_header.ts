@@ -5,6 +5,7 @@ import { ByteCursor } from './byte_cursor.ts';
 import { readTensorInfos } from './gguf_tensor_infos.ts';
 import { readStringBytes, readValue, readValueType } from './gguf_values.ts';
 import type { TensorInfo } from './model_file.ts';
+import { quote } from './quote.ts';
 import { decodeAscii } from './utf8.ts';
 
 /**
@@ -74,10 +75,10 @@ async function readPairs(cursor: ByteCursor, nPairs: number): Promise<Omit<GgufH
   for (let i = 0; i < nPairs; i++) {
     const at = cursor.position;
     const key = await readKey(cursor, i);
-    if (metadata.has(key)) throw cursor.error(`metadata key "${key}" is there twice`, at);
-    const type = await readValueType(cursor, `metadata "${key}" type`);
+    if (metadata.has(key)) throw cursor.error(`metadata key ${quote(key)} is there twice`, at);
+    const type = await readValueType(cursor, `metadata ${quote(key)} type`);
     const valueAt = cursor.position;
-    const value = await readValue(cursor, type, `metadata "${key}"`);
+    const value = await readValue(cursor, type, `metadata ${quote(key)}`);
     if (key === ALIGNMENT_KEY && (type !== 'u32' || !isAlignment(value as number))) {
       throw cursor.error(`${key} is ${type} ${value}, expected a u32 power of two from ${MIN_ALIGNMENT}`, valueAt);
     }

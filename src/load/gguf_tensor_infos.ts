@@ -5,6 +5,7 @@ import type { ByteCursor } from './byte_cursor.ts';
 import { GGML_TYPES, type GgmlType, REMOVED_GGML_TYPES } from './gguf_types.ts';
 import { readStringBytes } from './gguf_values.ts';
 import type { TensorInfo } from './model_file.ts';
+import { quote } from './quote.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 /** Limits of the specification. */
@@ -45,9 +46,9 @@ export async function readTensorInfos(
   for (let i = 0; i < nTensors; i++) {
     const nameAt = cursor.position;
     const info = await readTensorInfo(cursor, i);
-    if (pending.has(info.name)) throw cursor.error(`tensor "${info.name}" is there twice`, nameAt);
+    if (pending.has(info.name)) throw cursor.error(`tensor ${quote(info.name)} is there twice`, nameAt);
     if (info.offset !== dataBytes) {
-      throw cursor.error(`tensor "${info.name}" offset is ${info.offset}, expected ${dataBytes}`, info.offsetAt);
+      throw cursor.error(`tensor ${quote(info.name)} offset is ${info.offset}, expected ${dataBytes}`, info.offsetAt);
     }
     // One tensor fits the file and the sum stays below twice its size: always exact.
     if (dataBytes > source.size) throw pastEnd(cursor, info, dataBytes + info.nBytes);
@@ -73,7 +74,7 @@ export async function readTensorInfos(
 
   function pastEnd(cursor: ByteCursor, info: PendingInfo, end: number): Error {
     return cursor.error(
-      `tensor "${info.name}" ends at byte ${end}, the file at ${source.size}; it is cut short, fetch it again`,
+      `tensor ${quote(info.name)} ends at byte ${end}, the file at ${source.size}; it is cut short, fetch it again`,
       info.offsetAt,
     );
   }
@@ -81,7 +82,7 @@ export async function readTensorInfos(
 
 async function readTensorInfo(cursor: ByteCursor, index: number): Promise<PendingInfo> {
   const name = await readName(cursor, `tensor ${index} name`);
-  const field = `tensor "${name}"`;
+  const field = `tensor ${quote(name)}`;
 
   await cursor.fill(4, `${field} nDims`);
   const nDimsAt = cursor.position;

@@ -1,4 +1,5 @@
 import { FormatError } from '../core/errors.ts';
+import { quote } from './quote.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 /** Deeper than any file of a model; shallow enough that a scan may recurse. */
@@ -65,9 +66,9 @@ export class JsonScanner {
     this.#list(what, OPEN_BRACE, CLOSE_BRACE, () => {
       const keyAt = this.position;
       const key = this.string(`a key of ${what}`);
-      if (seen.has(key)) throw this.error(`${what} has the key "${key}" twice`, keyAt);
+      if (seen.has(key)) throw this.error(`${what} has the key ${quote(key)} twice`, keyAt);
       seen.add(key);
-      this.#expect(COLON, `":" after the key "${key}"`);
+      this.#expect(COLON, `":" after the key ${quote(key)}`);
       onMember(key, keyAt);
     });
   }

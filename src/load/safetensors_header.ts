@@ -1,6 +1,7 @@
 import type { FormatError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { JsonScanner } from './json_scanner.ts';
+import { quote } from './quote.ts';
 
 /** Bits of one element, by the format's type names. F4 and F6 are packed: such a tensor must fill whole bytes. */
 export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map([
@@ -72,7 +73,7 @@ export function readSafetensorsHeader(
   const entries = new Map<string, SafetensorsEntry>();
   scanner.object('the header', (key) => {
     if (key === METADATA_KEY) {
-      scanner.object(METADATA_KEY, (name) => metadata.set(name, scanner.string(`${METADATA_KEY} "${name}"`)));
+      scanner.object(METADATA_KEY, (name) => metadata.set(name, scanner.string(`${METADATA_KEY} ${quote(name)}`)));
     } else {
       entries.set(key, readEntry(scanner, key));
     }
@@ -83,7 +84,7 @@ export function readSafetensorsHeader(
 }
 
 function readEntry(scanner: JsonScanner, name: string): SafetensorsEntry {
-  const what = `tensor "${name}"`;
+  const what = `tensor ${quote(name)}`;
   const entryAt = scanner.position;
   let type: string | undefined;
   let bits = 0;
@@ -96,7 +97,7 @@ function readEntry(scanner: JsonScanner, name: string): SafetensorsEntry {
         const at = scanner.position;
         type = scanner.string(`${what} dtype`);
         bits = SAFETENSORS_BITS.get(type) ?? 0;
-        if (bits === 0) throw scanner.error(`${what} dtype is "${type}", which is no type of safetensors`, at);
+        if (bits === 0) throw scanner.error(`${what} dtype is ${quote(type)}, which is no type of safetensors`, at);
         break;
       }
       case 'shape':
@@ -107,7 +108,7 @@ function readEntry(scanner: JsonScanner, name: string): SafetensorsEntry {
         offsets = readCounts(scanner, `${what} data_offsets`);
         break;
       default:
-        throw scanner.error(`${what} has an unknown field "${field}"`, fieldAt);
+        throw scanner.error(`${what} has an unknown field ${quote(field)}`, fieldAt);
     }
   });
   if (type === undefined) throw scanner.error(`${what} has no dtype`, entryAt);
@@ -152,7 +153,7 @@ function checkCoverage(scanner: JsonScanner, entries: SafetensorsEntry[], dataAt
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end, offsetsAt } of entries) {
-    const fail = (problem: string): FormatError => scanner.error(`tensor "${name}" ${problem}`, offsetsAt);
+    const fail = (problem: string): FormatError => scanner.error(`tensor ${quote(name)} ${problem}`, offsetsAt);
     if (begin !== covered) throw fail(`begins at ${begin} of the data, expected ${covered}: a hole or an overlap`);
     if (end > dataBytes) throw fail(`ends at ${end} of the data, which has ${dataBytes} bytes; the file is cut short`);
     covered = end;

@@ -2,6 +2,7 @@ import { ConfigError, FormatError } from '../core/errors.ts';
 import type { ByteSource, SourceFolder } from '../core/host.ts';
 import { JsonScanner } from './json_scanner.ts';
 import type { ModelFile, TensorInfo } from './model_file.ts';
+import { quote } from './quote.ts';
 import { readAll } from './read_all.ts';
 import { openSafetensors } from './safetensors.ts';
 
@@ -34,7 +35,7 @@ export async function openSafetensorsShards(index: ByteSource, folder: SourceFol
     const tensors = new Map<string, TensorInfo>();
     for (const [name, { fileName, at }] of places) {
       const info = shards.get(fileName)?.tensors.get(name);
-      if (!info) throw new FormatError(`${index.name}: tensor "${name}" is not in its shard ${fileName}`, at);
+      if (!info) throw new FormatError(`${index.name}: tensor ${quote(name)} is not in its shard ${fileName}`, at);
       tensors.set(name, info);
     }
     for (const [fileName, shard] of shards) checkSurplus(index, shard, fileName, places);
@@ -51,7 +52,7 @@ function readIndex(json: Uint8Array, name: string): Map<string, Place> {
   let places: Map<string, Place> | undefined;
   scanner.object('the index', (key) => {
     if (key === 'weight_map') places = readWeightMap(scanner);
-    else scanner.skip(`"${key}"`);
+    else scanner.skip(quote(key));
   });
   scanner.end();
   if (places === undefined) throw new FormatError(`${name}: the index has no weight_map`, 0);
@@ -62,10 +63,13 @@ function readWeightMap(scanner: JsonScanner): Map<string, Place> {
   const places = new Map<string, Place>();
   scanner.object('weight_map', (tensor) => {
     const at = scanner.position;
-    const fileName = scanner.string(`weight_map "${tensor}"`);
+    const fileName = scanner.string(`weight_map ${quote(tensor)}`);
     // An index must not reach out of its folder.
     if (!/^[^/\\:\0]+\.safetensors$/.test(fileName)) {
-      throw scanner.error(`weight_map "${tensor}" is "${fileName}", expected the name of a .safetensors file`, at);
+      throw scanner.error(
+        `weight_map ${quote(tensor)} is ${quote(fileName)}, expected the name of a .safetensors file`,
+        at,
+      );
     }
     places.set(tensor, { fileName, at });
   });
@@ -90,6 +94,6 @@ function checkSurplus(index: ByteSource, shard: ModelFile, fileName: string, pla
     const place = places.get(info.name);
     if (place?.fileName === fileName) continue;
     const where = place ? `places it in ${place.fileName}` : 'does not have it';
-    throw new FormatError(`${shard.name}: has tensor "${info.name}", ${index.name} ${where}`, info.offset);
+    throw new FormatError(`${shard.name}: has tensor ${quote(info.name)}, ${index.name} ${where}`, info.offset);
   }
 }

@@ -2,6 +2,7 @@ import { DTYPES, type DType } from '../core/dtype.ts';
 import { assert, UnsupportedError } from '../core/errors.ts';
 import { READ_CHUNK_BYTES } from '../core/host.ts';
 import type { TensorInfo } from './model_file.ts';
+import { quote } from './quote.ts';
 
 export interface Progress {
   readonly doneBytes: number;
@@ -28,7 +29,7 @@ export interface ReadOptions {
 export function dtypeOf(info: TensorInfo): DType {
   if (Object.hasOwn(DTYPES, info.type)) return info.type as DType;
   throw new UnsupportedError(
-    `${info.source.name}: tensor "${info.name}" is ${info.type}, this engine runs ${Object.keys(DTYPES).join(', ')}; get the model in one of these`,
+    `${info.source.name}: tensor ${quote(info.name)} is ${info.type}, this engine runs ${Object.keys(DTYPES).join(', ')}; get the model in one of these`,
   );
 }
 
@@ -48,7 +49,7 @@ export async function readTensorBytes(
   const totalBytes = into.byteLength;
   assert(
     from >= 0 && from + totalBytes <= info.nBytes,
-    `bytes ${from} to ${from + totalBytes} lie in "${info.name}", which has ${info.nBytes}`,
+    `bytes ${from} to ${from + totalBytes} lie in ${quote(info.name)}, which has ${info.nBytes}`,
   );
   assert(chunkBytes > 0, 'a chunk has bytes');
   signal?.throwIfAborted();

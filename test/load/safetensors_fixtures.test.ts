@@ -34,7 +34,21 @@ describeWithFixture('safetensors-bad', 'malformed safetensors files', () => {
   test('types, shapes and places of every common dtype', async () => {
     const name = 'ok-dtypes.safetensors';
     const { tensors } = await openSafetensors(bufferSource(name, readFileSync(fixture('safetensors-bad', name))));
-    const sizes = { bool: 1, u8: 1, i8: 1, u16: 2, i16: 2, f16: 2, bf16: 2, u32: 4, i32: 4, f32: 4, u64: 8, i64: 8, f64: 8 };
+    const sizes = {
+      bool: 1,
+      u8: 1,
+      i8: 1,
+      u16: 2,
+      i16: 2,
+      f16: 2,
+      bf16: 2,
+      u32: 4,
+      i32: 4,
+      f32: 4,
+      u64: 8,
+      i64: 8,
+      f64: 8,
+    };
     expect([...tensors.values()].map(({ type, shape, nBytes }) => [type, shape, nBytes])).toEqual(
       Object.entries(sizes).map(([type, nBytes]) => [type, [1], nBytes]),
     );
