@@ -15,7 +15,7 @@ export async function throwNonFinite(
   tensors: ReadonlyMap<string, TensorInfo>,
   ids: readonly number[],
 ): Promise<never> {
-  for (const info of tensorsOf(executor.graph, tensors)) {
+  for (const info of tensorsOf(executor.graph, tensors).values()) {
     const found = await firstNonFinite(info);
     if (found !== undefined) {
       throw new KernelError(

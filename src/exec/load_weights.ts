@@ -4,14 +4,14 @@ import type { Graph } from '../graph/ir.ts';
 import type { TensorInfo } from '../load/model_file.ts';
 import { dtypeOf, progressOver, type ReadOptions, readTensorBytes } from '../load/weights.ts';
 
-/** The tensors that a graph reads, in the graph's order. */
-export function tensorsOf(graph: Graph, tensors: ReadonlyMap<string, TensorInfo>): TensorInfo[] {
-  const found: TensorInfo[] = [];
+/** The tensors that a graph reads, by the graph's names (a Hugging Face file has other ones) and in its order. */
+export function tensorsOf(graph: Graph, tensors: ReadonlyMap<string, TensorInfo>): Map<string, TensorInfo> {
+  const found = new Map<string, TensorInfo>();
   for (const node of graph.nodes) {
     if (node.op !== 'weight') continue;
     const info = tensors.get(node.name);
     assert(info !== undefined, `the file has ${node.name}, since the graph was built from it`);
-    found.push(info);
+    found.set(node.name, info);
   }
   return found;
 }
@@ -23,10 +23,10 @@ export async function loadWeights(
   options: ReadOptions = {},
 ): Promise<Map<string, Weight>> {
   const infos = tensorsOf(graph, tensors);
-  const totalBytes = infos.reduce((n, info) => n + info.nBytes, 0);
+  const totalBytes = [...infos.values()].reduce((n, info) => n + info.nBytes, 0);
   const next = options.onProgress && progressOver(totalBytes, options.onProgress);
   const weights = new Map<string, Weight>();
-  for (const info of infos) {
+  for (const [name, info] of infos) {
     let bytes: Uint8Array;
     try {
       bytes = new Uint8Array(info.nBytes);
@@ -36,7 +36,7 @@ export async function loadWeights(
       );
     }
     await readTensorBytes(info, 0, bytes, { signal: options.signal, onProgress: next?.() });
-    weights.set(info.name, { name: info.name, dtype: dtypeOf(info), shape: info.shape, bytes });
+    weights.set(name, { name, dtype: dtypeOf(info), shape: info.shape, bytes });
   }
   return weights;
 }

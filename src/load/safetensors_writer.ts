@@ -1,5 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import { type Shape, showShape, sizeOf } from '../core/shape.ts';
+import { quote } from './quote.ts';
 import { METADATA_KEY, SAFETENSORS_BITS } from './safetensors_header.ts';
 
 export type SafetensorsData =
@@ -24,6 +25,7 @@ export function writeSafetensors(
 ): Uint8Array<ArrayBuffer> {
   const wideFirst = tensors.toSorted((a, b) => bitsOf(b) - bitsOf(a)); // a stable sort
   const members = new Map<string, string>();
+  for (const text of Object.entries(metadata).flat()) checkText(text);
   if (Object.keys(metadata).length > 0) members.set(METADATA_KEY, JSON.stringify(metadata));
   let dataBytes = 0;
   for (const tensor of wideFirst) {
@@ -58,11 +60,16 @@ function check({ name, shape, data }: SafetensorsTensor, taken: ReadonlyMap<stri
   if (name === METADATA_KEY)
     throw new ConfigError(`safetensors: a tensor cannot be called "${METADATA_KEY}"; rename it`);
   if (taken.has(name)) throw new ConfigError(`safetensors: two tensors are called "${name}"; rename one`);
-  if (/\p{Surrogate}/u.test(name))
-    throw new ConfigError(`safetensors: name "${name}" has half a surrogate pair; rename it`);
+  checkText(name);
   if (data.length !== sizeOf(shape)) {
     throw new ConfigError(
       `safetensors: tensor "${name}" ${showShape(shape)} needs ${sizeOf(shape)} elements, got ${data.length}`,
     );
   }
+}
+
+/** JSON could escape half a surrogate pair, but no other reader has a string for it. */
+function checkText(text: string): void {
+  if (/\p{Surrogate}/u.test(text))
+    throw new ConfigError(`safetensors: ${quote(text)} has half a surrogate pair; rename it`);
 }

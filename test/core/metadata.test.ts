@@ -41,11 +41,7 @@ const TABLE = {
   count: [getCount, needCount, { int: 5 }],
   bool: [getBool, needBool, { yes: true }],
   strings: [getStrings, needStrings, { pieces: ['a', Uint8Array.of(0xff)], nothing: [] }],
-  numbers: [
-    getNumbers,
-    needNumbers,
-    { scores: Float32Array.of(-1, 0.5), longs: Float64Array.of(-1, 7), nothing: [] },
-  ],
+  numbers: [getNumbers, needNumbers, { scores: Float32Array.of(-1, 0.5), longs: Float64Array.of(-1, 7), nothing: [] }],
 } as const;
 
 describe('metadata accessors', () => {

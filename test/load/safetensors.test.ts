@@ -151,6 +151,7 @@ describe('what comes out is what went in', () => {
     expect(() => writeSafetensors([one, one])).toThrow(ConfigError);
     expect(() => writeSafetensors([{ ...one, name: '__metadata__' }])).toThrow(ConfigError);
     expect(() => writeSafetensors([{ ...one, name: '\udc00' }])).toThrow(ConfigError);
+    expect(() => writeSafetensors([], { k: '\ud800' })).toThrow(ConfigError);
     expect(() => writeSafetensors([{ ...one, shape: [2] }])).toThrow(ConfigError);
   });
 });
