@@ -1,0 +1,150 @@
+import { ConfigError } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { getString } from '../core/metadata.ts';
+import type { Executor } from '../exec/executor.ts';
+import { loadWeights } from '../exec/load_weights.ts';
+import { createNaiveExecutor } from '../exec/naive.ts';
+import { createNaive64Executor } from '../exec/naive64.ts';
+import { createWasmExecutor } from '../exec/wasm/executor.ts';
+import { optimize } from '../graph/passes/index.ts';
+import { openHfFolder } from '../load/hf_folder.ts';
+import { openModelFile } from '../load/open_model.ts';
+import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
+import { ggufVocab } from '../text/gguf_vocab.ts';
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { createModel, type Model, type ModelParts } from './model.ts';
+import type { ModelSource } from './model_source.ts';
+import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from './options.ts';
+
+/** A model that was opened and understood, of which no weight has been read yet. */
+export interface OpenedModel {
+  readonly name: string;
+  readonly description: ModelDescription;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ModelParts['chatTemplate'];
+  close(): Promise<void>;
+}
+
+/**
+ * The loading path: bytes -> directory of tensors -> config -> graph -> passes -> executor with weights.
+ * Throws the six errors of core/errors.ts, and the signal's reason; nothing stays open then.
+ */
+export async function loadModel(source: ModelSource, host: Host, options: LoadOptions = {}): Promise<Model> {
+  const start = host.now();
+  const opened = await openModel(source);
+  try {
+    const { description } = opened;
+    const checked = checkLoadOptions(options, description.config.maxContext);
+    const executor = await createExecutor(description, host, checked);
+    return createModel({ ...opened, executor, host, options: checked, loadMs: host.now() - start });
+  } catch (e) {
+    await opened.close();
+    throw e;
+  }
+}
+
+/** Opens what `source` has and reads everything but the weights. */
+export async function openModel(source: ModelSource): Promise<OpenedModel> {
+  return source.kind === 'folder' ? openFolder(source) : openFile(source);
+}
+
+/** The executor of a tier. The naive tiers run the graph as the architecture states it; wasm runs it after the passes. */
+export async function createExecutor(
+  description: ModelDescription,
+  host: Host,
+  options: CheckedLoadOptions,
+): Promise<Executor> {
+  const graph = description.buildGraph(options.activations);
+  const read = { signal: options.signal, onProgress: options.onProgress };
+  switch (options.executor) {
+    case 'naive':
+      return createNaiveExecutor(graph, await loadWeights(graph, description.tensors, read));
+    case 'naive64':
+      return createNaive64Executor(graph, await loadWeights(graph, description.tensors, read));
+    case 'wasm':
+      return createWasmExecutor({
+        graph: optimize(graph, options.disabledPasses),
+        tensors: description.tensors,
+        host,
+        kernels: options.kernels,
+        read,
+      });
+    default:
+      return options.executor satisfies never;
+  }
+}
+
+async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise<OpenedModel> {
+  const { name } = source.source;
+  try {
+    const file = await openModelFile(source.source, source.folder);
+    if (file.format === 'safetensors') {
+      throw new ConfigError(
+        `${name}: a safetensors file holds tensors only; give its folder, with config.json and tokenizer.json beside it`,
+      );
+    }
+    const description = await describeGguf(file);
+    const vocab = ggufVocab(file.metadata);
+    const tokenizer = createTokenizer(vocab);
+    const template = getString(file.metadata, 'tokenizer.chat_template');
+    return {
+      name,
+      description,
+      tokenizer,
+      chatTemplate: template === undefined ? null : withEnds(template, vocab.tokenizerConfig),
+      close: () => file.close(),
+    };
+  } catch (e) {
+    await source.source.close();
+    throw e;
+  }
+}
+
+async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>): Promise<OpenedModel> {
+  const hf = await openHfFolder(folder);
+  try {
+    if (hf.tokenizerJson === null) {
+      throw new ConfigError(`${folder.name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
+    }
+    const config = hf.tokenizerConfig ?? {};
+    const tokenizer = createTokenizer(
+      { tokenizerJson: hf.tokenizerJson, tokenizerConfig: config },
+      { eosIds: eosIdsOf(hf.generationConfig ?? hf.config) },
+    );
+    const template = hf.chatTemplate ?? templateOf(config);
+    return {
+      name: folder.name,
+      description: describeHfFolder(hf),
+      tokenizer,
+      chatTemplate: template === null ? null : withEnds(template, config),
+      close: () => hf.weights.close(),
+    };
+  } catch (e) {
+    await hf.weights.close();
+    throw e;
+  }
+}
+
+/** A template, and the texts of the two tokens that it may write. */
+function withEnds(template: string, config: object): NonNullable<ModelParts['chatTemplate']> {
+  return { template, bosToken: tokenText(config, 'bos_token'), eosToken: tokenText(config, 'eos_token') };
+}
+
+/** "<s>", or the content of { "content": "<s>", ... }; empty where the model has no such token. */
+function tokenText(config: object, key: string): string {
+  const token = (config as Record<string, unknown>)[key];
+  if (typeof token === 'string') return token;
+  const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : undefined;
+  return typeof content === 'string' ? content : '';
+}
+
+/** generation_config.json may name several end tokens, e.g. end of text and end of turn. */
+function eosIdsOf(config: object): number[] {
+  const value = (config as Record<string, unknown>)['eos_token_id'];
+  if (value === undefined || value === null) return [];
+  const ids = Array.isArray(value) ? value : [value];
+  for (const id of ids) {
+    if (!Number.isInteger(id)) throw new ConfigError(`eos_token_id is ${JSON.stringify(value)}, expected token ids`);
+  }
+  return ids as number[];
+}

@@ -1,0 +1,150 @@
+import { ConfigError } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import type { Executor, Logits, Tier } from '../exec/executor.ts';
+import type { KvCache } from '../kvcache/cache.ts';
+import type { ModelDescription } from '../models/architectures.ts';
+import { type ChatMessage, renderChat } from '../text/chat_template.ts';
+import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
+import { throwNonFinite } from './diagnose.ts';
+import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
+import type { CheckedLoadOptions } from './options.ts';
+import { createSession, type Session } from './session.ts';
+
+/** What a generation starts from: text, a conversation, or exact ids. */
+export type Prompt = string | { readonly messages: readonly ChatMessage[] } | { readonly ids: readonly number[] };
+
+export interface ModelInfo {
+  readonly name: string;
+  readonly architecture: string;
+  readonly tier: Tier;
+  /** Which kernels run, e.g. "wasm relaxed". */
+  readonly kernels: string;
+  readonly vocab: number;
+  /** Positions that one sequence may have here, and that the model was made for. */
+  readonly maxSeq: number;
+  readonly maxContext: number;
+  readonly weightBytes: number;
+  readonly cacheBytes: number;
+  readonly scratchBytes: number;
+  readonly loadMs: number;
+}
+
+/** A loaded model. All methods throw the six errors of core/errors.ts; nothing else is an input's fault. */
+export interface Model {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  /** The model's own chat template, null where it has none. */
+  readonly chatTemplate: string | null;
+  /** Text to ids, with the start token that the model wants (addSpecial: false leaves it out). */
+  tokenize(text: string, options?: EncodeOptions): number[];
+  detokenize(ids: readonly number[]): string;
+  /** The ids that a prompt becomes. Throws ConfigError for messages when there is no template. */
+  promptIds(prompt: Prompt, options?: EncodeOptions): number[];
+  /**
+   * Streams pieces; the generator's return value is the summary.
+   *   for await (const { text } of model.generate('Once upon a time', { maxTokens: 50 })) process.stdout.write(text);
+   */
+  generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<Piece, Summary, void>;
+  /** The same within a session: the prompt's ids are appended to what it has. */
+  generateIn(session: Session, ids: readonly number[], options?: GenerateOptions): AsyncGenerator<Piece, Summary, void>;
+  /** Logits of every position, [T, vocab]: Float32Array, from naive64 Float64Array. */
+  logits(ids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Logits>;
+  /** An empty sequence with an explicit cache: append, truncate, fork. Dispose it when done. */
+  createSession(): Session;
+  /** For tools that look inside (compare, bench): the graph's executor. */
+  readonly executor: Executor;
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ModelParts {
+  readonly name: string;
+  readonly description: ModelDescription;
+  readonly executor: Executor;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: { readonly template: string; readonly bosToken: string; readonly eosToken: string } | null;
+  readonly host: Host;
+  readonly options: CheckedLoadOptions;
+  readonly loadMs: number;
+  close(): Promise<void>;
+}
+
+export function createModel(parts: ModelParts): Model {
+  const { executor, tokenizer, host, description, options } = parts;
+  const cache: KvCache = executor.createCache(options.maxSeq);
+  let isDisposed = false;
+
+  const checkAlive = (): void => {
+    if (isDisposed) throw new ConfigError(`model ${parts.name}: it is disposed; load it again`);
+  };
+
+  const model: Model = {
+    executor,
+    tokenizer,
+    chatTemplate: parts.chatTemplate?.template ?? null,
+    get info() {
+      return {
+        name: parts.name,
+        architecture: description.architecture,
+        tier: executor.tier,
+        kernels: executor.kernels,
+        vocab: description.config.vocab,
+        maxSeq: options.maxSeq,
+        maxContext: description.config.maxContext,
+        ...executor.memory,
+        cacheBytes: cache.bytesInUse,
+        loadMs: parts.loadMs,
+      };
+    },
+    tokenize: (text, encodeOptions) => tokenizer.encode(text, encodeOptions),
+    detokenize: (ids) => tokenizer.decode(ids),
+    promptIds(prompt, encodeOptions) {
+      if (typeof prompt === 'string') return checkNotEmpty(tokenizer.encode(prompt, encodeOptions));
+      if ('ids' in prompt) return checkNotEmpty([...prompt.ids]);
+      if (parts.chatTemplate === null) {
+        throw new ConfigError(
+          `model ${parts.name}: has no chat template; use "generate", or a model made for conversations`,
+        );
+      }
+      const { template, bosToken, eosToken } = parts.chatTemplate;
+      const text = renderChat(template, prompt.messages, { addGenerationPrompt: true, bosToken, eosToken });
+      return tokenizer.encode(text, { parseSpecial: true });
+    },
+    async *generate(prompt, generateOptions = {}) {
+      checkAlive();
+      using session = model.createSession();
+      return yield* model.generateIn(session, model.promptIds(prompt), generateOptions);
+    },
+    generateIn(session, ids, generateOptions = {}) {
+      checkAlive();
+      return generate({ session, tokenizer, host, maxSeq: options.maxSeq }, ids, generateOptions);
+    },
+    async logits(ids, { signal } = {}) {
+      using session = model.createSession();
+      return await session.append(ids, { logits: 'all', signal });
+    },
+    createSession() {
+      checkAlive();
+      return createSession({
+        executor,
+        cache,
+        host,
+        prefillChunk: options.prefillChunk,
+        diagnose: (ids) => throwNonFinite(executor, description.tensors, ids),
+      });
+    },
+    async dispose() {
+      if (isDisposed) return;
+      isDisposed = true;
+      executor.dispose();
+      await parts.close();
+    },
+    [Symbol.asyncDispose]: () => model.dispose(),
+  };
+  return model;
+}
+
+function checkNotEmpty(ids: number[]): number[] {
+  if (ids.length > 0) return ids;
+  throw new ConfigError('the prompt has no tokens and this model has no start token; give a prompt, or --ids');
+}

@@ -1,0 +1,29 @@
+/**
+ * Glassformer's public API. `index.node.ts` and `index.browser.ts` add what belongs to one host: `loadModel` for paths, or
+ * for buffers and addresses.
+ */
+
+export type { DType } from './core/dtype.ts';
+export {
+  CapacityError,
+  ConfigError,
+  FormatError,
+  type GlassformerError,
+  isGlassformerError,
+  KernelError,
+  ShapeError,
+  UnsupportedError,
+} from './core/errors.ts';
+export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
+export type { FinishReason, GenerateOptions, Piece, Summary } from './engine/generate.ts';
+export { loadModel as loadModelFrom } from './engine/load_model.ts';
+export type { Model, ModelInfo, Prompt } from './engine/model.ts';
+export type { ModelSource } from './engine/model_source.ts';
+export type { LoadOptions } from './engine/options.ts';
+export type { Session } from './engine/session.ts';
+export type { Logits, Tier } from './exec/executor.ts';
+export type { OnProgress, Progress } from './load/weights.ts';
+export type { Activations } from './ops/linear.ts';
+export type { SamplingOptions, TokenLogprob } from './sample/options.ts';
+export type { ChatMessage } from './text/chat_template.ts';
+export type { Tokenizer } from './text/tokenizer.ts';
