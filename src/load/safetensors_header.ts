@@ -119,7 +119,8 @@ function readEntry(scanner: JsonScanner, name: string): SafetensorsEntry {
     throw scanner.error(`${what} data_offsets has ${offsets.length} numbers, expected 2`, offsetsAt);
   }
   const needed = neededBytes(shape, bits);
-  if (begin > end || needed !== BigInt(end - begin)) {
+  // Offsets that run backwards are caught as well: no tensor needs a negative number of bytes.
+  if (needed !== BigInt(end - begin)) {
     throw scanner.error(
       `${what} data_offsets are ${begin} to ${end}, ${type} ${showShape(shape)} needs ${needed ?? 'half'} bytes`,
       offsetsAt,

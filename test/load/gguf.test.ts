@@ -52,6 +52,15 @@ describe('what a damaged field says', () => {
     ['nDims', u32(A.nDims, 5), A.nDims, /nDims is 5/],
     ['a dim beyond 2^53', u64(A.dims, 2n ** 53n), A.dims, /dims\[0\]/],
     ['a product beyond 2^64', u64(A.dims, 2n ** 52n), A.dims, /needs 36028797018963968 bytes/],
+    [
+      'a product that wraps to 0 in 64 bits',
+      patched((view) => {
+        view.setBigUint64(A.dims, 2n ** 32n, true);
+        view.setBigUint64(A.dims + 8, 2n ** 32n, true);
+      }),
+      A.dims,
+      /needs 73786976294838206464 bytes/,
+    ],
     ['type', u32(A.type, 43), A.type, /type is 43/],
     ['row not of whole blocks', u64(B.dims, 33n), B.dims, /rows of 33, q8_0 needs a multiple of 32/],
     ['hole', u64(B.offset, 64n), B.offset, /offset is 64, expected 32/],
@@ -82,6 +91,30 @@ describe('what a damaged field says', () => {
     const bytes = u32(AT.valueType, META_TYPES.indexOf('array'));
     new DataView(bytes.buffer).setUint32(AT.value, META_TYPES.indexOf('array'), true);
     await expect(open(bytes)).rejects.toThrow(UnsupportedError);
+  });
+
+  test('a key may be there once', async () => {
+    const bytes = writeGguf({
+      metadata: [
+        ['k', 'u32', 7],
+        ['l', 'u32', 7],
+      ],
+      tensors: [],
+    });
+    const second = AT.value + 4;
+    bytes[second + 8] = 'k'.charCodeAt(0);
+    await expect(open(bytes)).rejects.toThrow(`metadata key "k" is there twice (at byte ${second})`);
+  });
+
+  test('a key has at most 65535 bytes', async () => {
+    const longest = writeGguf({ metadata: [['k'.repeat(65_535), 'u32', 7]], tensors: [] });
+    await expect(open(longest)).resolves.toBeDefined();
+    const longer = new Uint8Array(longest.length + 1);
+    longer.set(longest.subarray(0, AT.key));
+    longer.set(longest.subarray(AT.key), AT.key + 1);
+    longer[AT.key] = 'k'.charCodeAt(0);
+    new DataView(longer.buffer).setBigUint64(AT.keyLength, 65_536n, true);
+    await expect(open(longer)).rejects.toThrow(/key 0 has 65536 bytes/);
   });
 
   test('alignment must be a u32 power of two from 8', async () => {
