@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { parseSync } from 'oxc-parser';
+import { literalOf, nameOf, parseProgram, type SyntaxNode, walk } from './syntax.ts';
 
 /**
  * The architecture's rules about files and imports, as functions from a set of files to a list of violations. They read
@@ -54,13 +54,10 @@ const MAX_LINES = 500;
 /** Parses every file. Throws when one is not TypeScript. */
 export function parseModules(sources: Sources): ModuleFile[] {
   return [...sources].map(([path, text]) => {
-    const { program, errors } = parseSync(path, text, { lang: 'ts', sourceType: 'module' });
-    const error = errors[0];
-    if (error !== undefined) throw new Error(`${path}: ${error.message}`);
     const imports: string[] = [];
     const hostGlobals = new Set<string>();
     let hasDefaultExport = false;
-    walk(program, undefined, undefined, (node, parent, key) => {
+    walk(parseProgram(path, text), (node, parent, key) => {
       const specifier = specifierOf(node);
       if (specifier !== undefined) imports.push(specifier);
       if (node.type === 'ExportDefaultDeclaration' || node.type === 'TSExportAssignment') hasDefaultExport = true;
@@ -201,26 +198,6 @@ function edges(files: readonly ModuleFile[]): { from: string; to: string }[] {
   );
 }
 
-interface SyntaxNode {
-  readonly type: string;
-  readonly [key: string]: unknown;
-}
-
-type Visit = (node: SyntaxNode, parent: SyntaxNode | undefined, key: string | undefined) => void;
-
-function walk(node: unknown, parent: SyntaxNode | undefined, key: string | undefined, visit: Visit): void {
-  if (Array.isArray(node)) {
-    for (const item of node) walk(item, parent, key, visit);
-  } else if (isSyntaxNode(node)) {
-    visit(node, parent, key);
-    for (const [childKey, child] of Object.entries(node)) walk(child, node, childKey, visit);
-  }
-}
-
-function isSyntaxNode(value: unknown): value is SyntaxNode {
-  return typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string';
-}
-
 function specifierOf(node: SyntaxNode): string | undefined {
   switch (node.type) {
     case 'ImportDeclaration':
@@ -234,16 +211,6 @@ function specifierOf(node: SyntaxNode): string | undefined {
     default:
       return undefined;
   }
-}
-
-function literalOf(node: unknown): string | undefined {
-  return isSyntaxNode(node) && typeof node['value'] === 'string' ? node['value'] : undefined;
-}
-
-function nameOf(node: unknown): string | undefined {
-  return isSyntaxNode(node) && node.type === 'Identifier' && typeof node['name'] === 'string'
-    ? node['name']
-    : undefined;
 }
 
 /** False for the names of members and properties: `host.fetch`, `{ fetch: f }`, `interface H { fetch(): void }`. */
