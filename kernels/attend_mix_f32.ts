@@ -1,0 +1,179 @@
+// y[t, h, d] += sum_s p[h, t, s] * v[s, h / group, d], s rising over the positions that row t may see.
+//                                                                              Twin: src/ops/attend_mix.ts
+// Values lie [position][headDim]: lanes are head dims. y holds the sums between chunks of positions, which rounds nothing: a
+// chunk of values stays in the first-level cache while all rows of the group walk over it, four rows at a time.
+
+/** 64 positions x 64 head dims are 16 kB. */
+const CHUNK_POSITIONS = 64;
+
+/** See Kernels in src/exec/wasm/kernels.ts. Values and probabilities from lengths[t] on are not read. */
+export function attendMixF32(
+  y: usize,
+  yStride: i32,
+  p: usize,
+  sStride: i32,
+  v: usize,
+  vHeadStride: i32,
+  lengths: usize,
+  nTokens: i32,
+  nKvHeads: i32,
+  group: i32,
+  headDim: i32,
+  from: i32,
+  nPositions: i32,
+  accumulate: i32,
+): void {
+  const yBytes = (<usize>yStride) << 2;
+  const sBytes = (<usize>sStride) << 2;
+  const headBytes = (<usize>headDim) << 2;
+  if (!accumulate) {
+    const nBytes = <usize>(nKvHeads * group) * headBytes;
+    for (let t = 0; t < nTokens; t++) memory.fill(y + <usize>t * yBytes, 0, nBytes);
+  }
+  for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
+    const h = kvHead * group;
+    const yGroup = y + <usize>h * headBytes;
+    const pGroup = p + <usize>(h * nTokens) * sBytes;
+    const values = v + <usize>kvHead * <usize>vHeadStride;
+    for (let s = 0; s < nPositions; s += CHUNK_POSITIONS) {
+      const chunk = values + <usize>s * headBytes;
+      const first = from + s;
+      const n = min(CHUNK_POSITIONS, nPositions - s);
+      const pChunk = pGroup + ((<usize>first) << 2);
+      let t = 0;
+      // Four tokens of one head; where their lengths differ, the longer ones finish alone.
+      for (; t + 4 <= nTokens; t += 4) {
+        const shared = min(n, shortest4(lengths + ((<usize>t) << 2)) - first);
+        for (let g = 0; g < group; g++) {
+          const yt = yGroup + <usize>t * yBytes + <usize>g * headBytes;
+          const pt = pChunk + <usize>(g * nTokens + t) * sBytes;
+          if (shared > 0) rows4(yt, yBytes, pt, sBytes, chunk, headDim, shared);
+          const done = max(shared, 0);
+          for (let i = 0; i < 4; i++) {
+            const more = min(n, load<i32>(lengths + ((<usize>(t + i)) << 2)) - first) - done;
+            if (more <= 0) continue;
+            const pi = pt + <usize>i * sBytes + ((<usize>done) << 2);
+            row1(yt + <usize>i * yBytes, pi, chunk + <usize>done * headBytes, headBytes, headDim, more);
+          }
+        }
+      }
+      // The last tokens: the four rows are heads, which see the same positions.
+      for (; t < nTokens; t++) {
+        const count = min(n, load<i32>(lengths + ((<usize>t) << 2)) - first);
+        if (count <= 0) continue;
+        let yt = yGroup + <usize>t * yBytes;
+        let pt = pChunk + <usize>t * sBytes;
+        const pHead = sBytes * <usize>nTokens;
+        let left = group;
+        for (; left >= 4; left -= 4) {
+          rows4(yt, headBytes, pt, pHead, chunk, headDim, count);
+          yt += headBytes << 2;
+          pt += pHead << 2;
+        }
+        for (; left > 0; left--) {
+          row1(yt, pt, chunk, headBytes, headDim, count);
+          yt += headBytes;
+          pt += pHead;
+        }
+      }
+    }
+  }
+}
+
+function shortest4(lengths: usize): i32 {
+  return min(min(load<i32>(lengths), load<i32>(lengths, 4)), min(load<i32>(lengths, 8), load<i32>(lengths, 12)));
+}
+
+/** Four rows of y and p, yBytes and pBytes apart, over n positions. */
+function rows4(y: usize, yBytes: usize, p: usize, pBytes: usize, v: usize, headDim: i32, n: i32): void {
+  const headBytes = (<usize>headDim) << 2;
+  let d = headDim;
+  for (; d >= 8; d -= 8, y += 32, v += 32) tile4x8(y, yBytes, p, pBytes, v, headBytes, n);
+  if (d > 0) {
+    for (let i: usize = 0; i < 4; i++) row1(y + i * yBytes, p + i * pBytes, v, headBytes, d, n);
+  }
+}
+
+/** Four rows x 8 head dims: eight sums, two vectors of values, one probability. */
+function tile4x8(y0: usize, yBytes: usize, p0: usize, pBytes: usize, v: usize, vBytes: usize, n: i32): void {
+  const y1 = y0 + yBytes;
+  const y2 = y1 + yBytes;
+  const y3 = y2 + yBytes;
+  let p1 = p0 + pBytes;
+  let p2 = p1 + pBytes;
+  let p3 = p2 + pBytes;
+  let a0 = v128.load(y0);
+  let a1 = v128.load(y0, 16);
+  let b0 = v128.load(y1);
+  let b1 = v128.load(y1, 16);
+  let c0 = v128.load(y2);
+  let c1 = v128.load(y2, 16);
+  let d0 = v128.load(y3);
+  let d1 = v128.load(y3, 16);
+  const end = p0 + ((<usize>n) << 2);
+  for (; p0 < end; p0 += 4) {
+    const v0 = v128.load(v);
+    const v1 = v128.load(v, 16);
+    const pa = v128.load32_splat(p0);
+    a0 = f32x4.add(a0, f32x4.mul(pa, v0));
+    a1 = f32x4.add(a1, f32x4.mul(pa, v1));
+    const pb = v128.load32_splat(p1);
+    b0 = f32x4.add(b0, f32x4.mul(pb, v0));
+    b1 = f32x4.add(b1, f32x4.mul(pb, v1));
+    const pc = v128.load32_splat(p2);
+    c0 = f32x4.add(c0, f32x4.mul(pc, v0));
+    c1 = f32x4.add(c1, f32x4.mul(pc, v1));
+    const pd = v128.load32_splat(p3);
+    d0 = f32x4.add(d0, f32x4.mul(pd, v0));
+    d1 = f32x4.add(d1, f32x4.mul(pd, v1));
+    p1 += 4;
+    p2 += 4;
+    p3 += 4;
+    v += vBytes;
+  }
+  v128.store(y0, a0);
+  v128.store(y0, a1, 16);
+  v128.store(y1, b0);
+  v128.store(y1, b1, 16);
+  v128.store(y2, c0);
+  v128.store(y2, c1, 16);
+  v128.store(y3, d0);
+  v128.store(y3, d1, 16);
+}
+
+/** One row x nDims head dims: 16 at a time, then 4, then 1. */
+function row1(y: usize, p: usize, v: usize, vBytes: usize, nDims: i32, n: i32): void {
+  const end = p + ((<usize>n) << 2);
+  for (; nDims >= 16; nDims -= 16, y += 64, v += 64) {
+    let a0 = v128.load(y);
+    let a1 = v128.load(y, 16);
+    let a2 = v128.load(y, 32);
+    let a3 = v128.load(y, 48);
+    let vs = v;
+    for (let ps = p; ps < end; ps += 4, vs += vBytes) {
+      const p4 = v128.load32_splat(ps);
+      a0 = f32x4.add(a0, f32x4.mul(p4, v128.load(vs)));
+      a1 = f32x4.add(a1, f32x4.mul(p4, v128.load(vs, 16)));
+      a2 = f32x4.add(a2, f32x4.mul(p4, v128.load(vs, 32)));
+      a3 = f32x4.add(a3, f32x4.mul(p4, v128.load(vs, 48)));
+    }
+    v128.store(y, a0);
+    v128.store(y, a1, 16);
+    v128.store(y, a2, 32);
+    v128.store(y, a3, 48);
+  }
+  for (; nDims >= 4; nDims -= 4, y += 16, v += 16) {
+    let a = v128.load(y);
+    let vs = v;
+    for (let ps = p; ps < end; ps += 4, vs += vBytes) {
+      a = f32x4.add(a, f32x4.mul(v128.load32_splat(ps), v128.load(vs)));
+    }
+    v128.store(y, a);
+  }
+  for (; nDims > 0; nDims--, y += 4, v += 4) {
+    let a = load<f32>(y);
+    let vs = v;
+    for (let ps = p; ps < end; ps += 4, vs += vBytes) a += load<f32>(ps) * load<f32>(vs);
+    store<f32>(y, a);
+  }
+}

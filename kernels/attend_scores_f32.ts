@@ -1,0 +1,157 @@
+// scores[h, t, s] = scale * sum_d q[t, h, d] * k[s, h / group, d], d rising, from +0.    Twin: src/ops/attend_scores.ts
+//
+// Keys lie in blocks of 16 positions, [headDim][16]: lanes are positions. A block stays in the first-level cache while all
+// rows (token x head of the group) that need it walk over it, four rows at a time.
+
+/** Positions of one block, and bytes of one element of its keys. */
+const KEY_BLOCK = 16;
+const KEY_STEP: usize = 64;
+/** A tile takes half a block: 4 rows x 8 positions. */
+const HALF_BLOCK: usize = 32;
+
+/** See Kernels in src/exec/wasm/kernels.ts. Score rows are filled to the end of the last block that they need. */
+export function attendScoresF32(
+  scores: usize,
+  sStride: i32,
+  q: usize,
+  qStride: i32,
+  k: usize,
+  kHeadStride: i32,
+  lengths: usize,
+  nTokens: i32,
+  nKvHeads: i32,
+  group: i32,
+  headDim: i32,
+  from: i32,
+  nPositions: i32,
+  scale: f32,
+): void {
+  const sBytes = (<usize>sStride) << 2;
+  const qBytes = (<usize>qStride) << 2;
+  const headBytes = (<usize>headDim) << 2;
+  const blockBytes = <usize>headDim * KEY_STEP;
+  for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
+    const h = kvHead * group;
+    const qGroup = q + <usize>h * headBytes;
+    const sGroup = scores + <usize>(h * nTokens) * sBytes;
+    let block = k + <usize>kvHead * <usize>kHeadStride;
+    for (let s = 0; s < nPositions; s += KEY_BLOCK, block += blockBytes) {
+      const at = sGroup + ((<usize>(from + s)) << 2);
+      if (nTokens < 4) {
+        // Few tokens: the four rows of a tile are heads.
+        for (let t = 0; t < nTokens; t++) {
+          if (load<i32>(lengths + ((<usize>t) << 2)) <= from + s) continue;
+          const qt = qGroup + <usize>t * qBytes;
+          rowsOfBlock(at + <usize>t * sBytes, sBytes * <usize>nTokens, qt, headBytes, group, block, headDim, scale);
+        }
+      } else {
+        for (let t = 0; t < nTokens; t += 4) {
+          const n = min(4, nTokens - t);
+          if (longest(lengths + ((<usize>t) << 2), n) <= from + s) continue;
+          for (let g = 0; g < group; g++) {
+            const qt = qGroup + <usize>t * qBytes + <usize>g * headBytes;
+            rowsOfBlock(at + <usize>(g * nTokens + t) * sBytes, sBytes, qt, qBytes, n, block, headDim, scale);
+          }
+        }
+      }
+    }
+  }
+}
+
+function longest(lengths: usize, n: i32): i32 {
+  let most = load<i32>(lengths);
+  for (let i = 1; i < n; i++) most = max(most, load<i32>(lengths + ((<usize>i) << 2)));
+  return most;
+}
+
+/** nRows rows of queries, qBytes apart, times one block; score rows are sBytes apart. */
+function rowsOfBlock(
+  scores: usize,
+  sBytes: usize,
+  q: usize,
+  qBytes: usize,
+  nRows: i32,
+  block: usize,
+  headDim: i32,
+  scale: f32,
+): void {
+  for (; nRows >= 4; nRows -= 4) {
+    tile4x8(scores, sBytes, q, qBytes, block, headDim, scale);
+    tile4x8(scores + HALF_BLOCK, sBytes, q, qBytes, block + HALF_BLOCK, headDim, scale);
+    scores += sBytes << 2;
+    q += qBytes << 2;
+  }
+  for (; nRows > 0; nRows--) {
+    row1x16(scores, q, block, headDim, scale);
+    scores += sBytes;
+    q += qBytes;
+  }
+}
+
+function tile4x8(scores: usize, sBytes: usize, q0: usize, qBytes: usize, k: usize, headDim: i32, scale: f32): void {
+  let q1 = q0 + qBytes;
+  let q2 = q1 + qBytes;
+  let q3 = q2 + qBytes;
+  let a0 = f32x4.splat(0);
+  let a1 = f32x4.splat(0);
+  let b0 = f32x4.splat(0);
+  let b1 = f32x4.splat(0);
+  let c0 = f32x4.splat(0);
+  let c1 = f32x4.splat(0);
+  let d0 = f32x4.splat(0);
+  let d1 = f32x4.splat(0);
+  const end = q0 + ((<usize>headDim) << 2);
+  for (; q0 < end; q0 += 4) {
+    const k0 = v128.load(k);
+    const k1 = v128.load(k, 16);
+    const qa = v128.load32_splat(q0);
+    a0 = f32x4.add(a0, f32x4.mul(qa, k0));
+    a1 = f32x4.add(a1, f32x4.mul(qa, k1));
+    const qb = v128.load32_splat(q1);
+    b0 = f32x4.add(b0, f32x4.mul(qb, k0));
+    b1 = f32x4.add(b1, f32x4.mul(qb, k1));
+    const qc = v128.load32_splat(q2);
+    c0 = f32x4.add(c0, f32x4.mul(qc, k0));
+    c1 = f32x4.add(c1, f32x4.mul(qc, k1));
+    const qd = v128.load32_splat(q3);
+    d0 = f32x4.add(d0, f32x4.mul(qd, k0));
+    d1 = f32x4.add(d1, f32x4.mul(qd, k1));
+    q1 += 4;
+    q2 += 4;
+    q3 += 4;
+    k += KEY_STEP;
+  }
+  const by = f32x4.splat(scale);
+  v128.store(scores, f32x4.mul(a0, by));
+  v128.store(scores, f32x4.mul(a1, by), 16);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(b0, by));
+  v128.store(scores, f32x4.mul(b1, by), 16);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(c0, by));
+  v128.store(scores, f32x4.mul(c1, by), 16);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(d0, by));
+  v128.store(scores, f32x4.mul(d1, by), 16);
+}
+
+function row1x16(scores: usize, q: usize, k: usize, headDim: i32, scale: f32): void {
+  let a0 = f32x4.splat(0);
+  let a1 = f32x4.splat(0);
+  let a2 = f32x4.splat(0);
+  let a3 = f32x4.splat(0);
+  const end = q + ((<usize>headDim) << 2);
+  for (; q < end; q += 4) {
+    const qd = v128.load32_splat(q);
+    a0 = f32x4.add(a0, f32x4.mul(qd, v128.load(k)));
+    a1 = f32x4.add(a1, f32x4.mul(qd, v128.load(k, 16)));
+    a2 = f32x4.add(a2, f32x4.mul(qd, v128.load(k, 32)));
+    a3 = f32x4.add(a3, f32x4.mul(qd, v128.load(k, 48)));
+    k += KEY_STEP;
+  }
+  const by = f32x4.splat(scale);
+  v128.store(scores, f32x4.mul(a0, by));
+  v128.store(scores, f32x4.mul(a1, by), 16);
+  v128.store(scores, f32x4.mul(a2, by), 32);
+  v128.store(scores, f32x4.mul(a3, by), 48);
+}

@@ -1,0 +1,16 @@
+// y[t] = row ids[t] of a packed bf16 matrix, as f32.    Twin: src/ops/embed.ts
+
+const PANEL_ROWS = 8;
+/** Bytes of one weight, and from one k of a row to the next. */
+const ELEMENT: usize = 2;
+const PANEL_STEP: usize = 16;
+
+export function embedBf16(y: usize, ids: usize, nTokens: i32, w: usize, nIn: i32): void {
+  const panelBytes = <usize>nIn * PANEL_STEP;
+  for (let t = 0; t < nTokens; t++) {
+    const id = load<i32>(ids + ((<usize>t) << 2));
+    let from = w + <usize>(id / PANEL_ROWS) * panelBytes + <usize>(id % PANEL_ROWS) * ELEMENT;
+    for (let k = 0; k < nIn; k++, y += 4, from += PANEL_STEP)
+      store<f32>(y, reinterpret<f32>((<u32>load<u16>(from)) << 16));
+  }
+}

@@ -1,0 +1,26 @@
+// y[t] = row ids[t] of a packed q8_0 matrix, unpacked exactly.    Twin: src/ops/embed.ts
+import { f16ToF32 } from './lanes';
+
+const PANEL_ROWS = 16;
+const BLOCK_SIZE = 32;
+/** A record: four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
+const GROUP_BYTES: usize = 128;
+const SCALES: usize = 512;
+const RECORD_BYTES: usize = 544;
+
+export function embedQ80(y: usize, ids: usize, nTokens: i32, w: usize, nIn: i32): void {
+  const nBlocks = nIn / BLOCK_SIZE;
+  for (let t = 0; t < nTokens; t++) {
+    const id = load<i32>(ids + ((<usize>t) << 2));
+    const row = id % PANEL_ROWS;
+    let record = w + <usize>(id / PANEL_ROWS) * <usize>nBlocks * RECORD_BYTES;
+    for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES) {
+      const d = f16ToF32(<u32>load<u16>(record + SCALES + ((<usize>row) << 1)));
+      const codes = record + <usize>(row >> 2) * GROUP_BYTES + ((<usize>(row & 3)) << 2);
+      for (let k: usize = 0; k < <usize>BLOCK_SIZE; k++, y += 4) {
+        const code = <i32>load<u8>(codes + ((k >> 2) << 4) + (k & 3)) - 128;
+        store<f32>(y, d * <f32>code);
+      }
+    }
+  }
+}

@@ -1,0 +1,174 @@
+// What kernels share: the first n lanes of a vector, the stated order of sums within a row (twin: src/core/sum.ts), exp in
+// four lanes (twin: src/core/math_f32.ts), and the exact decoding of f16.
+
+/** Stores the first n lanes of v at `at`; n >= 4 stores all four, n <= 0 none. */
+export function storeLanes(at: usize, v: v128, n: i32): void {
+  if (n >= 4) {
+    v128.store(at, v);
+    return;
+  }
+  if (n > 0) store<f32>(at, f32x4.extract_lane(v, 0));
+  if (n > 1) store<f32>(at, f32x4.extract_lane(v, 1), 4);
+  if (n > 2) store<f32>(at, f32x4.extract_lane(v, 2), 8);
+}
+
+/** Loads min(n, 4) floats into the first lanes; the other lanes are +0. Memory beyond them is not read. */
+export function loadLanes(at: usize, n: i32): v128 {
+  if (n >= 4) return v128.load(at);
+  let v = f32x4.splat(0);
+  if (n > 0) v = f32x4.replace_lane(v, 0, load<f32>(at));
+  if (n > 1) v = f32x4.replace_lane(v, 1, load<f32>(at, 4));
+  if (n > 2) v = f32x4.replace_lane(v, 2, load<f32>(at, 8));
+  return v;
+}
+
+/** (l0 + l2) + (l1 + l3): the end of every sum within a row. */
+export function addLanes(v: v128): f32 {
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 2) + (f32x4.extract_lane(v, 1) + f32x4.extract_lane(v, 3));
+}
+
+/**
+ * Sum of n floats: lane j adds elements j (mod 4). The tail's missing elements count as +0, which changes no lane: a lane
+ * starts at +0, so it never holds -0.
+ */
+export function sumRow(x: usize, n: i32): f32 {
+  let lanes = f32x4.splat(0);
+  const end = x + ((<usize>(n & ~3)) << 2);
+  for (; x < end; x += 16) lanes = f32x4.add(lanes, v128.load(x));
+  if (n & 3) lanes = f32x4.add(lanes, loadLanes(x, n & 3));
+  return addLanes(lanes);
+}
+
+/** Sum of n squares, each rounded before it is added; same order. */
+export function sumSquaresRow(x: usize, n: i32): f32 {
+  let lanes = f32x4.splat(0);
+  const end = x + ((<usize>(n & ~3)) << 2);
+  for (; x < end; x += 16) {
+    const v = v128.load(x);
+    lanes = f32x4.add(lanes, f32x4.mul(v, v));
+  }
+  if (n & 3) {
+    const v = loadLanes(x, n & 3);
+    lanes = f32x4.add(lanes, f32x4.mul(v, v));
+  }
+  return addLanes(lanes);
+}
+
+/** Largest of n floats, -Infinity for none; NaN when one is NaN. The order of maxima does not show in the result. */
+export function maxRow(x: usize, n: i32): f32 {
+  let lanes = f32x4.splat(-Infinity);
+  const end = x + ((<usize>(n & ~3)) << 2);
+  for (; x < end; x += 16) lanes = f32x4.max(lanes, v128.load(x));
+  let max: f32 = Mathf.max(
+    Mathf.max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
+    Mathf.max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),
+  );
+  for (let i = 0; i < (n & 3); i++) max = Mathf.max(max, load<f32>(x + ((<usize>i) << 2)));
+  return max;
+}
+
+// exp: names and values of src/core/math_f32.ts, where the polynomial is explained.
+const EXP_LOW: f32 = -104;
+const EXP_HIGH: f32 = 89;
+const LOG2_E: f32 = Mathf.LOG2E;
+const LN2_HIGH: f32 = 0.693145751953125;
+const LN2_LOW: f32 = 1.4286068203094173e-6;
+const E2: f32 = 0.4999999403953552;
+const E3: f32 = 0.1666652113199234;
+const E4: f32 = 0.04166828840970993;
+const E5: f32 = 0.008368703536689281;
+const E6: f32 = 0.0013818931765854359;
+const F32_BIAS = 127;
+const F32_FRACTION_BITS = 23;
+
+/** 2^n in each lane, for the n of normal numbers. */
+function pow2x4(n: v128): v128 {
+  return i32x4.shl(i32x4.add(n, i32x4.splat(F32_BIAS)), F32_FRACTION_BITS);
+}
+
+/** exp32 in four lanes, operation by operation. */
+export function exp4(x: v128): v128 {
+  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(EXP_LOW)), f32x4.splat(EXP_HIGH));
+  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(LOG2_E)));
+  const r = f32x4.sub(f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(LN2_HIGH))), f32x4.mul(n, f32x4.splat(LN2_LOW)));
+  let q = f32x4.splat(E6);
+  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E5));
+  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E4));
+  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E3));
+  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E2));
+  const tail = f32x4.add(r, f32x4.mul(f32x4.mul(r, r), q));
+  const p = f32x4.add(tail, f32x4.splat(1));
+
+  const whole = i32x4.trunc_sat_f32x4_s(n);
+  const half = i32x4.shr_s(whole, 1);
+  return f32x4.mul(f32x4.mul(p, pow2x4(half)), pow2x4(i32x4.sub(whole, half)));
+}
+
+/** 2^(127 - 15) as bits: moves a binary16 exponent, read as a binary32 one, to where it belongs. */
+const F16_REBIAS_BITS = (F32_BIAS + 112) << F32_FRACTION_BITS;
+
+/**
+ * Four f16, each zero-extended to 32 bits, as f32; exact, with subnormals, infinities, NaN and the sign of zero.
+ * Fraction and exponent go where f32 has them; multiplying by 2^112 then also normalizes subnormals. Exponent 31 (infinity,
+ * NaN) becomes exponent 255 before that.
+ */
+export function f16ToF32x4(h: v128): v128 {
+  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
+  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
+  const notFinite = i32x4.gt_s(magnitude, i32x4.splat(0x0f7fffff));
+  const bits = v128.or(v128.or(magnitude, sign), v128.and(notFinite, i32x4.splat(0x7f800000)));
+  return f32x4.mul(bits, i32x4.splat(F16_REBIAS_BITS));
+}
+
+/** One f16 as f32. */
+export function f16ToF32(h: u32): f32 {
+  return f32x4.extract_lane(f16ToF32x4(i32x4.splat(h)), 0);
+}
+
+/**
+ * Eight f16 at once, by the same rule: the upper halves of the eight f32 before the multiplication (the lower halves are
+ * h << 13). Half the work of two f16ToF32x4.
+ */
+export function f16UpperHalves(h: v128): v128 {
+  const exponent = i16x8.splat(0x7c00);
+  const notFinite = i16x8.eq(v128.and(h, exponent), exponent);
+  const upper = v128.and(i16x8.shr_s(h, 3), i16x8.splat(-0x7001)); // 0x8fff: the shift has copied the sign
+  return v128.or(upper, v128.and(notFinite, i16x8.splat(0x7f80)));
+}
+
+/** The first four f32 of lower and upper halves, multiplied into place. */
+export function f16FirstFour(lower: v128, upper: v128): v128 {
+  return f32x4.mul(interleaveFirst(lower, upper), i32x4.splat(F16_REBIAS_BITS));
+}
+
+/** The last four. */
+export function f16LastFour(lower: v128, upper: v128): v128 {
+  return f32x4.mul(interleaveLast(lower, upper), i32x4.splat(F16_REBIAS_BITS));
+}
+
+/** l0 u0 l1 u1 l2 u2 l3 u3: four 32-bit lanes from the first halves of two vectors of 16-bit lanes. */
+export function interleaveFirst(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i16>(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+/** l4 u4 l5 u5 l6 u6 l7 u7. */
+export function interleaveLast(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i16>(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Integer dot products. The two builds hold the same exact integers in different forms:
+//   simd     four i32 sums; operands are pairs of i16, multiplied and added by one instruction
+//   relaxed  eight i16 sums, two for each 32-bit lane; operands are bytes, the second one in 0..127, so that the specification
+//            leaves no choice. A caller adds at most 8 products of pairs of 4-bit codes with int8: 8 * 2 * 15 * 127 < 2^15.
+
+/** sums + a . w, lane by lane. */
+export function dotStep(sums: v128, a: v128, w: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sums, i16x8.relaxed_dot_i8x16_i7x16_s(a, w));
+  return i32x4.add(sums, i32x4.dot_i16x8_s(a, w));
+}
+
+/** The four i32 that `dotStep` has summed. */
+export function dotSums(sums: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.extadd_pairwise_i16x8_s(sums);
+  return sums;
+}

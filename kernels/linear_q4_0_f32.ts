@@ -1,0 +1,79 @@
+// y[t, o] = sum_k x[t, k] * w[o, k] with q4_0 weights unpacked exactly, in the order of linear_f32.ts.
+//                                                                              Twin: src/ops/linear.ts
+// A panel of 16 rows becomes two panels of f32, [2][k][8], then the tile of linear_f32 does the rest.
+import { f16ToF32x4 } from './lanes';
+import { linearPanelF32 } from './linear_f32';
+
+/** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales. */
+const PANEL_ROWS = 16;
+const BLOCK_SIZE = 32;
+const GROUP_BYTES: usize = 64;
+const SCALES: usize = 256;
+const RECORD_BYTES: usize = 288;
+/** Bytes of one k of an f32 panel, and rows of it. */
+const F32_STEP: usize = 32;
+const F32_ROWS = 8;
+
+/** See Linear in src/exec/wasm/kernels.ts. scratch: [2][nIn][8] f32. */
+export function linearQ40F32(
+  y: usize,
+  yStride: i32,
+  x: usize,
+  xStride: i32,
+  nTokens: i32,
+  nIn: i32,
+  w: usize,
+  nOut: i32,
+  firstPanel: i32,
+  nPanels: i32,
+  scratch: usize,
+): void {
+  const yBytes = (<usize>yStride) << 2;
+  const xBytes = (<usize>xStride) << 2;
+  const nBlocks = nIn / BLOCK_SIZE;
+  const f32PanelBytes = <usize>nIn * F32_STEP;
+  for (let p = firstPanel; p < firstPanel + nPanels; p++) {
+    const row = p * PANEL_ROWS;
+    const yPanel = y + ((<usize>row) << 2);
+    const panel = w + <usize>p * <usize>nBlocks * RECORD_BYTES;
+    for (let group: usize = 0; group < 4; group++) {
+      // Groups 0 and 1 are the rows of the first f32 panel, 2 and 3 of the second.
+      const to = scratch + (group >> 1) * f32PanelBytes + ((group & 1) << 4);
+      unpackGroup(to, panel + group * GROUP_BYTES, panel + SCALES + (group << 3), nBlocks);
+    }
+    linearPanelF32(yPanel, yBytes, x, xBytes, nTokens, nIn, scratch, nOut - row);
+    const second = nOut - row - F32_ROWS;
+    if (second > 0) {
+      linearPanelF32(yPanel + F32_STEP, yBytes, x, xBytes, nTokens, nIn, scratch + f32PanelBytes, second);
+    }
+  }
+}
+
+/** Four rows, w = d * code. The four codes of a row are the bytes of its 32-bit lane, so lanes are rows after a shift. */
+function unpackGroup(to: usize, codes: usize, scales: usize, nBlocks: i32): void {
+  for (let b = 0; b < nBlocks; b++) {
+    const d = f16ToF32x4(v128.load16x4_u(scales));
+    for (let k: usize = 0; k < 4; k++) {
+      const c = v128.load(codes + (k << 4));
+      const low = to + k * 4 * F32_STEP;
+      const high = low + 16 * F32_STEP; // high nibbles are columns 16..31
+      v128.store(low, scaled(d, c, 0));
+      v128.store(high, scaled(d, c, 4));
+      v128.store(low + F32_STEP, scaled(d, c, 8));
+      v128.store(high + F32_STEP, scaled(d, c, 12));
+      v128.store(low + 2 * F32_STEP, scaled(d, c, 16));
+      v128.store(high + 2 * F32_STEP, scaled(d, c, 20));
+      v128.store(low + 3 * F32_STEP, scaled(d, c, 24));
+      v128.store(high + 3 * F32_STEP, scaled(d, c, 28));
+    }
+    codes += RECORD_BYTES;
+    scales += RECORD_BYTES;
+    to += F32_STEP * BLOCK_SIZE;
+  }
+}
+
+/** d * (nibble - 8), the nibble that starts at bit `shift` of each lane. */
+function scaled(d: v128, c: v128, shift: i32): v128 {
+  const code = i32x4.sub(v128.and(i32x4.shr_u(c, shift), i32x4.splat(0xf)), i32x4.splat(8));
+  return f32x4.mul(d, f32x4.convert_i32x4_s(code));
+}
