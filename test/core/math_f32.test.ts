@@ -1,108 +1,37 @@
 import { describe, expect, test } from 'vitest';
-import { erf, exp, tanh } from '../../src/core/math.ts';
 import { erf32, exp32, tanh32 } from '../../src/core/math_f32.ts';
-import { F32_EDGES, F32_MAX, F32_MIN, F32_MIN_NORMAL, f32Around, f32Sweep, ulpErrorF32 } from '../support/floats.ts';
+import {
+  bothSigns,
+  EXP_LAST_FINITE,
+  EXP_LAST_NONZERO,
+  EXP32,
+  F32_FUNCTIONS,
+  TANH32,
+  worstUlp,
+} from '../support/f32_functions.ts';
+import { F32_EDGES, F32_MAX, F32_MIN, F32_MIN_NORMAL, f32Around, f32Sweep } from '../support/floats.ts';
 
 /** Odd steps, so that all low bits are met: 430,000 patterns of the whole line, and as many where the function bends. */
 const WHOLE_STEP = 10007;
 const DENSE_STEP = 1009;
 
-/** e^x rounds to Infinity from here on: ln(F32_MAX + half a unit). */
-const EXP_LAST_FINITE = 88.72283172607422;
-/** e^x is above half the smallest f32 down to here. */
-const EXP_LAST_NONZERO = -103.97207641601562;
-
-/** f32 patterns between two positive numbers, both signs. */
-function* dense(low: number, high: number): Generator<number> {
-  const value = new Float32Array([low, high]);
-  const bits = new Uint32Array(value.buffer);
-  const end = bits[1]!;
-  for (let b = bits[0]!; b < end; b += DENSE_STEP) {
-    bits[0] = b;
-    yield value[0]!;
-    yield -value[0]!;
-  }
-}
-
-interface Case {
-  readonly name: string;
-  readonly f: (x: number) => number;
-  readonly reference: (x: number) => number;
-  /** The docstring's promise. */
-  readonly ulp: number;
-  /** Where the result is a finite f32 that the reference can be compared with. */
-  readonly domain: (x: number) => boolean;
-  readonly bend: readonly [number, number];
-  readonly hard: readonly number[];
-}
-
-const CASES: readonly Case[] = [
-  {
-    name: 'exp32',
-    f: exp32,
-    reference: exp,
-    ulp: 1,
-    domain: (x) => x <= EXP_LAST_FINITE,
-    bend: [2 ** -5, 104.5],
-    // Ends of the range, the step between normal and subnormal results, and where n changes.
-    hard: [
-      EXP_LAST_FINITE,
-      EXP_LAST_NONZERO,
-      -87.33654,
-      -104,
-      Math.LN2 / 2,
-      1.5 * Math.LN2,
-      -Math.LN2 / 2,
-      126.5 * Math.LN2,
-    ],
-  },
-  {
-    name: 'tanh32',
-    f: tanh32,
-    reference: tanh,
-    ulp: 1.5,
-    domain: () => true,
-    bend: [2 ** -5, 10],
-    hard: [0.625, 9.010913, 44.36],
-  },
-  {
-    name: 'erf32',
-    f: erf32,
-    reference: erf,
-    ulp: 1.5,
-    domain: () => true,
-    bend: [2 ** -5, 4.2],
-    hard: [1, 3.832506, 4],
-  },
-];
-
-function worst({ f, reference, domain }: Case, inputs: Iterable<number>): { ulp: number; at: number } {
-  let found = { ulp: 0, at: NaN };
-  for (const x of inputs) {
-    if (!Number.isFinite(x) || !domain(x)) continue;
-    const ulp = ulpErrorF32(f(x), reference(x));
-    if (!(ulp <= found.ulp)) found = { ulp, at: x };
-  }
-  return found;
-}
-
 describe('f32 functions against the f64 ones', () => {
-  for (const c of CASES) {
+  for (const c of F32_FUNCTIONS) {
     test(`${c.name}: at most ${c.ulp} ulp over the whole line`, () => {
       const inputs = [
         f32Sweep(WHOLE_STEP),
-        dense(...c.bend),
+        bothSigns(c.bend, DENSE_STEP),
         [...c.hard, ...F32_EDGES].flatMap((x) => f32Around(x, 20)),
       ];
       for (const some of inputs) {
-        const { ulp, at } = worst(c, some);
+        const { ulp, at } = worstUlp(c, some);
         expect(ulp <= c.ulp, `${c.name}(${at}) is ${ulp} ulp off`).toBe(true);
       }
     });
   }
 
   test('every result is an f32, and NaN comes from NaN alone', () => {
-    for (const { name, f } of CASES) {
+    for (const { name, f } of F32_FUNCTIONS) {
       for (const x of f32Sweep(1000003)) {
         const y = f(x);
         expect(Object.is(Math.fround(y), y) && Number.isNaN(y) === Number.isNaN(x), `${name}(${x}) = ${y}`).toBe(true);
@@ -112,19 +41,18 @@ describe('f32 functions against the f64 ones', () => {
 
   test('the measure can fail: mutants are caught', () => {
     const { fround } = Math;
-    const [exponential, hyperbolic] = CASES;
     // ln 2 in one part: the reduction loses digits as |n| grows.
     const oneLn2 = (x: number): number => {
       const n = Math.round(x / Math.LN2);
       return exp32(fround(x - fround(n * fround(Math.LN2)))) * 2 ** n;
     };
-    expect(worst({ ...exponential!, f: oneLn2 }, dense(1, 80)).ulp <= 1).toBe(false);
+    expect(worstUlp({ ...EXP32, f: oneLn2 }, bothSigns([1, 80], DENSE_STEP)).ulp <= 1).toBe(false);
     // tanh without its small branch.
     const oneForm = (x: number): number => fround(1 - fround(2 / fround(exp32(fround(2 * x)) + 1)));
-    expect(worst({ ...hyperbolic!, f: oneForm }, dense(2 ** -5, 10)).ulp <= 1.5).toBe(false);
+    expect(worstUlp({ ...TANH32, f: oneForm }, bothSigns([2 ** -5, 10], DENSE_STEP)).ulp <= 1.5).toBe(false);
     // 2^n in one step flushes what should be subnormal.
     const oneScale = (x: number): number => (exp32(x) < F32_MIN_NORMAL ? 0 : exp32(x));
-    expect(worst({ ...exponential!, f: oneScale }, dense(80, 103)).ulp <= 1).toBe(false);
+    expect(worstUlp({ ...EXP32, f: oneScale }, bothSigns([80, 103], DENSE_STEP)).ulp <= 1).toBe(false);
   });
 });
 
@@ -149,7 +77,7 @@ describe('f32 functions at special values', () => {
   });
 
   test('exp32 never falls as x rises', () => {
-    const rising = Float32Array.from(dense(2 ** -5, 104.5)).sort();
+    const rising = Float32Array.from(bothSigns([2 ** -5, 104.5], DENSE_STEP)).sort();
     expect(rising.findIndex((x, i) => i > 0 && !(exp32(x) >= exp32(rising[i - 1]!)))).toBe(-1);
   });
 });

@@ -25,13 +25,15 @@ function laneSum(x: readonly number[]): number {
   return fround(fround(lane(0) + lane(2)) + fround(lane(1) + lane(3)));
 }
 
+/** Mostly numbers whose sums round; specials are rare, since one NaN or infinity hides the order of all others. */
 const f32 = fc.oneof(
-  fc.constantFrom(...F32_EDGES, Infinity, NaN),
-  fc.float({ min: -8, max: 8, noNaN: true }),
-  fc.float(),
+  { weight: 20, arbitrary: fc.float({ min: -8, max: 8, noNaN: true }) },
+  { weight: 20, arbitrary: fc.integer({ min: -(2 ** 24), max: 2 ** 24 }).map((n) => fround(n / 1000)) },
+  { weight: 2, arbitrary: fc.constantFrom(...F32_EDGES) },
+  { weight: 1, arbitrary: fc.constantFrom(Infinity, -Infinity, NaN) },
 );
 /** Lengths 0..9 are met often (lane tails), longer ones sometimes. */
-const rows = fc.oneof(fc.array(f32, { maxLength: 9 }), fc.array(f32, { minLength: 30, maxLength: 70 }));
+const rows = fc.oneof(fc.array(f32, { maxLength: 9 }), fc.array(f32, { minLength: 10, maxLength: 70 }));
 const finiteRows = fc.array(
   fc.oneof(
     fc.constantFrom(0, -0, 2 ** -149, -(2 ** -140), 1, -1, 2 ** 24),

@@ -55,11 +55,17 @@ export const F32_EDGES: readonly number[] = [
   F32_MAX,
 ].flatMap((x) => [x, -x]);
 
+const scratch = new DataView(new ArrayBuffer(8));
+
+/** floor(log2) of the gap between f32 numbers at `exact`; the subnormal gap below 2^-126. */
+function f32GapExponent(exact: number): number {
+  scratch.setFloat64(0, exact);
+  return Math.max(((scratch.getUint32(0) >>> 20) & 0x7ff) - 1023, -126) - 23;
+}
+
 /** |got - exact| in units of the gap between f32 numbers at `exact`, a finite f64. NaN when got is NaN. */
 export function ulpErrorF32(got: number, exact: number): number {
-  const value = new Float64Array([exact]);
-  const exponent = ((new Uint32Array(value.buffer)[1]! >>> 20) & 0x7ff) - 1023;
-  return Math.abs(got - exact) / 2 ** (Math.max(exponent, -126) - 23);
+  return Math.abs(got - exact) * 2 ** -f32GapExponent(exact);
 }
 
 /** Small seeded generator for test inputs (mulberry32): uniform in [0, 1). */
