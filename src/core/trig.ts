@@ -10,7 +10,7 @@ const TWO_OVER_PI = 0.6366197723675814;
 
 /**
  * Largest |x|. Below it the quadrant fits an i32, and the 160 bits of pi / 2 leave at least 60 correct bits in the reduced
- * angle, however near x is to a multiple of pi / 2 (no f64 below 2^31 comes closer than 2^-63).
+ * angle, however near x is to a multiple of pi / 2 (no f64 from 1 to 2^31 comes closer than 2^-60.5).
  */
 const MAX_ANGLE = 2 ** 31;
 

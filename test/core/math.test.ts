@@ -117,7 +117,9 @@ function angles(): number[] {
     ...nearMultiples.filter((x) => x <= 2 ** 31),
     ...[Math.PI / 4, Math.PI / 2, Math.PI, 2 ** 20 * 2 * Math.PI].flatMap((x) => f64Around(x, 5)),
     ...[2 ** 31, 1048575, 131071, 2147483647],
-    // The f64 with the smallest |reduced angle| known below 2^31 with few bits: from the convergents of pi.
+    // The f64 below 2^31 that come closest to a multiple of pi / 2, by the continued fractions of 2^(e - 51) / pi.
+    ...[45.553093477052, 91.106186954104, 14461176.67027838, 28922353.34055676, 57844706.68111352],
+    // Integers near multiples of pi: numerators of its convergents.
     ...[
       3, 22, 333, 355, 103993, 104348, 208341, 312689, 833719, 1146408, 4272943, 5419351, 80143857, 165707065,
       245850922, 411557987,
