@@ -1,16 +1,19 @@
 import type { DType } from '../core/dtype.ts';
-import { ShapeError } from '../core/errors.ts';
-import type { SymbolicShape } from '../core/shape.ts';
+import { assert, ShapeError } from '../core/errors.ts';
+import { equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
 import { checkWeightShape, type Op, resultShape } from '../ops/table.ts';
-import type { Graph, KvShape, Node, ValueId } from './ir.ts';
+import type { Graph, KvShape, Node, NodeOf, ValueId } from './ir.ts';
+
+type Feed = NodeOf<'input'>['feed'];
 
 /** Appends nodes one by one; every method returns the new value's id and throws ShapeError when its inputs do not fit. */
 export interface GraphBuilder {
-  input(feed: 'ids' | 'positions' | 'outRows'): ValueId;
-  /** The same tensor asked for twice is one node. */
+  /** The same feed asked for twice is one node. */
+  input(feed: Feed): ValueId;
+  /** The same tensor asked for twice is one node. Throws ShapeError when the two differ in format or shape. */
   weight(name: string, dtype: DType, shape: SymbolicShape): ValueId;
   embed(name: string, ids: ValueId, table: ValueId): ValueId;
   rmsNorm(name: string, x: ValueId, g: ValueId, eps: number): ValueId;
@@ -36,21 +39,39 @@ export interface GraphBuilder {
 export function createBuilder(): GraphBuilder {
   const nodes: Node[] = [];
   const ropes: RopeSpec[] = [];
+  const feeds = new Map<Feed, ValueId>();
   const weights = new Map<string, ValueId>();
 
+  const at = (id: ValueId): Node => {
+    const node = nodes[id];
+    assert(node !== undefined, `value %${id} is one that this builder made`);
+    return node;
+  };
   const push = (op: Exclude<Op, { op: 'weight' }>, name: string, inputs: ValueId[]): ValueId => {
     const shape = resultShape(
       op,
-      inputs.map((i) => nodes[i]!.shape),
+      inputs.map((i) => at(i).shape),
     );
     return nodes.push({ ...op, name, inputs, shape } as Node) - 1;
   };
 
   return {
-    input: (feed) => push({ op: 'input', feed }, feed, []),
+    input(feed) {
+      const id = feeds.get(feed) ?? push({ op: 'input', feed }, feed, []);
+      feeds.set(feed, id);
+      return id;
+    },
     weight(name, dtype, shape) {
       const known = weights.get(name);
-      if (known !== undefined) return known;
+      if (known !== undefined) {
+        const before = nodes[known] as NodeOf<'weight'>;
+        if (before.dtype !== dtype || !equalShapes(before.shape, shape)) {
+          throw new ShapeError(
+            `${name}: asked for as ${dtype} ${showShape(shape)}, and before as ${before.dtype} ${showShape(before.shape)}`,
+          );
+        }
+        return known;
+      }
       checkWeightShape(name, dtype, shape);
       const id = nodes.push({ op: 'weight', dtype, name, inputs: [], shape }) - 1;
       weights.set(name, id);
@@ -71,8 +92,8 @@ export function createBuilder(): GraphBuilder {
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
-      const width = nodes[x]!.shape.at(-1);
-      if (typeof width !== 'number') throw new ShapeError(`${nodes[x]!.name}: last axis ${width} is open`);
+      const width = at(x).shape.at(-1);
+      if (typeof width !== 'number') throw new ShapeError(`${at(x).name}: last axis ${width} is open`);
       return width;
     },
     ropeTable: (spec) => ropes.push(spec) - 1,

@@ -28,6 +28,8 @@ export function graphText(graph: Graph): string {
 
 function attributesText(node: Node): string {
   switch (node.op) {
+    case 'input':
+      return ` {${node.feed}}`;
     case 'weight':
     case 'concat_weights':
       return ` {${node.dtype}}`;
@@ -44,7 +46,6 @@ function attributesText(node: Node): string {
       return ` {layer=${node.layer}}`;
     case 'attend_scores':
       return ` {scale=${node.scale}}`;
-    case 'input':
     case 'embed':
     case 'reshape':
     case 'softmax':

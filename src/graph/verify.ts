@@ -1,14 +1,15 @@
 import { assert } from '../core/errors.ts';
 import { equalShapes, showShape } from '../core/shape.ts';
-import { checkWeightShape, resultShape } from '../ops/table.ts';
-import type { Graph, Node } from './ir.ts';
+import { checkWeightShape, INPUTS, type InputRole, resultShape, roleOf } from '../ops/table.ts';
+import type { Graph, Node, NodeOf } from './ir.ts';
 
 /**
  * Checks what every graph promises, before and after each pass:
  *  - inputs point backwards (so there is no cycle), and the output exists and is [R, vocab];
  *  - every stated shape is what the op's shape rule gives;
- *  - names are unique; rope tables exist; each (layer, k or v) of the cache is written at most once;
- *  - only `linear`, `embed`, `rms_norm` and `concat_weights` read weights; feeds are read where ids belong.
+ *  - names are unique; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
+ *  - every input plays the role that its reader gives it (ops/table.ts): weights, feeds, cached rows and score matrices are
+ *    read where they belong and nowhere else.
  * Throws ShapeError where shapes do not fit; a broken structure is a bug of a pass, and asserts.
  */
 export function verify(graph: Graph): void {
@@ -34,56 +35,67 @@ export function verify(graph: Graph): void {
       `${what}: states ${showShape(node.shape)}, its rule gives ${showShape(shape)}`,
     );
     checkReaders(graph, node, what);
-    if (node.op === 'rope') assert(node.table in graph.ropes, `${what}: there is no rope table ${node.table}`);
-    if (node.op === 'kv_write_k' || node.op === 'kv_write_v') {
-      const slot = `${node.op} ${node.layer}`;
-      assert(!written.has(slot), `${what}: layer ${node.layer} is written twice`);
-      written.add(slot);
-      const { nLayers, nKvHeads, headDim } = graph.kv;
-      assert(node.layer >= 0 && node.layer < nLayers, `${what}: layer ${node.layer} is outside 0..${nLayers - 1}`);
-      assert(
-        equalShapes(node.shape, ['S', nKvHeads, headDim]),
-        `${what}: rows ${showShape(node.shape)} do not fit the cache's [S, ${nKvHeads}, ${headDim}]`,
-      );
-    }
+    if (node.op === 'rope') checkRope(graph, node, what);
+    if (node.op === 'kv_write_k' || node.op === 'kv_write_v') checkWrite(graph, node, what, written);
   });
   const output = graph.nodes[graph.output];
   assert(output !== undefined, `the output %${graph.output} does not exist`);
   assert(
-    output.shape.length === 2 && output.shape[0] === 'R',
+    output.shape.length === 2 && output.shape[0] === 'R' && typeof output.shape[1] === 'number',
     `the output is ${showShape(output.shape)}, not [R, vocab]`,
   );
 }
 
-/** Weights and feeds may enter only where an op reads them as such. */
+/** What each role is called in a message. */
+const ROLE_NAMES: Readonly<Record<InputRole, string>> = {
+  ids: 'the feed ids',
+  positions: 'the feed positions',
+  outRows: 'the feed outRows',
+  weight: 'a weight',
+  keys: 'cached keys',
+  values: 'cached values',
+  scores: 'a score matrix',
+  tensor: 'a tensor',
+};
+
+/** Every input is what its op reads there. */
 function checkReaders(graph: Graph, node: Node, what: string): void {
   node.inputs.forEach((input, index) => {
     const from = graph.nodes[input]!;
-    const isWeight = from.op === 'weight' || from.op === 'concat_weights';
-    const wantsWeight =
-      node.op === 'concat_weights' ||
-      (index === 1 && (node.op === 'linear' || node.op === 'embed' || node.op === 'rms_norm'));
-    assert(isWeight === wantsWeight, `${what}: input ${index} ${isWeight ? 'is' : 'is not'} a weight`);
+    const has = roleOf(from);
+    const takes = node.op === 'concat_weights' ? 'weight' : INPUTS[node.op][index]!;
+    assert(has === takes, `${what}: input ${index} is ${ROLE_NAMES[has]}, ${node.op} takes ${ROLE_NAMES[takes]}`);
     if (node.op === 'concat_weights') {
-      assert(from.op === 'weight' && from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
+      assert(from.op === 'weight', `${what}: joins ${from.name}, which is not a stored weight`);
+      assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
     }
-    assert(from.op !== 'input' || feedFits(node, index, from.feed), `${what}: input ${index} cannot be a feed`);
   });
 }
 
-function feedFits(node: Node, index: number, feed: 'ids' | 'positions' | 'outRows'): boolean {
-  switch (node.op) {
-    case 'embed':
-      return index === 0 && feed === 'ids';
-    case 'take_rows':
-      return index === 1 && feed === 'outRows';
-    case 'rope':
-    case 'softmax':
-      return index === 1 && feed === 'positions';
-    case 'attend_scores':
-    case 'attend_mix':
-      return index === 2 && feed === 'positions';
-    default:
-      return false;
-  }
+/** The rope's table is there, and turns no more elements than a head has. */
+function checkRope(graph: Graph, node: NodeOf<'rope'>, what: string): void {
+  const spec = graph.ropes[node.table];
+  assert(spec !== undefined, `${what}: there is no rope table ${node.table}`);
+  const headDim = node.shape[2] as number;
+  const turned = 2 * spec.frequencies.length;
+  assert(turned <= headDim, `${what}: table ${node.table} turns ${turned} elements of heads of ${headDim}`);
+}
+
+/** Cache writes name a layer, fit its rows, and are alone in writing it. */
+function checkWrite(
+  graph: Graph,
+  node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>,
+  what: string,
+  written: Set<string>,
+): void {
+  const { nLayers, nKvHeads, headDim } = graph.kv;
+  const slot = `${node.op} ${node.layer}`;
+  assert(!written.has(slot), `${what}: layer ${node.layer} is written twice`);
+  written.add(slot);
+  const isLayer = Number.isInteger(node.layer) && node.layer >= 0 && node.layer < nLayers;
+  assert(isLayer, `${what}: layer ${node.layer} is outside 0..${nLayers - 1}`);
+  assert(
+    equalShapes(node.shape, ['S', nKvHeads, headDim]),
+    `${what}: rows ${showShape(node.shape)} do not fit the cache's [S, ${nKvHeads}, ${headDim}]`,
+  );
 }

@@ -52,6 +52,66 @@ export interface OpAttributes {
 
 export type OpName = keyof OpAttributes;
 
+/**
+ * What an input may be: a feed, a weight, all cached rows of a layer, a score matrix per sequence, or an ordinary tensor.
+ * The shapes alone would let attention mix keys, or a sum read token ids.
+ */
+export type InputRole = 'ids' | 'positions' | 'outRows' | 'weight' | 'keys' | 'values' | 'scores' | 'tensor';
+
+/** The inputs of every op, in order. `concat_weights` takes any number above 0. */
+export const INPUTS: Readonly<Record<OpName, readonly InputRole[]>> = {
+  input: [],
+  weight: [],
+  concat_weights: ['weight'],
+  embed: ['ids', 'weight'],
+  rms_norm: ['tensor', 'weight'],
+  linear: ['tensor', 'weight'],
+  slice: ['tensor'],
+  reshape: ['tensor'],
+  rope: ['tensor', 'positions'],
+  kv_write_k: ['tensor'],
+  kv_write_v: ['tensor'],
+  attend_scores: ['tensor', 'keys', 'positions'],
+  softmax: ['scores', 'positions'],
+  attend_mix: ['scores', 'values', 'positions'],
+  add: ['tensor', 'tensor'],
+  mul: ['tensor', 'tensor'],
+  silu: ['tensor'],
+  take_rows: ['tensor', 'outRows'],
+};
+
+/** What the value of `op` is to its readers. */
+export function roleOf(op: Op): InputRole {
+  switch (op.op) {
+    case 'input':
+      return op.feed;
+    case 'weight':
+    case 'concat_weights':
+      return 'weight';
+    case 'kv_write_k':
+      return 'keys';
+    case 'kv_write_v':
+      return 'values';
+    case 'attend_scores':
+    case 'softmax':
+      return 'scores';
+    case 'embed':
+    case 'rms_norm':
+    case 'linear':
+    case 'slice':
+    case 'reshape':
+    case 'rope':
+    case 'attend_mix':
+    case 'add':
+    case 'mul':
+    case 'silu':
+    case 'take_rows':
+      return 'tensor';
+    default:
+      return op satisfies never;
+  }
+}
+
 /** One op with its attributes: the part of a graph node that the shape rule reads. */
 export type Op = { [K in OpName]: { readonly op: K } & OpAttributes[K] }[OpName];
 
@@ -60,9 +120,9 @@ export type Op = { [K in OpName]: { readonly op: K } & OpAttributes[K] }[OpName]
  * and have no rule. Throws ShapeError naming the op when the inputs do not fit.
  */
 export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly SymbolicShape[]): SymbolicShape {
+  checkNumberOfInputs(op.op, inputs.length);
   const need = (index: number, nAxes: number): SymbolicShape => {
-    const shape = inputs[index];
-    if (shape === undefined) throw new ShapeError(`${op.op}: has ${inputs.length} inputs, needs number ${index + 1}`);
+    const shape = inputs[index]!;
     if (shape.length !== nAxes) {
       throw new ShapeError(`${op.op}: input ${index} is ${showShape(shape)}, needs ${nAxes} axes`);
     }
@@ -92,17 +152,16 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       return [need(0, 2)[0]!, need(1, 2)[0]!];
     case 'slice': {
       const [rows, n] = need(0, 2) as [Dim, Dim];
-      if (op.from < 0 || op.width < 1 || op.from + op.width > fixed(op.op, n)) {
+      const isWhole = Number.isInteger(op.from) && Number.isInteger(op.width);
+      if (!isWhole || op.from < 0 || op.width < 1 || op.from + op.width > fixed(op.op, n)) {
         throw new ShapeError(`slice: columns ${op.from}..${op.from + op.width} are outside width ${n}`);
       }
       return [rows, op.width];
     }
     case 'reshape': {
-      const from = inputs[0];
-      if (from === undefined || !sameElements(from, op.to)) {
-        throw new ShapeError(
-          `reshape: ${showShape(from ?? [])} and ${showShape(op.to)} have different numbers of elements`,
-        );
+      const from = inputs[0]!;
+      if (!sameElements(from, op.to)) {
+        throw new ShapeError(`reshape: ${showShape(from)} and ${showShape(op.to)} have different numbers of elements`);
       }
       return op.to;
     }
@@ -127,26 +186,39 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[2]!];
     case 'add':
     case 'mul':
-      if (!equalShapes(inputs[0] ?? [], inputs[1] ?? [])) {
-        throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0] ?? [])} and ${showShape(inputs[1] ?? [])} differ`);
+      if (!equalShapes(inputs[0]!, inputs[1]!)) {
+        throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0]!)} and ${showShape(inputs[1]!)} differ`);
       }
       return inputs[0]!;
     case 'silu':
-      if (inputs[0] === undefined) throw new ShapeError('silu: has no input');
-      return inputs[0];
+      return inputs[0]!;
     case 'take_rows':
+      same('number of rows', need(0, 2)[0]!, 'T'); // rows are counted among the new tokens
       return [need(1, 1)[0]!, need(0, 2)[1]!];
     default:
       return op satisfies never;
   }
 }
 
-/** Throws ShapeError when a stored weight's rows are not whole blocks of its format. */
+/** Throws ShapeError when a stored weight has an open or empty axis, or rows that are not whole blocks of its format. */
 export function checkWeightShape(name: string, dtype: DType, shape: SymbolicShape): void {
-  const inner = fixed(name, shape[shape.length - 1] ?? 1);
+  for (const size of shape) {
+    if (!(Number.isInteger(fixed(name, size)) && fixed(name, size) > 0)) {
+      throw new ShapeError(`${name}: size ${size} in ${showShape(shape)} is not a positive integer`);
+    }
+  }
+  const inner = fixed(name, shape.at(-1) ?? 1);
   const { blockSize } = DTYPES[dtype];
   if (inner % blockSize !== 0) {
     throw new ShapeError(`${name}: rows of ${inner} are not a multiple of ${blockSize}, the block size of ${dtype}`);
+  }
+}
+
+function checkNumberOfInputs(op: OpName, nInputs: number): void {
+  if (op === 'concat_weights') {
+    if (nInputs === 0) throw new ShapeError('concat_weights: has no input, takes at least 1');
+  } else if (nInputs !== INPUTS[op].length) {
+    throw new ShapeError(`${op}: has ${nInputs} inputs, takes ${INPUTS[op].length}`);
   }
 }
 

@@ -15,7 +15,7 @@ export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', app
 
 function apply(graph: Graph): Graph {
   const readers = readersOf(graph);
-  return rewrite(graph, (node, id, to) => {
+  return rewrite(graph, (node, _id, to) => {
     if (node.op !== 'take_rows') return undefined;
     const rows = node.inputs[1]!;
     // chain: the movable nodes below this take_rows, the last one first
@@ -29,7 +29,7 @@ function apply(graph: Graph): Graph {
       x = below.inputs[0]!;
     }
     if (chain.length === 0) return undefined;
-    let value = to.emit({ op: 'take_rows' }, `${node.name}.${id}`, [to.keep(x), to.keep(rows)]);
+    let value = to.emit({ op: 'take_rows' }, `${node.name}.rows`, [to.keep(x), to.keep(rows)]);
     for (const old of chain.reverse()) {
       const moved = graph.nodes[old]!;
       const others = moved.inputs.slice(1).map(to.keep);
