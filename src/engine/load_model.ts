@@ -1,6 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { getString } from '../core/metadata.ts';
 import type { Executor } from '../exec/executor.ts';
 import { loadWeights } from '../exec/load_weights.ts';
 import { createNaiveExecutor } from '../exec/naive.ts';
@@ -10,6 +9,7 @@ import { optimize } from '../graph/passes/index.ts';
 import { openHfFolder } from '../load/hf_folder.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
+import { configChatTemplate, ggufChatTemplate } from '../text/chat_template.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { createModel, type Model, type ModelParts } from './model.ts';
@@ -86,12 +86,12 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
     const description = await describeGguf(file);
     const vocab = ggufVocab(file.metadata);
     const tokenizer = createTokenizer(vocab);
-    const template = getString(file.metadata, 'tokenizer.chat_template');
+    const template = ggufChatTemplate(file.metadata);
     return {
       name,
       description,
       tokenizer,
-      chatTemplate: template === undefined ? null : withEnds(template, vocab.tokenizerConfig),
+      chatTemplate: template === null ? null : withEnds(template, vocab.tokenizerConfig),
       close: () => file.close(),
     };
   } catch (e) {
@@ -111,7 +111,7 @@ async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>):
       { tokenizerJson: hf.tokenizerJson, tokenizerConfig: config },
       { eosIds: eosIdsOf(hf.generationConfig ?? hf.config) },
     );
-    const template = hf.chatTemplate ?? templateOf(config);
+    const template = hf.chatTemplate ?? configChatTemplate(config);
     return {
       name: folder.name,
       description: describeHfFolder(hf),

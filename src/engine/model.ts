@@ -3,7 +3,7 @@ import type { Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import type { ModelDescription } from '../models/architectures.ts';
-import { type ChatMessage, renderChat } from '../text/chat_template.ts';
+import { type ChatMessage, needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
@@ -101,13 +101,8 @@ export function createModel(parts: ModelParts): Model {
     promptIds(prompt, encodeOptions) {
       if (typeof prompt === 'string') return checkNotEmpty(tokenizer.encode(prompt, encodeOptions));
       if ('ids' in prompt) return checkNotEmpty([...prompt.ids]);
-      if (parts.chatTemplate === null) {
-        throw new ConfigError(
-          `model ${parts.name}: has no chat template; use "generate", or a model made for conversations`,
-        );
-      }
-      const { template, bosToken, eosToken } = parts.chatTemplate;
-      const text = renderChat(template, prompt.messages, { addGenerationPrompt: true, bosToken, eosToken });
+      const template = needChatTemplate(model.chatTemplate, `model ${parts.name}`);
+      const text = renderChat(template, prompt.messages, { ...parts.chatTemplate, addGenerationPrompt: true });
       return tokenizer.encode(text, { parseSpecial: true });
     },
     async *generate(prompt, generateOptions = {}) {

@@ -1,0 +1,65 @@
+import { KernelError } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import type { Graph } from '../../graph/ir.ts';
+import type { KvCache } from '../../kvcache/cache.ts';
+import { createContiguousCache } from '../../kvcache/contiguous.ts';
+import type { TensorInfo } from '../../load/model_file.ts';
+import type { ReadOptions } from '../../load/weights.ts';
+import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '../executor.ts';
+import { arenaStorage } from './arena_storage.ts';
+import { createFrames } from './frame.ts';
+import { instantiateKernels } from './instantiate.ts';
+import { linearKernels } from './linear_kernels.ts';
+import { loadPackedWeights } from './packed_weights.ts';
+import { createRopeTables } from './rope_tables.ts';
+import { type Machine, runNode } from './run_node.ts';
+import { traceNode } from './trace_node.ts';
+
+export interface WasmExecutorOptions {
+  readonly graph: Graph;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly host: Host;
+  readonly kernels: 'auto' | 'simd' | 'relaxed';
+  readonly read?: ReadOptions;
+}
+
+/**
+ * The fast tier: the same graph, about one kernel call a node, all numbers in one WASM memory. Same bits as naive.
+ * Loads the weights. Throws KernelError when no kernel build can run here, CapacityError when memory does not suffice, and
+ * what reading throws.
+ */
+export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Executor> {
+  const { graph } = o;
+  const { kernels, build, arena } = await instantiateKernels(o.host, o.kernels);
+  const weights = await loadPackedWeights(graph, o.tensors, kernels, arena, o.read ?? {});
+  const ropes = createRopeTables(graph.ropes, arena);
+  const frames = createFrames(graph, arena, build);
+  const machine: Machine = { graph, kernels, weights, ropes, linear: linearKernels(kernels) };
+  const vocab = graph.nodes[graph.output]!.shape[1] as number;
+  let isDisposed = false;
+
+  return {
+    tier: 'wasm',
+    graph,
+    kernels: `wasm ${build}`,
+    get memory() {
+      return { weightBytes: weights.nBytes, scratchBytes: frames.nBytes };
+    },
+    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena)),
+    run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
+      if (isDisposed) throw new KernelError('executor: it is disposed; load the model again');
+      checkBatch(batch, cache, vocab);
+      ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
+      const frame = frames.open(batch, cache);
+      for (let id = 0; id < graph.nodes.length; id++) {
+        runNode(machine, id, frame);
+        if (trace !== undefined) traceNode(graph, id, frame, arena, trace);
+      }
+      return { vocab, data: arena.f32(frame.addresses[graph.output]!, batch.outRows.length * vocab).slice() };
+    },
+    dispose() {
+      if (!isDisposed) arena.dispose();
+      isDisposed = true;
+    },
+  };
+}

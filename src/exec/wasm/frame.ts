@@ -1,0 +1,133 @@
+import { isBlockFormat } from '../../core/dtype.ts';
+import type { KernelBuild } from '../../core/host.ts';
+import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
+import type { KvCache } from '../../kvcache/cache.ts';
+import type { Batch, Segment } from '../executor.ts';
+import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
+import type { Arena } from './arena.ts';
+import { linearScratchBytes, quantizedRowsBytes, scoreStride } from './layout.ts';
+
+/** One run's batch, and the byte addresses that its kernels work with. Valid until the next frame is opened. */
+export interface RunFrame {
+  readonly batch: Batch;
+  readonly cache: KvCache;
+  /** Of each value; NO_BUFFER where a value has none. */
+  readonly addresses: readonly number[];
+  /** i32 [T] each. */
+  readonly ids: number;
+  readonly positions: number;
+  /** positions + 1: how many positions a row may see. */
+  readonly lengths: number;
+  /** i32 [R]. */
+  readonly outRows: number;
+  readonly segments: readonly FrameSegment[];
+  /** Quantized rows of one value, and which value's they are now: linears that read the same rows share them. */
+  readonly quantized: number;
+  quantizedOf: ValueId | undefined;
+  /** One weight panel unpacked to f32. */
+  readonly panel: number;
+}
+
+export interface FrameSegment extends Segment {
+  /** Floats from one row of scores to the next. */
+  readonly stride: number;
+  /** Cells of one head before this segment's: its scores start at offset x nHeads floats. */
+  readonly offset: number;
+}
+
+export interface Frames {
+  /** Bytes of scratch held now. */
+  readonly nBytes: number;
+  open(batch: Batch, cache: KvCache): RunFrame;
+}
+
+/**
+ * Sizes change slowly from run to run (S grows by one), so a plan is made for sizes rounded up to this many cells and kept
+ * until one of them changes.
+ */
+const CELL_STEP = 256;
+
+const I32_BYTES = 4;
+
+/** Lays out the scratch memory of each run. One buffer, which grows when a run needs more and is used again by the next. */
+export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Frames {
+  const panelBytes = largestPanel(graph);
+  const quantizedWidth = widestQuantized(graph);
+  let memory = { address: 0, nBytes: 0 };
+  let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
+
+  const plan = (sizes: RunSizes) => {
+    const key = `${sizes.T} ${sizes.R} ${sizes.attendCells}`;
+    if (planned?.key !== key) planned = { key, ...planBuffers(graph, sizes) };
+    return planned;
+  };
+
+  return {
+    get nBytes() {
+      return memory.nBytes;
+    },
+    open(batch, cache) {
+      const nTokens = batch.ids.length;
+      const nOut = batch.outRows.length;
+      const segments: FrameSegment[] = [];
+      let cells = 0;
+      for (const segment of batch.segments) {
+        const stride = scoreStride(cache.length(segment.sequence));
+        segments.push({ ...segment, stride, offset: cells });
+        cells += segment.count * stride;
+      }
+      const sizes = { T: nTokens, R: nOut, attendCells: Math.ceil(cells / CELL_STEP) * CELL_STEP };
+      const { offsets, totalBytes } = plan(sizes);
+
+      // values | ids, positions, lengths, outRows | quantized rows | panel
+      const feedBytes = Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / 16) * 16;
+      const quantizedBytes = quantizedRowsBytes(build, Math.max(nTokens, nOut), quantizedWidth);
+      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes;
+      if (needed > memory.nBytes) {
+        if (memory.nBytes > 0) arena.free(memory.address);
+        memory = { address: arena.alloc(needed), nBytes: needed };
+      }
+      const values = memory.address;
+      const ids = values + totalBytes;
+      const positions = ids + nTokens * I32_BYTES;
+      const lengths = positions + nTokens * I32_BYTES;
+      const outRows = lengths + nTokens * I32_BYTES;
+      const quantized = ids + feedBytes;
+      arena.i32(ids, nTokens).set(batch.ids);
+      arena.i32(positions, nTokens).set(batch.positions);
+      arena.i32(lengths, nTokens).set(batch.positions.map((p) => p + 1));
+      arena.i32(outRows, nOut).set(batch.outRows);
+      return {
+        batch,
+        cache,
+        addresses: offsets.map((offset) => (offset === NO_BUFFER ? NO_BUFFER : values + offset)),
+        ids,
+        positions,
+        lengths,
+        outRows,
+        segments,
+        quantized,
+        quantizedOf: undefined,
+        panel: quantized + quantizedBytes,
+      };
+    },
+  };
+}
+
+function matrices(graph: Graph): { width: number; dtype: NodeOf<'weight'>['dtype']; takesQ8: boolean }[] {
+  return graph.nodes.flatMap((node) => {
+    if (node.op !== 'linear') return [];
+    const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight'>;
+    return [
+      { width: w.shape[1] as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && isBlockFormat(w.dtype) },
+    ];
+  });
+}
+
+function largestPanel(graph: Graph): number {
+  return matrices(graph).reduce((n, m) => Math.max(n, linearScratchBytes(m.dtype, m.width)), 0);
+}
+
+function widestQuantized(graph: Graph): number {
+  return matrices(graph).reduce((n, m) => (m.takesQ8 ? Math.max(n, m.width) : n), 0);
+}

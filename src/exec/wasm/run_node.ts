@@ -1,0 +1,172 @@
+import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
+import type { KvRun } from '../../kvcache/cache.ts';
+import type { FrameSegment, RunFrame } from './frame.ts';
+import type { Kernels } from './kernels.ts';
+import type { LinearKernels } from './linear_kernels.ts';
+import type { PackedWeights } from './packed_weights.ts';
+import type { RopeTables } from './rope_tables.ts';
+
+/** What does not change from run to run. */
+export interface Machine {
+  readonly graph: Graph;
+  readonly kernels: Kernels;
+  readonly linear: LinearKernels;
+  readonly weights: PackedWeights;
+  readonly ropes: RopeTables;
+}
+
+const F32_BYTES = 4;
+
+/** Computes one node: one kernel call, or one for each sequence (and stretch of its cache) where attention is concerned. */
+export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
+  const { graph, kernels, weights } = m;
+  const node = graph.nodes[id]!;
+  const y = frame.addresses[id]!;
+  const x = frame.addresses[node.inputs[0]!]!;
+  const nRows = node.shape[0] === 'R' ? frame.batch.outRows.length : frame.batch.ids.length;
+  switch (node.op) {
+    case 'input':
+    case 'weight':
+    case 'concat_weights':
+    case 'reshape':
+      return;
+    case 'embed': {
+      const w = weights.matrix(node.inputs[1]!);
+      m.linear[w.dtype].embed(y, frame.ids, nRows, w.address, w.nIn);
+      return;
+    }
+    case 'rms_norm':
+      kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows, widthOf(graph, id), node.eps);
+      return;
+    case 'linear':
+      linear(m, node, y, x, nRows, frame);
+      return;
+    case 'slice':
+      kernels.sliceF32(y, x + node.from * F32_BYTES, widthOf(graph, node.inputs[0]!), nRows, node.width);
+      return;
+    case 'rope': {
+      const [, nHeads, headDim] = node.shape as ['T', number, number];
+      const { cos, sin, ropeDim } = m.ropes.at(node.table);
+      const turn = node.layout === 'pairs' ? kernels.ropeF32Pairs : kernels.ropeF32Halves;
+      const stride = nHeads * headDim;
+      turn(y, stride, x, stride, frame.positions, cos, sin, nRows, nHeads, headDim, ropeDim);
+      return;
+    }
+    case 'kv_write_k':
+    case 'kv_write_v':
+      writeRows(m, node, x, frame);
+      return;
+    case 'attend_scores':
+      attendScores(m, node, y, x, frame);
+      return;
+    case 'softmax': {
+      const nHeads = node.shape[0] as number;
+      for (const { from, count, stride, offset } of frame.segments) {
+        const at = offset * nHeads * F32_BYTES;
+        kernels.softmaxF32(y + at, x + at, frame.lengths + from * F32_BYTES, nHeads, count, stride);
+      }
+      return;
+    }
+    case 'attend_mix':
+      attendMix(m, node, y, x, frame);
+      return;
+    case 'add':
+      kernels.addF32(y, x, frame.addresses[node.inputs[1]!]!, nRows * widthOf(graph, id));
+      return;
+    case 'mul':
+      kernels.mulF32(y, x, frame.addresses[node.inputs[1]!]!, nRows * widthOf(graph, id));
+      return;
+    case 'silu':
+      kernels.siluF32(y, x, nRows * widthOf(graph, id));
+      return;
+    case 'take_rows':
+      kernels.takeRowsF32(y, x, frame.outRows, nRows, widthOf(graph, id));
+      return;
+    default:
+      node satisfies never;
+  }
+}
+
+/** Elements of one row: the product of the axes behind the first. */
+export function widthOf(graph: Graph, id: ValueId): number {
+  return graph.nodes[id]!.shape.slice(1).reduce<number>((n, d) => n * (d as number), 1);
+}
+
+function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows: number, frame: RunFrame): void {
+  const w = m.weights.matrix(node.inputs[1]!);
+  const kernel = m.linear[w.dtype];
+  if (node.activations === 'f32' || kernel.q8 === undefined) {
+    kernel.f32(y, w.nOut, x, w.nIn, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
+    return;
+  }
+  // The rows of one value are quantized once for all linears that read it one after the other (gate and up).
+  if (frame.quantizedOf !== node.inputs[0]) {
+    m.kernels.quantizeRowsQ8(frame.quantized, x, w.nIn, nRows, w.nIn);
+    frame.quantizedOf = node.inputs[0];
+  }
+  kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels);
+}
+
+/** Stores new rows where the cache has reserved their places, which may lie in several stretches. */
+function writeRows(m: Machine, node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>, x: number, frame: RunFrame): void {
+  const { nKvHeads, headDim } = m.graph.kv;
+  const width = nKvHeads * headDim;
+  for (const segment of frame.segments) {
+    const first = frame.batch.positions[segment.from]!;
+    for (const run of frame.cache.runs(segment.sequence, node.layer)) {
+      const from = Math.max(first, run.from);
+      const until = Math.min(first + segment.count, run.from + run.count);
+      if (from >= until) continue;
+      const rows = x + (segment.from + from - first) * width * F32_BYTES;
+      const write = node.op === 'kv_write_k' ? m.kernels.kvWriteKF32 : m.kernels.kvWriteVF32;
+      const address = node.op === 'kv_write_k' ? run.kAddress : run.vAddress;
+      write(address, run.headStride, from - run.from, rows, width, until - from, nKvHeads, headDim);
+    }
+  }
+}
+
+function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: number, frame: RunFrame): void {
+  const { nKvHeads, headDim } = m.graph.kv;
+  const nHeads = node.shape[0] as number;
+  const qStride = nHeads * headDim;
+  forEachRun(m.graph, node.inputs[1]!, frame, (segment, run) => {
+    const scores = y + segment.offset * nHeads * F32_BYTES;
+    const rows = q + segment.from * qStride * F32_BYTES;
+    const lengths = frame.lengths + segment.from * F32_BYTES;
+    // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
+    m.kernels.attendScoresF32(
+      scores, segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
+      segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
+    );
+  });
+}
+
+function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number, frame: RunFrame): void {
+  const { nKvHeads, headDim } = m.graph.kv;
+  const nHeads = node.shape[1] as number;
+  const yStride = nHeads * headDim;
+  forEachRun(m.graph, node.inputs[1]!, frame, (segment, run) => {
+    const probs = p + segment.offset * nHeads * F32_BYTES;
+    const mix = y + segment.from * yStride * F32_BYTES;
+    const lengths = frame.lengths + segment.from * F32_BYTES;
+    const isFirst = run.from === 0;
+    // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
+    m.kernels.attendMixF32(
+      mix, yStride, probs, segment.stride, run.vAddress, run.headStride, lengths,
+      segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
+    );
+  });
+}
+
+/** Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions. */
+function forEachRun(
+  graph: Graph,
+  cached: ValueId,
+  frame: RunFrame,
+  visit: (segment: FrameSegment, run: KvRun) => void,
+): void {
+  const { layer } = graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
+  for (const segment of frame.segments) {
+    for (const run of frame.cache.runs(segment.sequence, layer)) visit(segment, run);
+  }
+}

@@ -1,0 +1,35 @@
+import { resolveShape } from '../../core/shape.ts';
+import type { Graph, ValueId } from '../../graph/ir.ts';
+import type { Trace } from '../executor.ts';
+import { segmentName } from '../interpret.ts';
+import { hasBuffer } from '../plan.ts';
+import type { Arena } from './arena.ts';
+import type { RunFrame } from './frame.ts';
+
+/**
+ * Reports one value as the naive executor would: same name, same shape, dense. Score rows are taken out of their strides,
+ * and cells that a row may not see are 0, as the definition has them.
+ */
+export function traceNode(graph: Graph, id: ValueId, frame: RunFrame, arena: Arena, trace: Trace): void {
+  const node = graph.nodes[id]!;
+  if (!hasBuffer(node.op)) return;
+  const { batch } = frame;
+  const address = frame.addresses[id]!;
+  if (!node.shape.includes('S')) {
+    const shape = resolveShape(node.shape, { T: batch.ids.length, R: batch.outRows.length, S: 0 });
+    const size = shape.reduce((a, b) => a * b, 1);
+    trace({ name: node.name, op: node.op, shape, data: arena.f32(address, size) });
+    return;
+  }
+  const nHeads = node.shape[0] as number;
+  frame.segments.forEach(({ sequence, from, count, stride, offset }, i) => {
+    const nPositions = frame.cache.length(sequence);
+    const cells = arena.f32(address + offset * nHeads * Float32Array.BYTES_PER_ELEMENT, nHeads * count * stride);
+    const data = new Float32Array(nHeads * count * nPositions);
+    for (let row = 0; row < nHeads * count; row++) {
+      const visible = batch.positions[from + (row % count)]! + 1;
+      data.set(cells.subarray(row * stride, row * stride + visible), row * nPositions);
+    }
+    trace({ name: segmentName(node.name, i, batch), op: node.op, shape: [nHeads, count, nPositions], data });
+  });
+}
