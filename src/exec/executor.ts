@@ -74,7 +74,10 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
     throw new ShapeError(`batch: ${nRows} ids and ${batch.positions.length} positions`);
   }
   let row = 0;
+  const seen = new Set<KvSequence>();
   for (const { sequence, from, count } of batch.segments) {
+    if (seen.has(sequence)) throw new ShapeError(`batch: sequence ${sequence.id} has two segments; join them into one`);
+    seen.add(sequence);
     if (from !== row || count < 1) throw new ShapeError(`batch: a segment starts at row ${from}, expected ${row}`);
     row += count;
     const first = cache.length(sequence) - count;

@@ -1,8 +1,9 @@
-import { assert } from '../core/errors.ts';
-import { resolveShape } from '../core/shape.ts';
+import { assert, ShapeError } from '../core/errors.ts';
+import { equalShapes, resolveShape, showShape } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Graph, Node, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
+import type { KvLayout } from '../kvcache/layout.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
@@ -68,6 +69,10 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     if (node.op === 'weight') {
       const weight = o.weights.get(node.name);
       assert(weight !== undefined, `weight ${node.name} was loaded`);
+      assert(
+        weight.dtype === node.dtype && equalShapes(weight.shape, node.shape),
+        `weight ${node.name} is ${node.dtype} ${showShape(node.shape)}, not ${weight.dtype} ${showShape(weight.shape)}`,
+      );
       constants.set(id, { kind: 'weight', weight });
       weightBytes += weight.bytes.byteLength;
     } else if (node.op === 'concat_weights') {
@@ -76,6 +81,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
   });
   const angles = graph.ropes.map((spec) => growingTable(spec, ops));
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
+  const { layout } = o.createCache(1); // only to know what this tier's caches are like
 
   return {
     tier: o.tier,
@@ -86,6 +92,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     },
     createCache: o.createCache,
     run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
+      checkCache(layout, cache.layout);
       checkBatch(batch, cache, vocab);
       const values: Value<A>[] = [];
       graph.nodes.forEach((node, id) => {
@@ -94,7 +101,9 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         if (trace === undefined) return;
         if (value.kind === 'tensor') trace({ name: node.name, op: node.op, ...value.tensor });
         if (value.kind === 'perSegment') {
-          value.tensors.forEach((t, i) => trace({ name: segmentName(node.name, i, batch), op: node.op, ...t }));
+          value.tensors.forEach((t, i) => {
+            trace({ name: segmentName(node.name, i, batch), op: node.op, ...t });
+          });
         }
       });
       return { vocab, data: tensorOf(values[graph.output]!).data };
@@ -185,6 +194,17 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
 /** "blk.0.probs", or "blk.0.probs#1" for the second of several sequences: names that every executor uses. */
 export function segmentName(name: string, index: number, batch: Batch): string {
   return batch.segments.length === 1 ? name : `${name}#${index}`;
+}
+
+/** Throws ShapeError unless the cache's rows are what this graph and tier write. */
+function checkCache(needed: KvLayout, given: KvLayout): void {
+  for (const key of ['nLayers', 'nKvHeads', 'headDim', 'elementBytes'] as const) {
+    if (given[key] !== needed[key]) {
+      throw new ShapeError(
+        `kv cache: ${key} is ${given[key]}, this executor needs ${needed[key]}; make the cache with its createCache`,
+      );
+    }
+  }
 }
 
 function perSegment<A extends Float32Array | Float64Array>(

@@ -12,12 +12,13 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   /** Positions that one sequence may have at most. */
   readonly maxSeq: number;
 
-  /** A new, empty sequence. */
+  /** A new, empty sequence. Throws CapacityError, and changes nothing, when the storage is too small. */
   create(): KvSequence;
   length(sequence: KvSequence): number;
   /**
    * Makes room for `count` more positions: length grows by it, their rows are undefined until written.
-   * Throws CapacityError, and changes nothing, when maxSeq or the storage is too small.
+   * Throws CapacityError, and changes nothing, when maxSeq or the storage is too small; ConfigError when `count` is not a
+   * whole number from 0 on.
    */
   reserve(sequence: KvSequence, count: number): void;
   /** Stores rows of positions from .. from + T - 1. k, v: [T, nKvHeads, headDim]. */
@@ -30,7 +31,10 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   runs(sequence: KvSequence, layer: number): readonly KvRun[];
   /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that. */
   truncate(sequence: KvSequence, length: number): void;
-  /** A second sequence with the same rows; writes to one do not show in the other. */
+  /**
+   * A second sequence with the same rows; writes to one do not show in the other.
+   * Throws CapacityError, and changes nothing, when the storage is too small.
+   */
   fork(sequence: KvSequence): KvSequence;
   release(sequence: KvSequence): void;
   /** Bytes held now, all sequences together. */

@@ -34,6 +34,9 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     assert(slot !== undefined, `sequence ${sequence.id} belongs to this cache and is not released`);
     return slot;
   };
+  const checkLayer = (layer: number): void => {
+    assert(Number.isInteger(layer) && layer >= 0 && layer < nLayers, `layer ${layer} is within 0..${nLayers - 1}`);
+  };
   const slabSize = (capacity: number): number => 2 * nLayers * nKvHeads * headDim * capacity;
   /** First element of K (which = 0) or V (1) of a kv head. */
   const headStart = (capacity: number, layer: number, which: 0 | 1, kvHead: number): number =>
@@ -62,9 +65,10 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
 
   const write = (sequence: KvSequence, layer: number, which: 0 | 1, from: number, rows: A): void => {
     const slot = slotOf(sequence);
+    checkLayer(layer);
     const nRows = rows.length / (nKvHeads * headDim);
     assert(
-      Number.isInteger(nRows) && from >= 0 && from + nRows <= slot.length,
+      Number.isInteger(from) && Number.isInteger(nRows) && from >= 0 && from + nRows <= slot.length,
       `rows ${from}..${from + nRows} are reserved`,
     );
     const index = which === 0 ? kIndex : vIndex;
@@ -81,6 +85,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
 
   const read = (sequence: KvSequence, layer: number, which: 0 | 1): A => {
     const slot = slotOf(sequence);
+    checkLayer(layer);
     const index = which === 0 ? kIndex : vIndex;
     const view = slot.slab.view();
     const n = slot.length * nKvHeads * headDim;
@@ -107,6 +112,9 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     length: (sequence) => slotOf(sequence).length,
     reserve(sequence, count) {
       const slot = slotOf(sequence);
+      if (!Number.isInteger(count) || count < 0) {
+        throw new ConfigError(`kv cache: cannot reserve ${count} positions, must be a whole number from 0 on`);
+      }
       const length = slot.length + count;
       if (length > maxSeq) {
         throw new CapacityError(
@@ -128,6 +136,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     readV: (sequence, layer) => read(sequence, layer, 1),
     runs(sequence, layer) {
       const slot = slotOf(sequence);
+      checkLayer(layer);
       if (slot.length === 0) return [];
       return [
         {

@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import { assertLengths } from './lengths.ts';
 
 const { fround } = Math;
 
@@ -11,7 +12,7 @@ const { fround } = Math;
  * p: f32 [nHeads, T, S], rows of softmax.  v: f32 [S, nKvHeads, headDim], the cached values of one sequence.
  * y: f32 [T, nHeads, headDim].  The sum runs over rising s: acc = fround(acc + fround(p * v)), from +0. Positions from
  * lengths[t] on are not read (0 x NaN is NaN).
- * Throws ShapeError when nHeads is not a multiple of nKvHeads.
+ * Throws ShapeError when nHeads is not a multiple of nKvHeads, or a row sees more than S positions.
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023, "GQA".
  */
 export function attendMix(p: Tensor, v: Tensor, lengths: Int32Array): Tensor {
@@ -62,5 +63,6 @@ function mixDims(p: Tensor<Float32Array | Float64Array>, v: Tensor<Float32Array 
   const [, nKvHeads, headDim] = v.shape as [number, number, number];
   if (nHeads % nKvHeads !== 0)
     throw new ShapeError(`attend: nHeads ${nHeads} is not a multiple of nKvHeads ${nKvHeads}`);
+  assertLengths(lengths, nPositions);
   return { nRows, nHeads, headDim, nPositions, nKvHeads, group: nHeads / nKvHeads };
 }

@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import { assertLengths } from './lengths.ts';
 
 const { fround } = Math;
 
@@ -11,7 +12,7 @@ const { fround } = Math;
  * q: f32 [T, nHeads, headDim].  k: f32 [S, nKvHeads, headDim], the cached keys of one sequence; group = nHeads / nKvHeads
  * query heads share a kv head.  lengths: [T], how many positions row t may see (causal: its own position + 1).
  * scores: f32 [nHeads, T, S].  The sum runs over rising d: acc = fround(acc + fround(q * k)), then fround(acc * scale).
- * Throws ShapeError when nHeads is not a multiple of nKvHeads.
+ * Throws ShapeError when nHeads is not a multiple of nKvHeads, or a row sees more than S positions.
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023, "GQA".
  */
 export function attendScores(q: Tensor, k: Tensor, lengths: Int32Array, scale: number): Tensor {
@@ -35,7 +36,7 @@ export function attendScores(q: Tensor, k: Tensor, lengths: Int32Array, scale: n
   return tensor([nHeads, nRows, nPositions], scores);
 }
 
-/** The float64 form: compensated dot products; the scale is the f32 one. */
+/** The float64 form: compensated dot products, and the scale as it is (f32 rounds it). */
 export function attendScores64(
   q: Tensor<Float64Array>,
   k: Tensor<Float64Array>,
@@ -49,7 +50,7 @@ export function attendScores64(
     for (let t = 0; t < nRows; t++) {
       for (let s = 0; s < lengths[t]!; s++) {
         const dot = dot64(q.data, (t * nHeads + h) * headDim, k.data, (s * nKvHeads + kvHead) * headDim, headDim);
-        scores[(h * nRows + t) * nPositions + s] = dot * fround(scale);
+        scores[(h * nRows + t) * nPositions + s] = dot * scale;
       }
     }
   }
@@ -73,9 +74,6 @@ function attendDims(
   } = dims as Record<'T' | 'nHeads' | 'headDim' | 'S' | 'nKvHeads', number>;
   if (nHeads % nKvHeads !== 0)
     throw new ShapeError(`attend: nHeads ${nHeads} is not a multiple of nKvHeads ${nKvHeads}`);
-  for (const n of lengths) {
-    if (!(n >= 0 && n <= nPositions))
-      throw new ShapeError(`attend: a row sees ${n} positions, the cache holds ${nPositions}`);
-  }
+  assertLengths(lengths, nPositions);
   return { nRows, nHeads, headDim, nPositions, nKvHeads, group: nHeads / nKvHeads };
 }

@@ -1,8 +1,9 @@
 import { exp } from '../core/math.ts';
 import { exp32 } from '../core/math_f32.ts';
 import { match } from '../core/shape.ts';
-import { sum64, sumRow } from '../core/sum.ts';
+import { maxRow, sum64, sumRow } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import { assertLengths } from './lengths.ts';
 
 const { fround } = Math;
 
@@ -11,18 +12,19 @@ const { fround } = Math;
  *
  * x, p: f32 [nHeads, T, S].  Three sweeps (max, exp, sum), no running rescale; the sum is in the stated order of
  * core/sum.ts. Positions from lengths[t] on are not read: they may hold anything, NaN included.
- * A NaN within the row makes the whole row NaN.
+ * A NaN or +Infinity within the row makes the whole row NaN.
+ * Throws ShapeError when a row sees more than S positions.
  */
 export function softmax(x: Tensor, lengths: Int32Array): Tensor {
   match('x', x.shape, 'nHeads T S', { T: lengths.length });
   const [nHeads, nRows, nPositions] = x.shape as [number, number, number];
+  assertLengths(lengths, nPositions);
   const p = new Float32Array(x.data.length);
   for (let h = 0; h < nHeads; h++) {
     for (let t = 0; t < nRows; t++) {
       const row = (h * nRows + t) * nPositions;
       const length = lengths[t]!;
-      let max = -Infinity;
-      for (let s = 0; s < length; s++) max = Math.max(max, x.data[row + s]!);
+      const max = maxRow(x.data, row, length);
       for (let s = 0; s < length; s++) p[row + s] = exp32(fround(x.data[row + s]! - max));
       const sum = sumRow(p, row, length);
       for (let s = 0; s < length; s++) p[row + s] = fround(p[row + s]! / sum);
@@ -35,13 +37,13 @@ export function softmax(x: Tensor, lengths: Int32Array): Tensor {
 export function softmax64(x: Tensor<Float64Array>, lengths: Int32Array): Tensor<Float64Array> {
   match('x', x.shape, 'nHeads T S', { T: lengths.length });
   const [nHeads, nRows, nPositions] = x.shape as [number, number, number];
+  assertLengths(lengths, nPositions);
   const p = new Float64Array(x.data.length);
   for (let h = 0; h < nHeads; h++) {
     for (let t = 0; t < nRows; t++) {
       const row = (h * nRows + t) * nPositions;
       const length = lengths[t]!;
-      let max = -Infinity;
-      for (let s = 0; s < length; s++) max = Math.max(max, x.data[row + s]!);
+      const max = maxRow(x.data, row, length);
       for (let s = 0; s < length; s++) p[row + s] = exp(x.data[row + s]! - max);
       const sum = sum64(p, row, length);
       for (let s = 0; s < length; s++) p[row + s] = p[row + s]! / sum;

@@ -1,0 +1,231 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { CapacityError, ConfigError } from '../../src/core/errors.ts';
+import type { KvCache, KvSequence, KvStorage } from '../../src/kvcache/cache.ts';
+import { type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
+import { type PoisonStorage, poisonStorage } from './poison_storage.ts';
+
+/** Random histories of a KV cache, replayed against the simplest model there is: for each sequence, an array of rows. */
+
+type Floats = Float32Array | Float64Array;
+
+/** Makes the form under test. */
+export type MakeCache = <A extends Floats>(layout: KvLayout, maxSeq: number, storage: KvStorage<A>) => KvCache<A>;
+
+/** `which` picks one of the live sequences, modulo their number. */
+export type Step =
+  | { readonly do: 'create' }
+  | { readonly do: 'append'; readonly which: number; readonly count: number; readonly pieces: number }
+  | { readonly do: 'truncate'; readonly which: number; readonly keep: number }
+  | { readonly do: 'take back'; readonly which: number; readonly count: number }
+  | { readonly do: 'fork'; readonly which: number }
+  | { readonly do: 'release'; readonly which: number }
+  | { readonly do: 'refuse'; readonly which: number };
+
+export interface History {
+  readonly layout: KvLayout;
+  readonly maxSeq: number;
+  readonly steps: readonly Step[];
+}
+
+const which = fc.nat(5);
+/** Around the edges of a block of positions, and far enough to make any form grow. */
+const count = fc.oneof(
+  fc.constantFrom(0, 1, LANE_POSITIONS - 1, LANE_POSITIONS, LANE_POSITIONS + 1),
+  fc.integer({ min: 0, max: 40 }),
+  fc.constantFrom(120, 255, 256, 257, 300),
+);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant({ do: 'create' as const }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('append' as const), which, count, pieces: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('truncate' as const),
+      which,
+      keep: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('take back' as const), which, count }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('fork' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('refuse' as const), which }) },
+);
+
+export const histories: fc.Arbitrary<History> = fc.record({
+  layout: fc.record({
+    nLayers: fc.integer({ min: 1, max: 2 }),
+    nKvHeads: fc.integer({ min: 1, max: 2 }),
+    headDim: fc.constantFrom(1, 2, 3),
+    elementBytes: fc.constantFrom(4, 8),
+  }),
+  maxSeq: fc.constantFrom(1, 17, 250, 700),
+  steps: fc.array(step, { minLength: 1, maxLength: 14 }),
+});
+
+/** One sequence of the model: a row is its K and V numbers of all layers, [layer][K or V][nKvHeads * headDim]. */
+interface Twin {
+  readonly handle: KvSequence;
+  rows: number[][][][];
+}
+
+/**
+ * Plays a history on a fresh cache and on the model, compares after every step, and releases everything at the end.
+ * failAt: number of the allocation that fails; then the step must have changed nothing, and the rest of the history goes on.
+ * Returns the number of allocations.
+ */
+export function playHistory(makeCache: MakeCache, history: History, failAt = -1): number {
+  return history.layout.elementBytes === 4
+    ? play(makeCache, history, poisonStorage(Float32Array, failAt), Float32Array)
+    : play(makeCache, history, poisonStorage(Float64Array, failAt), Float64Array);
+}
+
+function play<A extends Floats>(
+  makeCache: MakeCache,
+  { layout, maxSeq, steps }: History,
+  storage: PoisonStorage<A>,
+  make: new (n: number) => A,
+): number {
+  const cache = makeCache(layout, maxSeq, storage);
+  const twins: Twin[] = [];
+  let nextNumber = 1; // every number that is ever stored is another one, exact in f32
+  const row = (): number[][][] =>
+    Array.from({ length: layout.nLayers }, () =>
+      [0, 1].map(() => Array.from({ length: layout.nKvHeads * layout.headDim }, () => nextNumber++)),
+    );
+  const flat = (rows: readonly number[][][][], layer: number, kOrV: 0 | 1): A => {
+    const numbers = rows.flatMap((r) => r[layer]![kOrV]!);
+    const data = new make(numbers.length);
+    data.set(numbers);
+    return data;
+  };
+
+  const append = (twin: Twin, n: number, nPieces: number): void => {
+    const first = cache.length(twin.handle);
+    cache.reserve(twin.handle, n);
+    const added = Array.from({ length: n }, row);
+    const size = Math.max(1, Math.ceil(n / nPieces));
+    for (let layer = layout.nLayers - 1; layer >= 0; layer--) {
+      for (let from = 0; from < n; from += size) {
+        const piece = added.slice(from, from + size);
+        cache.writeK(twin.handle, layer, first + from, flat(piece, layer, 0));
+        cache.writeV(twin.handle, layer, first + from, flat(piece, layer, 1));
+      }
+    }
+    twin.rows = [...twin.rows, ...added];
+  };
+
+  const perform = (s: Step): void => {
+    if (s.do === 'create') {
+      twins.push({ handle: cache.create(), rows: [] });
+      return;
+    }
+    const at = s.which % Math.max(1, twins.length);
+    const twin = twins[at];
+    if (twin === undefined) return;
+    const { handle } = twin;
+    const room = maxSeq - twin.rows.length;
+    switch (s.do) {
+      case 'append':
+        append(twin, Math.min(s.count, room), s.pieces);
+        break;
+      case 'truncate': {
+        const keep = Math.floor(s.keep * twin.rows.length);
+        cache.truncate(handle, keep);
+        twin.rows = twin.rows.slice(0, keep);
+        break;
+      }
+      case 'take back': {
+        const n = Math.min(s.count, room);
+        cache.reserve(handle, n);
+        cache.truncate(handle, twin.rows.length);
+        break;
+      }
+      case 'fork':
+        twins.push({ handle: cache.fork(handle), rows: twin.rows });
+        break;
+      case 'release':
+        cache.release(handle);
+        twins.splice(at, 1);
+        break;
+      case 'refuse':
+        expect(() => cache.reserve(handle, room + 1)).toThrow(CapacityError);
+        expect(() => cache.reserve(handle, -1)).toThrow(ConfigError);
+        expect(() => cache.reserve(handle, 0.5)).toThrow(ConfigError);
+        expect(() => cache.reserve(handle, NaN)).toThrow(ConfigError);
+        expect(() => cache.truncate(handle, twin.rows.length + 1)).toThrow(ConfigError);
+        expect(() => cache.truncate(handle, -1)).toThrow(ConfigError);
+        break;
+      default:
+        s satisfies never;
+    }
+  };
+
+  const compare = (): void => {
+    for (const { handle, rows } of twins) {
+      expect(cache.length(handle)).toBe(rows.length);
+      for (let layer = 0; layer < layout.nLayers; layer++) {
+        const k = flat(rows, layer, 0);
+        const v = flat(rows, layer, 1);
+        expect(sameNumbers(cache.readK(handle, layer), k), `K of layer ${layer}`).toBe(true);
+        expect(sameNumbers(cache.readV(handle, layer), v), `V of layer ${layer}`).toBe(true);
+        compareRuns(cache, handle, layer, k, v, storage);
+      }
+    }
+    expect(cache.bytesInUse).toBe(storage.liveBytes);
+  };
+
+  for (const s of [{ do: 'create' } as const, ...steps]) {
+    try {
+      perform(s);
+    } catch (e) {
+      if (!(e instanceof CapacityError && e.message.includes('as planned'))) throw e;
+    }
+    compare();
+  }
+  for (const { handle } of twins) cache.release(handle);
+  expect(cache.bytesInUse).toBe(0);
+  expect(storage.liveBytes).toBe(0);
+  return storage.nAllocs;
+}
+
+/** Reads every row in place, by the addresses that `runs` states. */
+function compareRuns<A extends Floats>(
+  cache: KvCache<A>,
+  handle: KvSequence,
+  layer: number,
+  k: A,
+  v: A,
+  storage: PoisonStorage<A>,
+): void {
+  const { nKvHeads, headDim, elementBytes } = cache.layout;
+  let next = 0;
+  for (const { from, count: n, kAddress, vAddress, headStride } of cache.runs(handle, layer)) {
+    expect(from).toBe(next);
+    expect(from % LANE_POSITIONS).toBe(0);
+    expect(n).toBeGreaterThan(0);
+    for (let p = 0; p < n; p++) {
+      for (let h = 0; h < nKvHeads; h++) {
+        for (let d = 0; d < headDim; d++) {
+          const index = ((from + p) * nKvHeads + h) * headDim + d;
+          const kAt = kAddress + h * headStride + kIndex(headDim, p, d) * elementBytes;
+          const vAt = vAddress + h * headStride + vIndex(headDim, p, d) * elementBytes;
+          if (storage.at(kAt) !== k[index] || storage.at(vAt) !== v[index]) {
+            throw new Error(`position ${from + p}, head ${h}, element ${d} is not where runs() says`);
+          }
+        }
+      }
+    }
+    next += n;
+  }
+  expect(next).toBe(cache.length(handle));
+}
+
+/** Same length, same numbers; NaN equals nothing. */
+function sameNumbers(a: Floats, b: Floats): boolean {
+  return a.length === b.length && a.constructor === b.constructor && a.every((x, i) => x === b[i]);
+}
