@@ -132,11 +132,18 @@ function cutterSteps(json: Json): Json[] {
  */
 function splitStep(json: Json): Json {
   const pattern = needObject(json['pattern'], 'pre_tokenizer.pattern');
+  // As in pre_tokenizers.ts: the same matches, without trying a long run of blanks again from each of its blanks.
+  if (pattern['Regex'] === '\\s+$') return splitStep({ ...json, pattern: { Regex: '(?<!\\s)\\s+$' } });
   const behavior = json['behavior'] ?? 'Isolated';
   const inverted = json['invert'] === true;
   if (behavior === 'Isolated') return { ...json, type: 'Split', behavior, invert: false };
-  if (behavior === 'Removed') return { ...json, type: 'Split', behavior, invert: inverted };
   const mark = pattern['String'];
+  if (behavior === 'Removed') {
+    // Matches come back when the expression captures them: the library captures a String pattern if `invert` is false, not if
+    // it is missing; groups of a Regex are the file's own.
+    const captures = !inverted && /(?<!\\)\((?!\?)/.test(String(pattern['Regex'] ?? ''));
+    if (!captures) return { ...json, type: 'Split', behavior, invert: inverted || undefined };
+  }
   if (typeof mark === 'string' && [...mark].length === 1 && !inverted) {
     const c = `\\u{${mark.codePointAt(0)!.toString(16)}}`;
     if (behavior === 'MergedWithPrevious') return split(`[^${c}]*[${c}]|[^${c}]+`);

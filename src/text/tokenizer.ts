@@ -99,11 +99,15 @@ export function createTokenizer(files: TokenizerFiles, special: SpecialOverrides
     throw new ConfigError(`token id ${id} is not in the vocabulary, which has ${vocabSize} ids from 0`);
   }
 
+  const known = new Map<number, Uint8Array>(); // at most one entry a token
   function bytesOf(id: number, skipSpecial: boolean): Uint8Array {
-    const text = pieces.textOf[checked(id)]!;
-    const added = addedById.get(id);
-    if (added?.special !== true) return decoder.bytesOf(text, added !== undefined);
-    return skipSpecial ? NO_BYTES : new TextEncoder().encode(text);
+    if (isSpecial(id)) return skipSpecial ? NO_BYTES : new TextEncoder().encode(pieces.textOf[id]);
+    let bytes = known.get(id);
+    if (bytes === undefined) {
+      bytes = decoder.bytesOf(pieces.textOf[id]!, addedById.has(id));
+      known.set(id, bytes);
+    }
+    return bytes;
   }
 
   return {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { expect, test } from 'vitest';
 import { describeWithFixture, fixture, readFixtureJson } from '../support/fixtures.ts';
 import {
@@ -103,3 +104,20 @@ describeWithFixture('embedded-lm-f16', 'the embedded model: its Hugging Face fol
     }
   });
 });
+
+for (const folder of ['stories260k', 'tinystories-656k', 'embedded-lm-f16']) {
+  describeWithFixture(folder, `${folder}: tokenizer.json`, () => {
+    test('gives the ids that @huggingface/tokenizers gives', () => {
+      const json = readFixtureJson<object>(folder, 'tokenizer.json');
+      const library = new LibraryTokenizer(json, readFixtureJson<object>(folder, 'tokenizer_config.json'));
+      const ours = folderTokenizer(folder);
+      // The library parses special tokens always, and has another idea of white space in U+0085 and U+FEFF.
+      const texts = HARD_TEXTS.filter((text) => !/[<\u0085\ufeff]/.test(text) && text !== '');
+      for (const text of [...texts, ...corpusExcerpts('wikitext-2-test.txt', 300, 150)].filter(
+        (t) => !t.includes('<unk>'),
+      )) {
+        expect(ours.encode(text), JSON.stringify(text)).toEqual(library.encode(text).ids);
+      }
+    });
+  });
+}

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, UnsupportedError } from '../../src/core/errors.ts';
+import { type MergeRule, mergeSymbols } from '../../src/text/bpe.ts';
+import { createTokenizer } from '../../src/text/tokenizer.ts';
+
+/** The definition: look at all neighbours, merge the first pair of lowest rank, start again. */
+function mergeByDefinition(symbols: readonly number[], mergeOf: MergeRule): number[] {
+  const ids = symbols.slice();
+  for (;;) {
+    let best: { at: number; rank: number; id: number } | null = null;
+    for (let at = 0; at + 1 < ids.length; at++) {
+      const merge = mergeOf(ids[at]!, ids[at + 1]!);
+      if (merge !== null && (best === null || merge.rank < best.rank)) best = { at, ...merge };
+    }
+    if (best === null) return ids;
+    ids.splice(best.at, 2, best.id);
+  }
+}
+
+/** The planted mistake: among equal ranks the rightmost pair first. */
+function mergeRightmost(symbols: readonly number[], mergeOf: MergeRule): number[] {
+  const reversed = mergeByDefinition(symbols.toReversed(), (left, right) => mergeOf(right, left));
+  return reversed.toReversed();
+}
+
+/** The planted mistake: a queued pair is merged whatever has become of its symbols. */
+function mergeGreedyOnce(symbols: readonly number[], mergeOf: MergeRule): number[] {
+  const out: number[] = [];
+  for (const id of symbols) {
+    const merge = out.length > 0 ? mergeOf(out.at(-1)!, id) : null;
+    if (merge === null) out.push(id);
+    else out[out.length - 1] = merge.id;
+  }
+  return out;
+}
+
+/** Three letters, pieces of up to four; ranks repeat on purpose, and one piece has several ways to be made. */
+const cases = fc
+  .tuple(
+    fc.array(fc.integer({ min: 0, max: 2 }), { maxLength: 40 }),
+    fc.array(fc.tuple(fc.nat(14), fc.nat(14), fc.nat(5)), { maxLength: 30 }),
+  )
+  .map(([symbols, list]) => {
+    const merges = new Map(list.map(([l, r, rank], i) => [`${l} ${r}`, { rank, id: 3 + (i % 12) }]));
+    const rule: MergeRule = (l, r) => merges.get(`${l} ${r}`) ?? null;
+    return { symbols, rule };
+  });
+
+const agrees = (merge: typeof mergeSymbols) =>
+  fc.property(cases, ({ symbols, rule }) => {
+    expect(merge(symbols, rule)).toEqual(mergeByDefinition(symbols, rule));
+  });
+
+describe('mergeSymbols', () => {
+  test('is the definition of byte-pair encoding', () => fc.assert(agrees(mergeSymbols), { numRuns: 1000 }));
+
+  test('and wrong orders are caught', () => {
+    expect(fc.check(agrees(mergeRightmost), { numRuns: 1000 }).failed).toBe(true);
+    expect(fc.check(agrees(mergeGreedyOnce), { numRuns: 1000 }).failed).toBe(true);
+  });
+
+  test('lengths 0, 1, 2', () => {
+    const rule: MergeRule = () => ({ rank: 0, id: 9 });
+    expect(mergeSymbols([], rule)).toEqual([]);
+    expect(mergeSymbols([4], rule)).toEqual([4]);
+    expect(mergeSymbols([4, 5], rule)).toEqual([9]);
+  });
+});
+
+function tokenizerOf(model: object) {
+  return createTokenizer({ tokenizerJson: { model, decoder: { type: 'Fuse' } } });
+}
+
+describe('the two rules of merging', () => {
+  const vocab = { a: 0, b: 1, aa: 2, aab: 3, ab: 4, aaa: 5 };
+
+  test('by list: the order of the list, whatever the pieces', () => {
+    const ids = (merges: string[]) => tokenizerOf({ type: 'BPE', vocab, merges }).encode('aab');
+    expect(ids(['a a', 'a b'])).toEqual([2, 1]);
+    expect(ids(['a b', 'a a'])).toEqual([0, 4]);
+    expect(ids(['a b', 'a ab'])).toEqual([3]);
+  });
+
+  test('by score: any two ways to make one piece have one rank, and the leftmost comes first', () => {
+    const scores = [null, null, -1, null, null, -2];
+    // aa aa aa a: "aa|aa" is no piece, "aa|a" and "a|aa" are both "aaa".
+    expect(tokenizerOf({ type: 'SPM', vocab, scores }).encode('aaaaa')).toEqual([2, 5]);
+    expect(tokenizerOf({ type: 'SPM', vocab, scores }).encode('aabaa')).toEqual([2, 1, 2]);
+  });
+
+  test('a character outside the vocabulary can still be part of a piece; alone it is unknown', () => {
+    const model = {
+      type: 'SPM',
+      vocab: { '<unk>': 0, xé: 1, x: 2 },
+      scores: [null, -1, -2],
+      unk_token: '<unk>',
+      fuse_unk: true,
+    };
+    const tokenizer = tokenizerOf(model);
+    expect(tokenizer.encode('xé')).toEqual([1]);
+    expect(tokenizer.encode('éééx')).toEqual([0, 2]);
+    expect(tokenizerOf({ ...model, fuse_unk: false }).encode('ééx')).toEqual([0, 0, 2]);
+  });
+
+  test('a piece of the whole word wins where merges are to be ignored', () => {
+    const model = { type: 'BPE', vocab, merges: ['a b'] };
+    expect(tokenizerOf(model).encode('aab')).toEqual([0, 4]);
+    expect(tokenizerOf({ ...model, ignore_merges: true }).encode('aab')).toEqual([3]);
+  });
+
+  test('faulty models are refused by name', () => {
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: ['a c'] })).toThrow(/merge 0 .*"c"/);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: ['b b'] })).toThrow(ConfigError);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: ['ab'] })).toThrow(/two pieces/);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [['a']] })).toThrow(ConfigError);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [], end_of_word_suffix: '</w>' })).toThrow(UnsupportedError);
+    expect(() => tokenizerOf({ type: 'Mystery', vocab })).toThrow(UnsupportedError);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [] }).encode('é')).toThrow(/neither byte tokens nor/);
+  });
+});
+
+test('a word of a megabyte is encoded (a quadratic method would take hours)', () => {
+  const vocab = { a: 0, aa: 1, aaaa: 2, b: 3 };
+  const tokenizer = tokenizerOf({ type: 'BPE', vocab, merges: ['a a', 'aa aa'] });
+  const ids = tokenizer.encode('a'.repeat(2 ** 20));
+  expect(ids.length).toBe(2 ** 18);
+  expect(new Set(ids)).toEqual(new Set([2]));
+});
