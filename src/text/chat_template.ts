@@ -1,7 +1,8 @@
 import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { CapacityError, ConfigError, FormatError, isGlassformerError } from '../core/errors.ts';
 import { getString, getStrings, type Metadata } from '../core/metadata.ts';
-import { FueledInterpreter, type Node } from './jinja_fuel.ts';
+import { FueledInterpreter } from './jinja_fuel.ts';
+import type { Node } from './jinja_uses.ts';
 import { strftime } from './strftime.ts';
 import { needObject, needText } from './tokenizer_json.ts';
 
