@@ -226,7 +226,7 @@ function addedTokens({ tokens, types }: Vocab, specialTakesSpace: boolean): Json
   return list;
 }
 
-/** The special tokens of Phi-3 that leave the white space after them alone. Source: its tokenizer.json; llama-vocab.cpp. */
+/** The special tokens of Phi-3 that leave the white space after them alone. Source: llama.cpp src/llama-vocab.cpp. */
 const PHI3_KEEPS_SPACE = new Set(['<unk>', '<s>', '<|endoftext|>']);
 
 function isPlain(type: number | undefined): boolean {

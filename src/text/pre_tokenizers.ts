@@ -9,9 +9,7 @@ import type { Json } from './tokenizer_json.ts';
  * Two things are fixed in all of them: `\s` is Unicode's White_Space (JavaScript's own \s has U+FEFF and lacks U+0085), and
  * letters after an apostrophe are spelled out where the original has the flag (?i:...).
  *
- * Sources: llama.cpp src/llama-vocab.cpp, llm_tokenizer_bpe (all); the tokenizer.json of openai-community/gpt2,
- * meta-llama/Meta-Llama-3-8B, Qwen/Qwen2-7B, deepseek-ai/deepseek-llm-7b-base, deepseek-ai/deepseek-coder-6.7b-base,
- * tiiuae/falcon-7b, bigcode/starcoder2, HuggingFaceTB/SmolLM-135M for those names.
+ * Source: llama.cpp src/llama-vocab.cpp, llm_tokenizer_bpe and the names in llama_vocab::impl::load.
  */
 export interface PreTokenizer {
   readonly patterns: readonly string[];

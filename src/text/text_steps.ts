@@ -6,7 +6,7 @@ import { bertNormalize, bertNormalizerOptions, bertWords, lowercaseEach } from '
 
 /**
  * The steps of tokenizer.json that @huggingface/tokenizers runs for us, with its deviations from the Rust original
- * (version 0.2.0 against tokenizers 0.22) put right here: each `case` below says what and why.
+ * (version 0.2.0) put right here: each `case` below says what and why.
  */
 
 export type Normalizer = (text: string) => string;
