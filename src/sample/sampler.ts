@@ -1,0 +1,74 @@
+import { assert } from '../core/errors.ts';
+import type { Rng } from '../core/rng.ts';
+import { type Candidates, minP, topK, topP, typicalP } from './filters.ts';
+import { adjustLogits, allowedTokens, checkLogits } from './logits.ts';
+import { type Logprobs, logprobsOf } from './logprobs.ts';
+import type { SamplingOptions } from './options.ts';
+import { selectTop } from './ranking.ts';
+import { softmaxWeights } from './softmax.ts';
+
+/** The chosen token; `logprob` and `top` are of the model's own distribution (see logprobs.ts). */
+export interface SampledToken extends Logprobs {
+  readonly id: number;
+}
+
+/**
+ * Room 8: logits in, one token id out.
+ *
+ * logits: f32 or f64 [vocab], not changed.  history: the ids so far, prompt included.  options: as `validateSampling` passed
+ * them.  rng: one number is drawn, at temperature 0 none.  nTop: how many of the likeliest tokens to list.
+ * All arithmetic is f64 in a stated order, with exp and log of our own: same logits and same rng give the same token on
+ * every host.
+ * Throws KernelError for logits that are not finite, ConfigError when every token is banned or an option does not fit the
+ * vocabulary, ShapeError for ids of the history outside it.
+ */
+export function sampleToken(
+  logits: Float32Array | Float64Array,
+  history: readonly number[],
+  options: SamplingOptions,
+  rng: Rng,
+  nTop = 0,
+): SampledToken {
+  checkLogits(logits);
+  const own = new Float64Array(logits);
+  const allowed = allowedTokens(adjustLogits(own, history, options));
+  const id = options.temperature === 0 ? likeliest(allowed) : drawFrom(allowed, options, rng);
+  return { id, ...logprobsOf(own, id, nTop) };
+}
+
+/** The filters, in their order (docs/decisions/0003-sampling-order.md). They do not depend on the temperature. */
+export function filterCandidates(allowed: Candidates, options: SamplingOptions): Candidates {
+  let candidates = topK(allowed, options.topK);
+  candidates = typicalP(candidates, options.typicalP);
+  candidates = topP(candidates, options.topP);
+  return minP(candidates, options.minP);
+}
+
+/**
+ * The index whose stretch of the weights' running sum holds u times the whole: index i with probability w[i] / sum(w).
+ *
+ * weights: f64 [n], >= 0, their sum normal and finite.  u: in [0, 1), a multiple of 2^-53.
+ * A weight of 0 is never chosen, since the running sum does not rise there.
+ */
+export function drawIndex(weights: Float64Array, u: number): number {
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i]!;
+  // u <= 1 - 2^-53, so the product rounds to less than `total`, and the same sum, added once more, passes it.
+  const target = u * total;
+  let running = 0;
+  for (let i = 0; i < weights.length; i++) {
+    running += weights[i]!;
+    if (running > target) return i;
+  }
+  assert(false, `a draw ends, here with u = ${u} and total = ${total}`);
+}
+
+/** The highest logit; of equal ones the lowest id. */
+function likeliest({ ids, logits }: Candidates): number {
+  return ids[selectTop(logits, 1)[0]!]!;
+}
+
+function drawFrom(allowed: Candidates, options: SamplingOptions, rng: Rng): number {
+  const { ids, logits } = filterCandidates(allowed, options);
+  return ids[drawIndex(softmaxWeights(logits, options.temperature), rng.next())]!;
+}
