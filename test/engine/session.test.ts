@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Model } from '../../src/engine/model.ts';
+import { loadModel } from '../../src/index.node.ts';
+import { firstDifference } from '../support/executors.ts';
+
+/** The embedded model in small chunks, so that every prompt here crosses several. */
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel('embedded', { maxSeq: 64, prefillChunk: 7 });
+});
+afterAll(() => model.dispose());
+
+const ids = (min: number, max: number) =>
+  fc.array(fc.integer({ min: 16, max: 1023 }), { minLength: min, maxLength: max });
+
+describe('a session', () => {
+  test('gives the logits of its last position, or of all new ones, however the ids are appended', async () => {
+    await fc.assert(
+      fc.asyncProperty(ids(2, 30), fc.nat(), async (sequence, raw) => {
+        const cut = 1 + (raw % (sequence.length - 1));
+        const whole = await model.logits(sequence);
+        using session = model.createSession();
+        const head = await session.append(sequence.slice(0, cut), { logits: 'all' });
+        const last = await session.append(sequence.slice(cut));
+        expect(firstDifference(head.data, whole.data.subarray(0, cut * whole.vocab))).toBeUndefined();
+        expect(firstDifference(last.data, whole.data.subarray(-whole.vocab))).toBeUndefined();
+        expect(session.ids).toEqual(sequence);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  test('a fork goes its own way, and the origin does not notice', async () => {
+    using origin = model.createSession();
+    await origin.append([0, 440, 450]);
+    using fork = origin.fork();
+    await fork.append([100, 101]);
+    const plain = await model.logits([0, 440, 450, 274]);
+    const { data } = await origin.append([274]);
+    expect(firstDifference(data, plain.data.subarray(-plain.vocab))).toBeUndefined();
+    expect(fork.ids).toEqual([0, 440, 450, 100, 101]);
+  });
+
+  test('what does not fit is refused and changes nothing', async () => {
+    using session = model.createSession();
+    await session.append([0, 440]);
+    await expect(session.append(new Array<number>(63).fill(300))).rejects.toThrow(
+      /CapacityError|position 64 does not fit maxSeq=64; raise --max-seq or shorten the prompt/,
+    );
+    await expect(session.append([])).rejects.toThrow(/no ids/);
+    // The bad id is in the second chunk: the first one was already run and must be taken back.
+    await expect(session.append([...new Array<number>(7).fill(300), 5000])).rejects.toThrow(/token id 5000/);
+    expect(session.ids).toEqual([0, 440]);
+    const plain = await model.logits([0, 440, 450]);
+    const { data } = await session.append([450]);
+    expect(firstDifference(data, plain.data.subarray(-plain.vocab))).toBeUndefined();
+  });
+
+  test('an aborted append takes back what it had run', async () => {
+    using session = model.createSession();
+    await session.append([0]);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const running = session.append(new Array<number>(40).fill(300), { signal: controller.signal });
+    controller.abort(reason);
+    await expect(running).rejects.toBe(reason);
+    expect(session.ids).toEqual([0]);
+    await session.append([440]);
+    expect(session.ids).toEqual([0, 440]);
+  });
+
+  test('truncate beyond its length, and use after dispose, are refused', async () => {
+    const session = model.createSession();
+    await session.append([0, 440]);
+    expect(() => session.truncate(3)).toThrow(/cannot truncate to 3 positions, the sequence has 2/);
+    session.truncate(1);
+    expect(session.ids).toEqual([0]);
+    session.dispose();
+    session.dispose();
+    await expect(session.append([1])).rejects.toThrow(/disposed/);
+    expect(() => session.fork()).toThrow(/disposed/);
+  });
+
+  test('sessions give back their memory', async () => {
+    const before = model.info.cacheBytes;
+    for (let i = 0; i < 5; i++) {
+      using session = model.createSession();
+      await session.append([0, 440]);
+      using fork = session.fork();
+      expect(model.info.cacheBytes).toBeGreaterThan(before);
+      await fork.append([1]);
+    }
+    expect(model.info.cacheBytes).toBe(before);
+  });
+});
