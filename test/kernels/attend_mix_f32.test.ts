@@ -1,0 +1,125 @@
+import fc from 'fast-check';
+import { tensor } from '../../src/core/tensor.ts';
+import { vIndex } from '../../src/kvcache/layout.ts';
+import { attendMix } from '../../src/ops/attend_mix.ts';
+import { asCache, attendCases, attendSizes, cachedRows, dense, runsOf } from '../support/attend_cases.ts';
+import { hardFloats } from '../support/hard_floats.ts';
+import { assertSameBits, testKernel } from '../support/kernel_property.ts';
+import { describeBuilds, UNWRITTEN } from '../support/wasm_memory.ts';
+
+describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
+  type Kernel = typeof kernels.attendMixF32;
+
+  /** Values and probabilities that a row does not see are NaN: 0 x NaN would show. */
+  const sameBits = (kernel: Kernel) =>
+    fc.property(attendCases, (c) => {
+      memory.reset();
+      const { nTokens, nHeads, nPositions, sStride, capacity } = attendSizes(c);
+      const width = nHeads * c.headDim;
+      const yStride = width + c.gap;
+      const v = cachedRows(c, 2);
+      const lengths = Int32Array.from(c.lengths);
+      const p = hardFloats(c.source, nHeads * nTokens * sStride, 1);
+      for (let row = 0; row < nHeads * nTokens; row++) {
+        p.fill(NaN, row * sStride + lengths[row % nTokens]!, (row + 1) * sStride);
+      }
+      const atP = memory.put(p, c.skew);
+      const atV = memory.put(asCache(v, capacity, vIndex), c.skew ^ 8);
+      const atLengths = memory.put(lengths);
+      const y = memory.room(4 * nTokens * yStride, c.skew ^ 4);
+      const runs = runsOf(c);
+      if (runs.length === 0) runs.push({ from: 0, count: 0 });
+      for (const { from, count } of runs) {
+        const run = atV + 4 * vIndex(c.headDim, from, 0);
+        const { nKvHeads, group, headDim } = c;
+        // biome-ignore format: the kernel's arguments in its own order
+        kernel(y, yStride, atP, sStride, run, 4 * capacity * headDim, atLengths,
+          nTokens, nKvHeads, group, headDim, from, count, from === 0 ? 0 : 1);
+      }
+
+      const probs = dense(p, nHeads * nTokens, nPositions, sStride);
+      const mixed = attendMix(tensor([nHeads, nTokens, nPositions], probs), v, lengths).data;
+      const expected = new Float32Array(nTokens * yStride).fill(UNWRITTEN);
+      for (let t = 0; t < nTokens; t++) expected.set(mixed.subarray(t * width, (t + 1) * width), t * yStride);
+      assertSameBits('y', memory.f32(y, expected.length), expected);
+      memory.check();
+    });
+
+  testKernel<Kernel>({
+    name: 'attendMixF32',
+    kernel: kernels.attendMixF32,
+    sameBits,
+    mutants: {
+      'every run starts from zero': (y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
+        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 0),
+      'no run starts from zero': (y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
+        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 1),
+      'every row sees what the first one sees': (
+        y,
+        ys,
+        p,
+        ss,
+        v,
+        headStride,
+        l,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        more,
+      ) => {
+        const m = new Int32Array(memory.view().buffer);
+        const kept = m.slice(l / 4, l / 4 + nTokens);
+        m.fill(kept[0] ?? 0, l / 4, l / 4 + nTokens);
+        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more);
+        m.set(kept, l / 4);
+      },
+      'chunks of positions are summed apart': (
+        y,
+        ys,
+        p,
+        ss,
+        v,
+        headStride,
+        l,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        more,
+      ) => {
+        // Each half from zero, then added: another order of the same sum.
+        const half = (n >> 5) << 4;
+        const run = (at: number, count: number, continues: number) =>
+          kernels.attendMixF32(
+            y,
+            ys,
+            p,
+            ss,
+            v + 4 * d * at,
+            headStride,
+            l,
+            nTokens,
+            nKvHeads,
+            group,
+            d,
+            from + at,
+            count,
+            continues,
+          );
+        run(0, half, more);
+        const m = memory.view();
+        const first = m.slice(y / 4, y / 4 + nTokens * ys);
+        run(half, n - half, 0);
+        for (let t = 0; t < nTokens; t++) {
+          for (let i = 0; i < nKvHeads * group * d; i++)
+            m[y / 4 + t * ys + i] = m[y / 4 + t * ys + i]! + first[t * ys + i]!;
+        }
+      },
+    },
+  });
+});

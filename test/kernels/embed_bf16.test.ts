@@ -1,0 +1,17 @@
+import { testKernel } from '../support/kernel_property.ts';
+import { embedCases } from '../support/packed_cases.ts';
+import { describeBuilds } from '../support/wasm_memory.ts';
+
+describeBuilds('embed_bf16', (bench) => {
+  const { kernels } = bench;
+  testKernel({
+    name: 'embedBf16',
+    kernel: kernels.embedBf16,
+    sameBits: embedCases(bench, 'bf16'),
+    mutants: {
+      'bits read as f16': kernels.embedF16,
+      'the last token is forgotten': (y, ids, nTokens, w, nIn) =>
+        kernels.embedBf16(y, ids, Math.max(0, nTokens - 1), w, nIn),
+    },
+  });
+});

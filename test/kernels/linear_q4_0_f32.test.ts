@@ -1,0 +1,24 @@
+import fc from 'fast-check';
+import { test } from 'vitest';
+import type { Linear } from '../../src/exec/wasm/kernels.ts';
+import { testKernel } from '../support/kernel_property.ts';
+import { checkLinear, largeCase, linearCases, linearMutants, throughQ8 } from '../support/linear_cases.ts';
+import { describeBuilds } from '../support/wasm_memory.ts';
+
+describeBuilds('linear_q4_0_f32', (bench) => {
+  const { kernels } = bench;
+
+  testKernel<Linear>({
+    name: 'linearQ40F32',
+    kernel: kernels.linearQ40F32,
+    sameBits: (kernel) => fc.property(linearCases('q4_0'), (c) => checkLinear(bench, 'q4_0', 'f32', kernel, c)),
+    mutants: {
+      ...linearMutants(kernels.linearQ40F32),
+      'activations are rounded to int8': throughQ8(bench, kernels.linearQ40Q8),
+    },
+  });
+
+  test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
+    checkLinear(bench, 'q4_0', 'f32', kernels.linearQ40F32, largeCase('q4_0', nTokens));
+  });
+});

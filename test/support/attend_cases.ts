@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { type Tensor, tensor } from '../../src/core/tensor.ts';
+import { scoreStride } from '../../src/exec/wasm/layout.ts';
+import { type kIndex, roundUpToBlock, type vIndex } from '../../src/kvcache/layout.ts';
+import { type FloatSource, floatSource, hardFloats, skews } from './hard_floats.ts';
+
+export interface AttendCase {
+  readonly source: FloatSource;
+  /** lengths[t]: how many positions row t sees; not always rising. */
+  readonly lengths: readonly number[];
+  readonly nKvHeads: number;
+  readonly group: number;
+  readonly headDim: number;
+  readonly gap: number;
+  readonly skew: number;
+  /** Where the positions are cut into runs, in blocks of 16: the stretches of a cache. */
+  readonly cuts: readonly number[];
+  /** Positions of the cache behind the longest row. */
+  readonly spare: number;
+}
+
+/** Prefill (lengths rise by one), decode, and rows of any lengths; over the borders of key blocks and of chunks of 64. */
+const rowLengths: fc.Arbitrary<number[]> = fc.oneof(
+  fc
+    .tuple(fc.nat(90), fc.integer({ min: 1, max: 9 }))
+    .map(([old, n]) => Array.from({ length: n }, (_, t) => old + t + 1)),
+  fc.nat(200).map((n) => [n]),
+  fc.array(fc.nat(100), { maxLength: 6 }),
+);
+
+export const attendCases: fc.Arbitrary<AttendCase> = fc.record({
+  source: floatSource,
+  lengths: rowLengths,
+  nKvHeads: fc.integer({ min: 1, max: 2 }),
+  group: fc.integer({ min: 1, max: 6 }),
+  headDim: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 24, 31, 36)),
+  gap: fc.constantFrom(0, 0, 3),
+  skew: skews,
+  cuts: fc.array(fc.nat(8), { maxLength: 3 }),
+  spare: fc.nat(20),
+});
+
+export function attendSizes(c: AttendCase) {
+  const nPositions = Math.max(0, ...c.lengths) + c.spare;
+  return {
+    nTokens: c.lengths.length,
+    nHeads: c.nKvHeads * c.group,
+    nPositions,
+    sStride: scoreStride(nPositions),
+    /** Positions that the cache of one kv head has room for. */
+    capacity: roundUpToBlock(nPositions),
+  };
+}
+
+/** The runs [from, count] that a case's positions are cut into. */
+export function runsOf(c: AttendCase): { from: number; count: number }[] {
+  const { nPositions } = attendSizes(c);
+  const borders = [0, ...c.cuts.map((block) => 16 * block).filter((at) => at < nPositions), nPositions];
+  const sorted = [...new Set(borders)].sort((a, b) => a - b);
+  return sorted.slice(1).map((until, i) => ({ from: sorted[i]!, count: until - sorted[i]! }));
+}
+
+/** Rows [S, nKvHeads, headDim] in the order of the cache, [nKvHeads][capacity x headDim]; the rest is NaN, which must not be read. */
+export function asCache(rows: Tensor, capacity: number, index: typeof kIndex | typeof vIndex): Float32Array {
+  const [nPositions, nKvHeads, headDim] = rows.shape as [number, number, number];
+  const cache = new Float32Array(nKvHeads * capacity * headDim).fill(NaN);
+  for (let s = 0; s < nPositions; s++) {
+    for (let h = 0; h < nKvHeads; h++) {
+      for (let d = 0; d < headDim; d++) {
+        cache[h * capacity * headDim + index(headDim, s, d)] = rows.data[(s * nKvHeads + h) * headDim + d]!;
+      }
+    }
+  }
+  return cache;
+}
+
+/** Rows of n elements, `stride` apart, as dense ones. */
+export function dense(x: Float32Array, nRows: number, n: number, stride: number): Float32Array {
+  const y = new Float32Array(nRows * n);
+  for (let t = 0; t < nRows; t++) y.set(x.subarray(t * stride, t * stride + n), t * n);
+  return y;
+}
+
+/** [nPositions, nKvHeads, headDim] of hard floats; from the longest row on, NaN: those positions must not matter. */
+export function cachedRows(c: AttendCase, salt: number): Tensor {
+  const { nPositions } = attendSizes(c);
+  const width = c.nKvHeads * c.headDim;
+  const data = hardFloats(c.source, nPositions * width, salt);
+  data.fill(NaN, Math.max(0, ...c.lengths) * width);
+  return tensor([nPositions, c.nKvHeads, c.headDim], data);
+}
