@@ -1,4 +1,4 @@
-import { ConfigError, UnsupportedError } from '../core/errors.ts';
+import { ConfigError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { getString } from '../core/metadata.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { HfFolder } from '../load/hf_folder.ts';
@@ -59,6 +59,12 @@ export function describeHfFolder(folder: HfFolder): ModelDescription {
       );
     }
     tensors.set(name, info);
+  }
+  // transformers' LlamaConfig is not tied unless it says so; a missing head would otherwise be taken from the embedding.
+  if (folder.config['tie_word_embeddings'] !== true && !tensors.has('output.weight')) {
+    throw new ShapeError(
+      `tensor lm_head.weight is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
+    );
   }
   return description(modelType, readConfig(folder.config), tensors);
 }
