@@ -6,21 +6,29 @@ import { GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, isAlignment } from './gguf_header.t
 import { alignUp, MAX_TENSOR_DIMS, MAX_TENSOR_NAME_BYTES } from './gguf_tensor_infos.ts';
 import { GGML_TYPES, ggmlTypeNumber } from './gguf_types.ts';
 
-export interface GgufTensor {
+/** A tensor as the head of the file announces it. */
+export interface GgufTensorHead {
   readonly name: string;
   /** A type name of ggml: "f32", "q8_0". */
   readonly type: string;
   /** Outermost axis first. */
   readonly shape: Shape;
+}
+
+export interface GgufTensor extends GgufTensorHead {
   readonly bytes: Uint8Array;
 }
 
-export interface GgufContent {
+export interface GgufHead {
   /** [key, type, value]; an array has type "array" and says its element type itself. */
   readonly metadata: readonly (readonly [key: string, type: MetaType, value: MetaValue])[];
-  readonly tensors: readonly GgufTensor[];
+  readonly tensors: readonly GgufTensorHead[];
   /** A power of two from 8; written as general.alignment. 32, and not written, when missing. */
   readonly alignment?: number;
+}
+
+export interface GgufContent extends GgufHead {
+  readonly tensors: readonly GgufTensor[];
 }
 
 const VERSION = 3;
@@ -45,14 +53,37 @@ const INTEGERS = {
  */
 export function writeGguf(content: GgufContent): Uint8Array<ArrayBuffer> {
   const alignment = content.alignment ?? GGUF_DEFAULT_ALIGNMENT;
+  const out = new ByteWriter();
+  out.bytes(writeGgufHead(content));
+  for (const tensor of content.tensors) {
+    const { name, type, shape, bytes } = tensor;
+    const nBytes = tensorBytes(tensor);
+    if (nBytes !== bytes.length) {
+      throw new ConfigError(
+        `gguf: tensor "${name}" ${showShape(shape)} of ${type} needs ${nBytes} bytes, got ${bytes.length}`,
+      );
+    }
+    out.bytes(bytes);
+    out.padTo(alignment);
+  }
+  return out.finish();
+}
+
+/**
+ * Everything before the first tensor's data, for a file whose data is too large for one buffer. The data of the tensors
+ * follows in their order, each with zeros up to the next multiple of the alignment.
+ * Throws as `writeGguf` does.
+ */
+export function writeGgufHead(head: GgufHead): Uint8Array<ArrayBuffer> {
+  const alignment = head.alignment ?? GGUF_DEFAULT_ALIGNMENT;
   if (!isAlignment(alignment)) throw new ConfigError(`gguf: alignment ${alignment} is not a power of two from 8`);
-  const metadata = [...content.metadata];
-  if (content.alignment !== undefined) metadata.push(['general.alignment', 'u32', alignment]);
+  const metadata = [...head.metadata];
+  if (head.alignment !== undefined) metadata.push(['general.alignment', 'u32', alignment]);
 
   const out = new ByteWriter();
   out.bytes(new TextEncoder().encode(GGUF_MAGIC));
   out.u32(VERSION);
-  out.u64(BigInt(content.tensors.length));
+  out.u64(BigInt(head.tensors.length));
   out.u64(BigInt(metadata.length));
   const keys = new Set<string>();
   for (const [key, type, value] of metadata) {
@@ -66,17 +97,13 @@ export function writeGguf(content: GgufContent): Uint8Array<ArrayBuffer> {
 
   const names = new Set<string>();
   let offset = 0;
-  for (const tensor of content.tensors) {
+  for (const tensor of head.tensors) {
     if (names.has(tensor.name)) throw new ConfigError(`gguf: two tensors are called "${tensor.name}"`);
     names.add(tensor.name);
     writeTensorInfo(out, tensor, offset);
-    offset = alignUp(offset + tensor.bytes.length, alignment);
+    offset = alignUp(offset + tensorBytes(tensor), alignment);
   }
-  for (const { bytes } of content.tensors) {
-    out.padTo(alignment);
-    out.bytes(bytes);
-  }
-  if (content.tensors.length > 0) out.padTo(alignment);
+  if (head.tensors.length > 0) out.padTo(alignment);
   return out.finish();
 }
 
@@ -143,7 +170,7 @@ function wrong(what: string, type: MetaElement, value: MetaScalar): ConfigError 
   return new ConfigError(`gguf: "${what}" is ${String(value)}, which is no ${type}`);
 }
 
-function writeTensorInfo(out: ByteWriter, { name, type, shape, bytes }: GgufTensor, offset: number): void {
+function writeTensorInfo(out: ByteWriter, { name, type, shape }: GgufTensorHead, offset: number): void {
   const encoded = new TextEncoder().encode(name);
   if (encoded.length > MAX_TENSOR_NAME_BYTES || /\p{Surrogate}/u.test(name)) {
     throw new ConfigError(`gguf: tensor name "${name}" is not at most ${MAX_TENSOR_NAME_BYTES} bytes of text`);
@@ -151,19 +178,26 @@ function writeTensorInfo(out: ByteWriter, { name, type, shape, bytes }: GgufTens
   if (shape.length > MAX_TENSOR_DIMS) {
     throw new ConfigError(`gguf: tensor "${name}" has ${shape.length} axes, at most ${MAX_TENSOR_DIMS} fit`);
   }
-  const number = ggmlTypeNumber(type);
-  if (number === undefined)
-    throw new ConfigError(`gguf: tensor "${name}" has type "${type}", which ggml does not have`);
-  const { blockSize, blockBytes } = GGML_TYPES.get(number)!;
-  const nBytes = (sizeOf(shape) / blockSize) * blockBytes;
-  if ((shape.at(-1) ?? 1) % blockSize !== 0 || nBytes !== bytes.length) {
-    throw new ConfigError(
-      `gguf: tensor "${name}" ${showShape(shape)} of ${type} needs ${nBytes} bytes in rows of whole blocks of ${blockSize}, got ${bytes.length}`,
-    );
-  }
   writeString(out, encoded);
   out.u32(shape.length);
   for (const dim of shape.toReversed()) out.u64(BigInt(dim));
-  out.u32(number);
+  out.u32(typeNumber(name, type));
   out.u64(BigInt(offset));
+}
+
+/** Bytes of a tensor's data. Throws ConfigError for a type that ggml does not have, and for rows of broken blocks. */
+function tensorBytes({ name, type, shape }: GgufTensorHead): number {
+  const { blockSize, blockBytes } = GGML_TYPES.get(typeNumber(name, type))!;
+  if ((shape.at(-1) ?? 1) % blockSize !== 0) {
+    throw new ConfigError(
+      `gguf: tensor "${name}" ${showShape(shape)} of ${type} has rows that are not whole blocks of ${blockSize}`,
+    );
+  }
+  return (sizeOf(shape) / blockSize) * blockBytes;
+}
+
+function typeNumber(name: string, type: string): number {
+  const number = ggmlTypeNumber(type);
+  if (number !== undefined) return number;
+  throw new ConfigError(`gguf: tensor "${name}" has type "${type}", which ggml does not have`);
 }
