@@ -19,6 +19,18 @@ import {
   type Trace,
   visibleLengths,
 } from './executor.ts';
+import {
+  feedOf,
+  joinTensors,
+  joinWeights,
+  layerOf,
+  rowsOf,
+  segmentName,
+  segmentsOf,
+  tensorOf,
+  type Value,
+  weightOf,
+} from './values.ts';
 
 /** The ops of one tier: src/ops has them side by side, for f32 and for float64. */
 export interface OpSet<A extends Float32Array | Float64Array> {
@@ -36,17 +48,6 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
 }
-
-/**
- * What a node gives. Attention values exist once per segment, since S differs between sequences; `cached` stands for all
- * rows of one layer in the cache.
- */
-type Value<A extends Float32Array | Float64Array> =
-  | { readonly kind: 'feed'; readonly data: Int32Array }
-  | { readonly kind: 'weight'; readonly weight: Weight }
-  | { readonly kind: 'tensor'; readonly tensor: Tensor<A> }
-  | { readonly kind: 'cached'; readonly layer: number }
-  | { readonly kind: 'perSegment'; readonly tensors: readonly Tensor<A>[] };
 
 export interface InterpreterOptions<A extends Float32Array | Float64Array> {
   readonly tier: Tier;
@@ -76,7 +77,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       constants.set(id, { kind: 'weight', weight });
       weightBytes += weight.bytes.byteLength;
     } else if (node.op === 'concat_weights') {
-      constants.set(id, { kind: 'weight', weight: joinRows(node, constants) });
+      const parts = node.inputs.map((i) => weightOf(constants.get(i)!));
+      constants.set(id, { kind: 'weight', weight: joinWeights(node.name, parts) });
     }
   });
   const angles = graph.ropes.map((spec) => growingTable(spec, ops));
@@ -191,11 +193,6 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
   }
 }
 
-/** "blk.0.probs", or "blk.0.probs#1" for the second of several sequences: names that every executor uses. */
-export function segmentName(name: string, index: number, batch: Batch): string {
-  return batch.segments.length === 1 ? name : `${name}#${index}`;
-}
-
 /** Throws ShapeError unless the cache's rows are what this graph and tier write. */
 function checkCache(needed: KvLayout, given: KvLayout): void {
   for (const key of ['nLayers', 'nKvHeads', 'headDim', 'elementBytes'] as const) {
@@ -214,42 +211,6 @@ function perSegment<A extends Float32Array | Float64Array>(
   return { kind: 'perSegment', tensors: batch.segments.map(make) };
 }
 
-/** Rows of one segment: a view. */
-function rowsOf<A extends Float32Array | Float64Array>(x: Tensor<A>, segment: Batch['segments'][number]): Tensor<A> {
-  const width = x.data.length / x.shape[0]!;
-  const data = x.data.subarray(segment.from * width, (segment.from + segment.count) * width) as A;
-  return tensor([segment.count, ...x.shape.slice(1)], data);
-}
-
-function joinTensors<A extends Float32Array | Float64Array>(parts: readonly Tensor<A>[]): Tensor<A> {
-  const first = parts[0]!;
-  if (parts.length === 1) return first;
-  const n = parts.reduce((sum, p) => sum + p.data.length, 0);
-  const data = (first.data instanceof Float32Array ? new Float32Array(n) : new Float64Array(n)) as A;
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data as never, at);
-    at += part.data.length;
-  }
-  const nRows = parts.reduce((sum, p) => sum + p.shape[0]!, 0);
-  return tensor([nRows, ...first.shape.slice(1)], data);
-}
-
-/** The rows of several weights as one: their bytes one after the other. */
-function joinRows<A extends Float32Array | Float64Array>(
-  node: Node,
-  constants: ReadonlyMap<ValueId, Value<A>>,
-): Weight {
-  const parts = node.inputs.map((i) => weightOf(constants.get(i)!));
-  const bytes = new Uint8Array(parts.reduce((n, p) => n + p.bytes.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part.bytes, at);
-    at += part.bytes.byteLength;
-  }
-  return { name: node.name, dtype: parts[0]!.dtype, shape: node.shape as number[], bytes };
-}
-
 /** A rope table that doubles when a run reaches further than it does. */
 function growingTable<A extends Float32Array | Float64Array>(spec: RopeSpec, ops: OpSet<A>) {
   let reach = 0;
@@ -261,29 +222,4 @@ function growingTable<A extends Float32Array | Float64Array>(spec: RopeSpec, ops
     }
     return table;
   };
-}
-
-function tensorOf<A extends Float32Array | Float64Array>(value: Value<A>): Tensor<A> {
-  assert(value.kind === 'tensor', `a tensor is read where the graph has one, not a ${value.kind}`);
-  return value.tensor;
-}
-
-function weightOf<A extends Float32Array | Float64Array>(value: Value<A>): Weight {
-  assert(value.kind === 'weight', `a weight is read where the graph has one, not a ${value.kind}`);
-  return value.weight;
-}
-
-function feedOf<A extends Float32Array | Float64Array>(value: Value<A>): Int32Array {
-  assert(value.kind === 'feed', `a feed is read where the graph has one, not a ${value.kind}`);
-  return value.data;
-}
-
-function layerOf<A extends Float32Array | Float64Array>(value: Value<A>): number {
-  assert(value.kind === 'cached', `cached rows are read where the graph has them, not a ${value.kind}`);
-  return value.layer;
-}
-
-function segmentsOf<A extends Float32Array | Float64Array>(value: Value<A>): readonly Tensor<A>[] {
-  assert(value.kind === 'perSegment', `attention values are read where the graph has them, not a ${value.kind}`);
-  return value.tensors;
 }

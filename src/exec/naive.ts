@@ -18,7 +18,8 @@ import { FORMATS } from '../quant/formats.ts';
 import type { Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
 
-const OPS: OpSet<Float32Array> = {
+/** The f32 ops as the interpreter takes them. */
+export const NAIVE_OPS: OpSet<Float32Array> = {
   embed,
   vector(w) {
     const data = new Float32Array(w.shape[0]!);
@@ -43,7 +44,7 @@ export function createNaiveExecutor(graph: Graph, weights: ReadonlyMap<string, W
     tier: 'naive',
     graph,
     weights,
-    ops: OPS,
+    ops: NAIVE_OPS,
     createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
   });
 }

@@ -51,8 +51,11 @@ export function rope64(
   return tensor(x.shape, y);
 }
 
-/** Calls turn(index of a, index of b, index into the table) for every pair of every head of every row. */
-function forEachPair(
+/**
+ * Calls turn(index of a, index of b, index into the table) for every pair of every head of every row: what a layout means.
+ * Throws ShapeError as `rope` does.
+ */
+export function forEachPair(
   x: Tensor<Float32Array | Float64Array>,
   positions: Int32Array,
   angles: RopeAngles<Float32Array | Float64Array>,

@@ -1,8 +1,8 @@
 import { resolveShape } from '../../core/shape.ts';
 import type { Graph, ValueId } from '../../graph/ir.ts';
 import type { Trace } from '../executor.ts';
-import { segmentName } from '../interpret.ts';
 import { hasBuffer } from '../plan.ts';
+import { segmentName } from '../values.ts';
 import type { Arena } from './arena.ts';
 import type { RunFrame } from './frame.ts';
 

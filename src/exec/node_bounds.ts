@@ -1,0 +1,122 @@
+import { isBlockFormat } from '../core/dtype.ts';
+import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import type { Node } from '../graph/ir.ts';
+import { embed64 } from '../ops/embed.ts';
+import { ropeTable64 } from '../ops/rope_table.ts';
+import { slice } from '../ops/slice.ts';
+import { takeRows } from '../ops/take_rows.ts';
+import { FORMATS } from '../quant/formats.ts';
+import { visibleLengths } from './executor.ts';
+import {
+  activationBounds,
+  addBounds,
+  attendMixBounds,
+  attendScoresBounds,
+  type Bounded,
+  exactly,
+  linearBounds,
+  linearQ8Bounds,
+  mulBounds,
+  ropeBounds,
+  wide,
+} from './op_bounds.ts';
+import type { RecordedInputs } from './recorded_inputs.ts';
+import { rmsNormBounds, siluBounds, softmaxBounds } from './row_bounds.ts';
+import { joinTensors, rowsOf, segmentName } from './values.ts';
+
+/** Numbers of one op, and where they should lie. */
+export interface Check extends Bounded {
+  /** The op, or a part of it that has a bound of its own. */
+  readonly op: string;
+  /** Of the recorded value. */
+  readonly name: string;
+  readonly values: ArrayLike<number>;
+}
+
+/**
+ * What there is to check of one node: nothing where it computes nothing, one check for each sequence where attention's
+ * values are apart, two for a linear with quantized activations (its rounding, and its sums over the rounded activations).
+ */
+export function checksOf(node: Node, run: RecordedInputs): Check[] {
+  const { batch } = run;
+  const x = (): Tensor => run.tensor(node.inputs[0]!);
+  const y = (): Tensor => run.tensor(node.inputs[1]!);
+  const weight = (): Weight => run.weight(node.inputs[1]!);
+  const check = (bounded: Bounded, op: string = node.op, name = node.name): Check => ({
+    op,
+    name,
+    values: run.recorded(name).data,
+    ...bounded,
+  });
+  /** The part of a value per sequence that belongs to segment i. */
+  const part = (of: Node, i: number): string => segmentName(of.name, i, batch);
+  const scores = (i: number): Tensor => run.recorded(part(run.graph.nodes[node.inputs[0]!]!, i));
+
+  switch (node.op) {
+    case 'input':
+    case 'weight':
+    case 'concat_weights':
+    case 'reshape':
+    case 'kv_write_k': // what attention reads: a wrong write shows in its scores
+    case 'kv_write_v':
+      return [];
+    case 'embed':
+      return [check(exactly(embed64(batch.ids, weight()).data))];
+    case 'slice':
+      return [check(exactly(slice(wide(x()), node.from, node.width).data))];
+    case 'take_rows':
+      return [check(exactly(takeRows(wide(x()), batch.outRows).data))];
+    case 'rms_norm':
+      return [check(rmsNormBounds(x(), unpackVector(weight()), node.eps))];
+    case 'linear': {
+      if (node.activations === 'f32' || !isBlockFormat(weight().dtype)) return [check(linearBounds(x(), weight()))];
+      const { rounded, ...activations } = activationBounds(x());
+      return [
+        { op: 'activations q8', name: node.name, values: rounded, ...activations },
+        check(linearQ8Bounds(x(), weight()), 'linear q8'),
+      ];
+    }
+    case 'rope': {
+      const nPositions = batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1;
+      const angles = ropeTable64(run.graph.ropes[node.table]!, nPositions);
+      return [check(ropeBounds(x(), batch.positions, angles, node.layout))];
+    }
+    case 'attend_scores':
+      return batch.segments.map((segment, i) => {
+        const keys = run.cachedRows(node.inputs[1]!, segment);
+        const q = rowsOf(x(), segment);
+        const bounded = attendScoresBounds(q, keys, visibleLengths(batch, segment), node.scale);
+        return check(bounded, node.op, part(node, i));
+      });
+    case 'softmax':
+      return batch.segments.map((segment, i) =>
+        check(softmaxBounds(scores(i), visibleLengths(batch, segment)), node.op, part(node, i)),
+      );
+    case 'attend_mix': {
+      const parts = batch.segments.map((segment, i) => {
+        const values = run.cachedRows(node.inputs[1]!, segment);
+        return attendMixBounds(scores(i), values, visibleLengths(batch, segment));
+      });
+      return [check({ exact: join(parts.map((p) => p.exact)), bound: join(parts.map((p) => p.bound)) })];
+    }
+    case 'add':
+      return [check(addBounds(x(), y()))];
+    case 'mul':
+      return [check(mulBounds(x(), y()))];
+    case 'silu':
+      return [check(siluBounds(x()))];
+    default:
+      return node satisfies never;
+  }
+}
+
+function join(parts: readonly Float64Array[]): Float64Array {
+  return joinTensors(parts.map((data) => tensor([data.length], data))).data;
+}
+
+/** A one-axis weight as a tensor. */
+function unpackVector(w: Weight): Tensor {
+  const data = new Float32Array(w.shape[0]!);
+  FORMATS[w.dtype].unpack(w.bytes, 0, data, 0, data.length);
+  return tensor(w.shape, data);
+}

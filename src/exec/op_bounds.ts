@@ -1,0 +1,189 @@
+import { DTYPES, rowBytes } from '../core/dtype.ts';
+import { F32_MIN, gamma, sum64 } from '../core/sum.ts';
+import type { Tensor, Weight } from '../core/tensor.ts';
+import { attendMix64 } from '../ops/attend_mix.ts';
+import { attendScores64 } from '../ops/attend_scores.ts';
+import { linear64 } from '../ops/linear.ts';
+import { forEachPair, type RopeAngles, type RopeLayout, rope64 } from '../ops/rope.ts';
+import { activationErrorBound, allocQuantizedRow, quantizeActivations } from '../quant/activations.ts';
+import { readCodes } from '../quant/codes.ts';
+import { FORMATS } from '../quant/formats.ts';
+
+/**
+ * Error bounds of the f32 ops, per element, derived from the stated order of operations (law 4). Each function takes the
+ * f32 inputs that an op was given, and applies the float64 form to those same inputs. This file has the ops that are sums of
+ * products, or less; row_bounds.ts those with a root or an exponential.
+ *
+ * The model of f32: fl(a op b) = (a op b)(1 + d), |d| <= U = 2^-24; a product or quotient that underflows is off by 2^-150
+ * more. n roundings in a row multiply by 1 + t, |t| <= gamma(n) = n U / (1 - n U). Each count below has one rounding more
+ * than the f32 op has: U is 2^29 times what the float64 form can lose.
+ * Source: Higham 2002, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.4.
+ */
+export interface Bounded {
+  /** The float64 op on the recorded inputs. */
+  readonly exact: Float64Array;
+  /** Largest |f32 result - exact|. Infinity where an intermediate may leave the range of f32: nothing is promised there. */
+  readonly bound: Float64Array;
+}
+
+/** The largest f32. */
+const F32_MAX = 2 ** 128 - 2 ** 104;
+
+/** `bound`, if everything on the way stays below the largest f32; else, and where `reach` is NaN, Infinity. */
+export function ifFinite(bound: number, reach: number): number {
+  return reach < F32_MAX ? bound : Infinity;
+}
+
+/** Bound of n roundings of terms whose magnitudes add up to sumAbs, with nProducts that may underflow. */
+function roundingBound(n: number, sumAbs: number, nProducts: number): number {
+  return ifFinite(gamma(n) * sumAbs + nProducts * F32_MIN, sumAbs * (1 + gamma(n)));
+}
+
+/** Values that are moved, not computed. */
+export function exactly(exact: Float64Array): Bounded {
+  return { exact, bound: new Float64Array(exact.length) };
+}
+
+/** One rounding; a sum cannot underflow. (Here no rounding is spent on float64: U (1 - U) + 2^-53 < U.) */
+export function addBounds(a: Tensor, b: Tensor): Bounded {
+  const exact = Float64Array.from(a.data, (v, i) => v + b.data[i]!);
+  return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 0)) };
+}
+
+/** One rounding, or underflow. The product of two f32 is exact in float64. */
+export function mulBounds(a: Tensor, b: Tensor): Bounded {
+  const exact = Float64Array.from(a.data, (v, i) => v * b.data[i]!);
+  return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 1)) };
+}
+
+/** Weights unpacked exactly: a product and up to in - 1 additions, |error| <= gamma(in + 1) sum |x||w| + in 2^-149. */
+export function linearBounds(x: Tensor, w: Weight): Bounded {
+  const [nRows, nIn] = x.shape as [number, number];
+  const nOut = w.shape[0]!;
+  const bound = new Float64Array(nRows * nOut);
+  const row = new Float32Array(nIn);
+  const nBytes = rowBytes(w.dtype, nIn);
+  for (let o = 0; o < nOut; o++) {
+    FORMATS[w.dtype].unpack(w.bytes, o * nBytes, row, 0, nIn);
+    for (let t = 0; t < nRows; t++) {
+      let sumAbs = 0;
+      for (let k = 0; k < nIn; k++) sumAbs += Math.abs(x.data[t * nIn + k]! * row[k]!);
+      bound[t * nOut + o] = roundingBound(nIn + 1, sumAbs, nIn);
+    }
+  }
+  return { exact: linear64(wide(x), w).data, bound };
+}
+
+/**
+ * Quantized activations: `exact` is float64 over the activations as they are rounded (quant/activations.ts), so that the
+ * bound is that of the f32 arithmetic alone and stays tight. How far the rounded activations may be from the recorded ones
+ * is `activationBounds`; the two together bound the distance to linear64.
+ *
+ * Per block: the two scales, their product with the exact integer sum, up to nBlocks - 1 additions:
+ *   |error| <= gamma(nBlocks + 2) sum_b |dw da inner_b| + 2^-149 sum_b (|inner_b| + 1)
+ */
+export function linearQ8Bounds(x: Tensor, w: Weight): Bounded {
+  const [nRows, nIn] = x.shape as [number, number];
+  const nOut = w.shape[0]!;
+  const { blockSize, blockBytes } = DTYPES[w.dtype];
+  const nBlocks = nIn / blockSize;
+  const exact = new Float64Array(nRows * nOut);
+  const bound = new Float64Array(nRows * nOut);
+  const row = allocQuantizedRow(nIn);
+  const weightCodes = new Int8Array(blockSize);
+  const terms = new Float64Array(nBlocks);
+  for (let t = 0; t < nRows; t++) {
+    quantizeActivations(x.data, t * nIn, nIn, row);
+    for (let o = 0; o < nOut; o++) {
+      let sumAbs = 0;
+      let nUnderflows = 0;
+      let reach = 0; // of the scales' products, which come before the sum
+      for (let b = 0; b < nBlocks; b++) {
+        const dw = readCodes(w.dtype, w.bytes, o * rowBytes(w.dtype, nIn) + b * blockBytes, weightCodes);
+        let inner = 0;
+        for (let i = 0; i < blockSize; i++) inner += weightCodes[i]! * row.codes[b * blockSize + i]!;
+        const scale = dw * row.scales[b]!;
+        terms[b] = scale * inner;
+        sumAbs += Math.abs(terms[b]!);
+        nUnderflows += Math.abs(inner) + 1;
+        reach += Math.abs(scale) * (1 + gamma(1));
+      }
+      exact[t * nOut + o] = sum64(terms, 0, nBlocks);
+      bound[t * nOut + o] = ifFinite(roundingBound(nBlocks + 2, sumAbs, nUnderflows), reach);
+    }
+  }
+  return { exact, bound };
+}
+
+/** The activations of a quantized linear as they are rounded: d * code against x, within `activationErrorBound(d)`. */
+export function activationBounds(x: Tensor): Bounded & { readonly rounded: Float64Array } {
+  const [nRows, nIn] = x.shape as [number, number];
+  const bound = new Float64Array(x.data.length);
+  const rounded = new Float64Array(x.data.length);
+  const row = allocQuantizedRow(nIn);
+  const blockSize = nIn / row.scales.length;
+  for (let t = 0; t < nRows; t++) {
+    quantizeActivations(x.data, t * nIn, nIn, row);
+    for (let i = 0; i < nIn; i++) {
+      const d = row.scales[Math.floor(i / blockSize)]!;
+      rounded[t * nIn + i] = d * row.codes[i]!;
+      bound[t * nIn + i] = ifFinite(activationErrorBound(d), d);
+    }
+  }
+  return { exact: Float64Array.from(x.data), bound, rounded };
+}
+
+/**
+ * y = x_a cos - x_b sin: the table's rounding, a product, a sum: gamma(4) (|x_a cos| + |x_b sin|). Underflow: two products,
+ * and an entry of the table times x. Elements that are not turned are copied: bound 0.
+ */
+export function ropeBounds(
+  x: Tensor,
+  positions: Int32Array,
+  angles: RopeAngles<Float64Array>,
+  layout: RopeLayout,
+): Bounded {
+  const bound = new Float64Array(x.data.length);
+  forEachPair(x, positions, angles, layout, (a, b, i) => {
+    const [xa, xb] = [Math.abs(x.data[a]!), Math.abs(x.data[b]!)];
+    const [c, s] = [Math.abs(angles.cos[i]!), Math.abs(angles.sin[i]!)];
+    bound[a] = roundingBound(4, xa * c + xb * s, xa + xb + 2);
+    bound[b] = roundingBound(4, xa * s + xb * c, xa + xb + 2);
+  });
+  return { exact: rope64(wide(x), positions, angles, layout).data, bound };
+}
+
+/**
+ * scale * sum_d q k: a product, headDim - 1 additions, the scale's own rounding, its product:
+ *   |error| <= gamma(headDim + 3) |scale| sum |q k| + 2^-149 (headDim |scale| + 1),   |scale| a normal f32
+ */
+export function attendScoresBounds(q: Tensor, k: Tensor, lengths: Int32Array, scale: number): Bounded {
+  const headDim = q.shape[2]!;
+  const sums = attendScores64(magnitudes(q), magnitudes(k), lengths, 1).data;
+  const bound = sums.map((sumAbs) => {
+    if (sumAbs === 0) return 0; // all products are exact zeros; also where nothing is computed
+    const scaled = roundingBound(headDim + 3, sumAbs * Math.abs(scale), headDim * Math.abs(scale) + 1);
+    return ifFinite(scaled, sumAbs * (1 + gamma(headDim)));
+  });
+  return { exact: attendScores64(wide(q), wide(k), lengths, scale).data, bound };
+}
+
+/** sum_s p v over n = lengths[t] positions: gamma(n + 1) sum |p v| + n 2^-149. */
+export function attendMixBounds(p: Tensor, v: Tensor, lengths: Int32Array): Bounded {
+  const sums = attendMix64(magnitudes(p), magnitudes(v), lengths);
+  const rowSize = sums.shape[1]! * sums.shape[2]!;
+  const bound = sums.data.map((sumAbs, i) => {
+    const n = lengths[Math.floor(i / rowSize)]!;
+    return roundingBound(n + 1, sumAbs, n);
+  });
+  return { exact: attendMix64(wide(p), wide(v), lengths).data, bound };
+}
+
+/** The same numbers in float64. */
+export function wide(x: Tensor): Tensor<Float64Array> {
+  return { shape: x.shape, data: Float64Array.from(x.data) };
+}
+
+function magnitudes(x: Tensor): Tensor<Float64Array> {
+  return { shape: x.shape, data: Float64Array.from(x.data, Math.abs) };
+}

@@ -1,0 +1,76 @@
+import { assert } from '../core/errors.ts';
+import { resolveShape } from '../core/shape.ts';
+import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import type { Graph, NodeOf, ValueId } from '../graph/ir.ts';
+import type { KvCache } from '../kvcache/cache.ts';
+import type { Batch, Segment } from './executor.ts';
+import type { Recording } from './record.ts';
+import { joinWeights, rowsOf } from './values.ts';
+
+/** A run of an f32 tier that was recorded, and what it read. */
+export interface RecordedRun {
+  readonly graph: Graph;
+  /** By name, as the naive executors take them. */
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly batch: Batch;
+  /** Every value of the graph (reshapes aside, which move nothing). */
+  readonly recording: Recording;
+  /** As the run left it: it holds the rows of earlier runs that attention has read. */
+  readonly cache: KvCache;
+}
+
+/** Finds what the nodes of a recorded run have read. */
+export interface RecordedInputs {
+  readonly graph: Graph;
+  readonly batch: Batch;
+  /** The value of that name in the trace. */
+  recorded(name: string): Tensor;
+  tensor(id: ValueId): Tensor;
+  weight(id: ValueId): Weight;
+  /** All rows of a cache write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones from the cache. */
+  cachedRows(id: ValueId, segment: Segment): Tensor;
+}
+
+export function recordedInputs({ graph, weights, batch, recording, cache }: RecordedRun): RecordedInputs {
+  const sizes = { T: batch.ids.length, R: batch.outRows.length, S: 0 };
+  const joined = new Map<ValueId, Weight>();
+
+  const recorded = (name: string): Tensor => {
+    const value = recording.values.get(name);
+    assert(value !== undefined, `the recording has ${name}`);
+    assert(value.data instanceof Float32Array, `${name} was recorded in f32: bounds are for the f32 tiers`);
+    return { shape: value.shape, data: value.data };
+  };
+
+  const tensorAt = (id: ValueId): Tensor => {
+    const node = graph.nodes[id]!;
+    if (node.op !== 'reshape') return recorded(node.name);
+    return tensor(resolveShape(node.shape, sizes), tensorAt(node.inputs[0]!).data);
+  };
+
+  const weightAt = (id: ValueId): Weight => {
+    const node = graph.nodes[id]!;
+    const known = joined.get(id) ?? weights.get(node.name);
+    if (known !== undefined) return known;
+    assert(node.op === 'concat_weights', `weight ${node.name} was handed in`);
+    const weight = joinWeights(node.name, node.inputs.map(weightAt));
+    joined.set(id, weight);
+    return weight;
+  };
+
+  return {
+    graph,
+    batch,
+    recorded,
+    tensor: tensorAt,
+    weight: weightAt,
+    cachedRows(id, segment) {
+      const node = graph.nodes[id] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
+      const { nKvHeads, headDim } = graph.kv;
+      const { sequence, from } = segment;
+      const rows = node.op === 'kv_write_k' ? cache.readK(sequence, node.layer) : cache.readV(sequence, node.layer);
+      rows.set(rowsOf(tensorAt(node.inputs[0]!), segment).data, batch.positions[from]! * nKvHeads * headDim);
+      return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);
+    },
+  };
+}
