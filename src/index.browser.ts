@@ -4,22 +4,29 @@ import type { LoadOptions } from './engine/options.ts';
 import { type BrowserModel, createBrowserHost, type KernelLocation, openBrowserModel } from './platform/browser.ts';
 
 export * from './index.ts';
-export type { BrowserModel, KernelLocation } from './platform/browser.ts';
+export type { BrowserModel, KernelFile, KernelLocation } from './platform/browser.ts';
+
+export interface BrowserLoadOptions extends LoadOptions {
+  /**
+   * Where `simd.wasm` and `relaxed.wasm` of the package are served, their bytes, or the compiled modules. By default they are
+   * looked for where the package has them, beside this module: right for bundlers that copy `new URL(..., import.meta.url)`,
+   * and for pages that serve the package's folder as it is.
+   */
+  readonly kernelFiles?: KernelLocation;
+}
 
 /**
- * Loads a model in a browser or an edge runtime.
+ * Loads a model in a browser or an edge runtime. In a page, call it in a worker: generation occupies its thread.
  *
- * model: the file's bytes, a Blob, an address to fetch, or the files of a Hugging Face folder by name.
- * kernelFiles: where `simd.wasm` and `relaxed.wasm` of the package are served (or the compiled modules).
+ * model: an address (of a file, or of a folder: it ends with "/"), the file's bytes, a Blob, or the files of a Hugging Face
+ * folder by name. A server that can send parts of a file is asked for parts, so the weights are in memory once.
  *
- *   const model = await loadModel(await (await fetch('/model.gguf')).arrayBuffer(), {
- *     kernelFiles: { simd: '/simd.wasm', relaxed: '/relaxed.wasm' },
- *   });
+ *   const model = await loadModel('/models/model.gguf', { kernelFiles: { simd: '/simd.wasm', relaxed: '/relaxed.wasm' } });
+ *   for await (const { text } of model.generate('Once upon a time', { maxTokens: 50 })) postMessage(text);
+ *
+ * Throws ConfigError when an address does not answer, and what reading and building throw.
  */
-export async function loadModel(
-  model: BrowserModel,
-  options: LoadOptions & { readonly kernelFiles: KernelLocation },
-): Promise<Model> {
+export async function loadModel(model: BrowserModel, options: BrowserLoadOptions = {}): Promise<Model> {
   const { kernelFiles, ...rest } = options;
   return loadModelFrom(await openBrowserModel(model, options.signal), createBrowserHost(kernelFiles), rest);
 }

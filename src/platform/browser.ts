@@ -1,24 +1,36 @@
-import { ConfigError, FormatError } from '../core/errors.ts';
-import { type ByteSource, bufferSource, type Host, type KernelBuild, type SourceFolder } from '../core/host.ts';
+import { ConfigError } from '../core/errors.ts';
+import { bufferSource, type Host, type KernelBuild } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
+import { openHttpModel } from './http_source.ts';
+import { fetchBytes } from './web_fetch.ts';
+import { blobFolder, blobSource } from './web_source.ts';
 
-/** Where a page serves the kernel modules, or the modules themselves (hosts that compile nothing at run time). */
+/** An address to fetch, the bytes, or the compiled module (edge hosts, which compile nothing at run time). */
+export type KernelFile = string | URL | ArrayBuffer | Uint8Array<ArrayBuffer> | WebAssembly.Module;
+
+/** Where the kernel builds are. Without `relaxed` the simd build runs; both give the same bits. */
 export interface KernelLocation {
-  readonly simd: string | URL | WebAssembly.Module | Uint8Array<ArrayBuffer>;
-  readonly relaxed?: string | URL | WebAssembly.Module | Uint8Array<ArrayBuffer>;
+  readonly simd: KernelFile;
+  readonly relaxed?: KernelFile;
 }
 
-/** What a page can hand in as a model: a fetched buffer, a dropped file, an address, or the files of a folder. */
+/**
+ * What a page can hand in as a model: bytes, a dropped file, an address (of a file, or of a folder: it ends with "/"), or the
+ * files of a Hugging Face folder by name.
+ */
 export type BrowserModel = ArrayBuffer | Uint8Array | Blob | URL | string | ReadonlyMap<string, Blob>;
 
-/** Browsers and edge runtimes: everything comes through web APIs. */
-export function createBrowserHost(kernels: KernelLocation): Host {
+/** Browsers and edge runtimes: everything comes through web APIs. Without `kernels`, they are fetched from beside this module. */
+export function createBrowserHost(kernels?: KernelLocation): Host {
   return {
     description: `browser ${globalThis.navigator?.userAgent ?? 'unknown'}`,
     async kernelModule(build: KernelBuild) {
-      const from = kernels[build];
+      const from = (kernels ?? packagedKernels())[build];
       if (from === undefined) return null;
-      return typeof from === 'string' || from instanceof URL ? fetchBytes(from, undefined) : from;
+      if (typeof from === 'string' || from instanceof URL) {
+        return fetchBytes(from, { next: 'serve it there, or say where it is with kernelFiles' });
+      }
+      return from instanceof ArrayBuffer ? new Uint8Array(from) : from;
     },
     now: () => performance.now(),
     // A message is a task of its own and, unlike a timer, is not slowed down to 4 ms.
@@ -35,46 +47,26 @@ export function createBrowserHost(kernels: KernelLocation): Host {
   };
 }
 
-/** Opens what a page has. An address is fetched whole; a Blob is read piece by piece. */
+/** Opens what a page has. Throws ConfigError for anything else, and for an address that does not answer. */
 export async function openBrowserModel(model: BrowserModel, signal?: AbortSignal): Promise<ModelSource> {
-  if (typeof model === 'string' || model instanceof URL) {
-    return { kind: 'file', source: bufferSource(String(model), await fetchBytes(model, signal)) };
-  }
-  if (model instanceof Blob) return { kind: 'file', source: blobSource('blob', model) };
+  if (typeof model === 'string' || model instanceof URL) return openHttpModel(model, signal);
+  if (model instanceof Blob)
+    return { kind: 'file', source: blobSource('name' in model ? `${model.name}` : 'blob', model) };
   if (model instanceof ArrayBuffer) return { kind: 'file', source: bufferSource('buffer', new Uint8Array(model)) };
   if (model instanceof Uint8Array) return { kind: 'file', source: bufferSource('buffer', model) };
-  return { kind: 'folder', folder: blobFolder(model) };
+  if (model instanceof Map) return { kind: 'folder', folder: blobFolder(model) };
+  throw new ConfigError(
+    `model is ${model === null ? 'null' : typeof model}; give an address, an ArrayBuffer, a Blob, or a Map of files by name`,
+  );
 }
 
-function blobFolder(files: ReadonlyMap<string, Blob>): SourceFolder {
+/**
+ * The builds in the package, as bundlers that know `new URL(..., import.meta.url)` find and copy them; the addresses are the
+ * same from src/platform and from dist/platform.
+ */
+function packagedKernels(): KernelLocation {
   return {
-    name: 'folder',
-    async open(fileName) {
-      const blob = files.get(fileName);
-      return blob === undefined ? null : blobSource(fileName, blob);
-    },
+    simd: new URL('../../dist/wasm/simd.wasm', import.meta.url),
+    relaxed: new URL('../../dist/wasm/relaxed.wasm', import.meta.url),
   };
-}
-
-function blobSource(name: string, blob: Blob): ByteSource {
-  return {
-    name,
-    size: blob.size,
-    async read(offset, into) {
-      if (offset < 0 || offset + into.byteLength > blob.size) {
-        throw new FormatError(
-          `${name}: needs bytes ${offset} to ${offset + into.byteLength}, it has ${blob.size}`,
-          offset,
-        );
-      }
-      into.set(new Uint8Array(await blob.slice(offset, offset + into.byteLength).arrayBuffer()));
-    },
-    async close() {},
-  };
-}
-
-async function fetchBytes(from: string | URL, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(from, { signal: signal ?? null });
-  if (!response.ok) throw new ConfigError(`${from}: the server answered ${response.status}; check the address`);
-  return new Uint8Array(await response.arrayBuffer());
 }

@@ -1,32 +1,35 @@
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { ConfigError, FormatError } from '../core/errors.ts';
-import type { ByteSource, Host, KernelBuild, SourceFolder } from '../core/host.ts';
+import { ConfigError } from '../core/errors.ts';
+import type { Host, KernelBuild, SourceFolder } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
+import { isMissing, openNodeFile, systemError } from './node_file.ts';
 
-/**
- * Node (and hosts with its modules): files, folders, kernel modules. The two addresses are the same from src/platform and
- * from dist/platform.
- */
+/** The two addresses are the same from src/platform and from dist/platform. */
 const WASM_FOLDER = new URL('../../dist/wasm/', import.meta.url);
 const EMBEDDED_MODEL = new URL('../../src/embedded/lm/model.gguf', import.meta.url);
 
-/** V8 11.3 (Node 20) knows relaxed SIMD behind this flag; later versions know it without, and ignore the flag. */
+/** V8 11.3 (Node 20) has relaxed SIMD behind this flag; V8 11.4 and later have it without. */
 const RELAXED_SIMD_FLAG = '--experimental-wasm-relaxed-simd';
 
+/** Node, and hosts that have its modules: Deno, Bun. */
 export function createNodeHost(): Host {
   return {
-    description: `node ${process.version} ${process.platform}-${process.arch}`,
+    description: `${runtimeName()} ${process.platform}-${process.arch}`,
     async kernelModule(build: KernelBuild) {
-      if (build === 'relaxed') setFlagsFromString(RELAXED_SIMD_FLAG);
+      const path = fileURLToPath(new URL(`${build}.wasm`, WASM_FOLDER));
+      let bytes: Uint8Array<ArrayBuffer>;
       try {
-        return new Uint8Array(await readFile(new URL(`${build}.wasm`, WASM_FOLDER)));
+        bytes = new Uint8Array(await readFile(path));
       } catch (e) {
         if (isMissing(e)) return null;
-        throw e;
+        throw systemError(`kernels ${path}`, e);
       }
+      // Only where it is missing: V8 forgets a flag when its feature becomes part of the language, and then complains.
+      if (build === 'relaxed' && !WebAssembly.validate(bytes)) trySetFlag(RELAXED_SIMD_FLAG);
+      return bytes;
     },
     now: () => performance.now(),
     pause: () => new Promise((resolve) => setImmediate(resolve)),
@@ -34,25 +37,29 @@ export function createNodeHost(): Host {
   };
 }
 
-/** Opens `model`: a path of a file or of a folder, or the word "embedded". Throws ConfigError when there is none. */
+/**
+ * Opens `model`: the path of a file or of a Hugging Face folder, or the word "embedded" ("./embedded" is a file of that name).
+ * Throws ConfigError when there is none or it cannot be read.
+ */
 export async function openNodeModel(model: string): Promise<ModelSource> {
-  const path = model === 'embedded' ? fileURLToPath(EMBEDDED_MODEL) : model;
-  const info = await statOrNull(path);
+  if (model === 'embedded') return { kind: 'file', source: await openEmbedded() };
+  const info = await statOrNull(model);
   if (info === null) {
     throw new ConfigError(
-      `model ${path}: there is no such file or folder; give a .gguf file, a Hugging Face folder or "embedded"`,
+      `model "${model}": there is no such file or folder; give a .gguf file, a Hugging Face folder or "embedded"`,
     );
   }
-  if (info.isDirectory()) return { kind: 'folder', folder: openNodeFolder(path) };
-  if (!info.isFile()) throw new ConfigError(`model ${path}: is neither a file nor a folder`);
-  return { kind: 'file', source: await openNodeFile(path), folder: openNodeFolder(dirname(path)) };
+  if (info.isDirectory()) return { kind: 'folder', folder: openNodeFolder(model) };
+  return { kind: 'file', source: await openNodeFile(model), folder: openNodeFolder(dirname(model)) };
 }
 
+/** The files of a folder by name. `open` throws ConfigError for a name with a path in it, or a file that cannot be read. */
 export function openNodeFolder(path: string): SourceFolder {
   return {
     name: path,
     async open(fileName) {
-      if (basename(fileName) !== fileName) {
+      // Names come from index files: one that leads out of the folder is refused.
+      if (fileName === '' || fileName === '..' || basename(fileName) !== fileName || fileName.includes('\\')) {
         throw new ConfigError(`${path}: "${fileName}" is not a plain file name; a model's files lie in one folder`);
       }
       const full = join(path, fileName);
@@ -61,39 +68,35 @@ export function openNodeFolder(path: string): SourceFolder {
   };
 }
 
-/** A file as a source. A single read may be short, so it goes on until the buffer is full. */
-export async function openNodeFile(path: string): Promise<ByteSource> {
-  const handle = await open(path, 'r');
-  const { size } = await handle.stat();
-  return {
-    name: path,
-    size,
-    async read(offset, into) {
-      let done = 0;
-      while (done < into.byteLength) {
-        const { bytesRead } = await handle.read(into, done, into.byteLength - done, offset + done);
-        if (bytesRead === 0) {
-          throw new FormatError(
-            `${path}: needs bytes ${offset} to ${offset + into.byteLength}, the file ends at ${offset + done}; it is truncated or shrank`,
-            offset + done,
-          );
-        }
-        done += bytesRead;
-      }
-    },
-    close: () => handle.close(),
-  };
+async function openEmbedded() {
+  const path = fileURLToPath(EMBEDDED_MODEL);
+  if ((await statOrNull(path)) === null) {
+    throw new ConfigError(`the embedded model is missing at ${path}; install the package again`);
+  }
+  return openNodeFile(path);
 }
 
+/** null when nothing is there; what cannot be looked at is an error. */
 async function statOrNull(path: string) {
   try {
     return await stat(path);
   } catch (e) {
     if (isMissing(e)) return null;
-    throw e;
+    throw systemError(`model "${path}"`, e);
   }
 }
 
-function isMissing(e: unknown): boolean {
-  return e instanceof Error && 'code' in e && (e.code === 'ENOENT' || e.code === 'ENOTDIR');
+function runtimeName(): string {
+  const { deno, bun } = process.versions;
+  if (deno !== undefined) return `deno v${deno}`;
+  return bun !== undefined ? `bun v${bun}` : `node ${process.version}`;
+}
+
+/** Hosts without V8 have no flags to set; what they lack stays missing. */
+function trySetFlag(flag: string): void {
+  try {
+    setFlagsFromString(flag);
+  } catch {
+    // Bun: not implemented. The module then does not validate, and the simd build runs.
+  }
 }

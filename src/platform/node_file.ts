@@ -1,0 +1,107 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { CapacityError, ConfigError, FormatError, type GlassformerError } from '../core/errors.ts';
+import { type ByteSource, READ_CHUNK_BYTES } from '../core/host.ts';
+
+/**
+ * A file as a source. A single read may be short, so it goes on until the buffer is full.
+ *
+ * Throws ConfigError when there is no such file, it is no file (a pipe would be waited for), or it cannot be read.
+ * `read` throws FormatError when the bytes are not there (any more), ConfigError when the disk fails or the source is closed.
+ */
+export async function openNodeFile(path: string): Promise<ByteSource> {
+  const handle = await openChecked(path);
+  let isClosed = false;
+  let size: number;
+  try {
+    size = (await handle.stat()).size;
+  } catch (e) {
+    await handle.close();
+    throw systemError(path, e);
+  }
+  return {
+    name: path,
+    size,
+    async read(offset, into) {
+      const end = offset + into.byteLength;
+      if (isClosed) throw new ConfigError(`${path}: it is closed; open the model again`);
+      if (!Number.isSafeInteger(offset) || offset < 0 || end > size) {
+        throw new FormatError(`${path}: needs bytes ${offset} to ${end}, the file has ${size}`, offset);
+      }
+      for (let done = 0; done < into.byteLength; ) {
+        // Node refuses to read 2 GiB in one call, and an aborted load should not wait for that much.
+        const want = Math.min(into.byteLength - done, READ_CHUNK_BYTES);
+        const got = await readSome(handle, path, into, done, want, offset + done);
+        if (got === 0) {
+          throw new FormatError(
+            `${path}: needs bytes ${offset} to ${end}, the file now ends at ${offset + done}; it had ${size} bytes when it was opened`,
+            offset + done,
+          );
+        }
+        done += got;
+      }
+    },
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await handle.close();
+    },
+  };
+}
+
+async function openChecked(path: string): Promise<FileHandle> {
+  try {
+    if ((await stat(path)).isFile()) return await open(path, 'r');
+  } catch (e) {
+    throw systemError(path, e);
+  }
+  throw new ConfigError(`${path}: is not a file; give a .gguf file or a Hugging Face folder`);
+}
+
+async function readSome(
+  handle: FileHandle,
+  path: string,
+  into: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  try {
+    return (await handle.read(into, at, length, position)).bytesRead;
+  } catch (e) {
+    throw systemError(`${path}, byte ${position}`, e);
+  }
+}
+
+/** Next steps for what systems answer most often; others are shown as they are. */
+const NEXT_STEPS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; check the path',
+  ENOTDIR: 'a part of the path is no folder; check the path',
+  EACCES: 'you may not read it; change its permissions, or run as another user',
+  EPERM: 'you may not read it; change its permissions, or run as another user',
+  EISDIR: 'it is a folder; give a file in it',
+  ELOOP: 'its links lead in a circle; give the file itself',
+  ENAMETOOLONG: 'the name is longer than the system allows; move the file',
+  EBADF: 'it is closed; open the model again',
+  EIO: 'the disk, or the network folder, failed; copy the file and try again',
+};
+
+/** What a system call answered as one of the six errors: a setting to be changed, or a limit of the machine. */
+export function systemError(what: string, cause: unknown): GlassformerError {
+  const code = codeOf(cause);
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new CapacityError(`${what}: too many files are open (${code}); raise the limit ("ulimit -n")`, { cause });
+  }
+  const step = code === null ? undefined : NEXT_STEPS[code];
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new ConfigError(`${what}: ${step === undefined ? said : `${step} (${code})`}`, { cause });
+}
+
+/** True for answers that mean: there is nothing at this path. */
+export function isMissing(e: unknown): boolean {
+  const code = codeOf(e);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function codeOf(e: unknown): string | null {
+  return e instanceof Error && 'code' in e && typeof e.code === 'string' ? e.code : null;
+}
