@@ -1,7 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import type { TokenLogprob } from './options.ts';
 import { selectTop } from './ranking.ts';
-import { logSumExp } from './softmax.ts';
+import { logTotalWeight, maxOf } from './softmax.ts';
 
 export interface Logprobs {
   /** That of the chosen token. */
@@ -11,7 +11,7 @@ export interface Logprobs {
 }
 
 /**
- * Natural log-probabilities, logits[i] - logSumExp(logits), of `id` and of the nTop likeliest tokens (all, if fewer).
+ * Natural log-probabilities, (logits[i] - max) - log(sum_j exp(logits[j] - max)), of `id` and of the nTop likeliest tokens (all, if fewer).
  *
  * logits: the model's own, f64 [vocab], finite: no bias, penalty, filter or temperature has touched them, so they compare
  * between settings, and a banned token has one too.
@@ -21,7 +21,9 @@ export function logprobsOf(logits: Float64Array, id: number, nTop: number): Logp
   if (!Number.isSafeInteger(nTop) || nTop < 0) {
     throw new ConfigError(`top-logprobs is ${nTop}, must be an integer from 0; 0 lists none`);
   }
-  const logTotal = logSumExp(logits);
-  const top = Array.from(selectTop(logits, nTop), (i) => ({ id: i, logprob: logits[i]! - logTotal }));
-  return { logprob: logits[id]! - logTotal, top };
+  const max = maxOf(logits);
+  const logTotal = logTotalWeight(logits);
+  const logprob = (i: number): number => logits[i]! - max - logTotal;
+  const top = Array.from(selectTop(logits, nTop), (i) => ({ id: i, logprob: logprob(i) }));
+  return { logprob: logprob(id), top };
 }

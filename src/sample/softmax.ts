@@ -20,8 +20,8 @@ export function softmaxWeights(x: Float64Array, temperature: number): Float64Arr
   return w;
 }
 
-/** log(sum_i exp(x[i])), the sum compensated and by rising index. x: finite f64 [n], n >= 1. */
-export function logSumExp(x: Float64Array): number {
-  const w = softmaxWeights(x, 1);
-  return maxOf(x) + log(sum64(w, 0, w.length));
+/** log(sum_i exp(x[i] - max(x))), the sum compensated and by rising index; in [0, log n]. x: finite f64 [n], n >= 1. */
+export function logTotalWeight(x: Float64Array): number {
+  const weights = softmaxWeights(x, 1);
+  return log(sum64(weights, 0, weights.length));
 }
