@@ -1,0 +1,61 @@
+import { InvalidArgumentError } from 'commander';
+
+/**
+ * Parsers of single values for commander. Each throws InvalidArgumentError, which becomes exit code 2 and
+ * "error: option '--seed <n>' argument 'x' is invalid. <message>". Ranges that the engine knows are checked by the engine.
+ */
+
+/** A number in plain or exponent form; "0x10", "", "1 " and "Infinity" are not. */
+export function parseNumber(text: string): number {
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number.');
+  return Number(text);
+}
+
+/** Digits, at most 2^53 - 1. */
+export function parseCount(text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(n)) throw new InvalidArgumentError('It must be a whole number.');
+  return n;
+}
+
+/** As parseCount, from 1. */
+export function parsePositive(text: string): number {
+  const n = parseCount(text);
+  if (n === 0) throw new InvalidArgumentError('It must be at least 1.');
+  return n;
+}
+
+/** As parseCount, up to the engine's 2^64 - 1: a bigint where a number would not be exact. */
+export function parseSeed(text: string): number | bigint {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
+}
+
+/** Ids are i32 in the engine: a larger one would wrap round to another token. */
+const MAX_ID = 2 ** 31 - 1;
+
+function parseId(text: string): number {
+  const id = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(id <= MAX_ID)) throw new InvalidArgumentError(`"${text}" is not a token id from 0 to ${MAX_ID}.`);
+  return id;
+}
+
+/** "1,2,3", with or without spaces. */
+export function parseIds(text: string): number[] {
+  return text.split(',').map((id) => parseId(id.trim()));
+}
+
+/** "ID=VALUE", once for each id; "-inf" bans a token. Collects over repeated options. */
+export function collectLogitBias(text: string, previous: ReadonlyMap<number, number>): Map<number, number> {
+  const [, id, value] = /^\s*(\d+)\s*=\s*(\S+)\s*$/.exec(text) ?? [];
+  if (id === undefined || value === undefined) {
+    throw new InvalidArgumentError('It must be ID=VALUE, for example 42=-1.5, or 42=-inf to ban the token.');
+  }
+  const bias = value === '-inf' ? -Infinity : parseNumber(value);
+  return new Map(previous).set(parseId(id), bias);
+}
+
+/** For options that may be given more than once. */
+export function collect(text: string, previous: readonly string[]): string[] {
+  return [...previous, text];
+}

@@ -1,0 +1,59 @@
+import type { FinishReason, Piece, Summary } from '../engine/generate.ts';
+import { INTERRUPTED } from './io.ts';
+
+export interface Timings {
+  readonly promptTokens: number;
+  readonly promptMs: number;
+  readonly genTokens: number;
+  readonly genMs: number;
+}
+
+/** A generation as it ended: by itself, or by Ctrl-C with what there was until then. */
+export interface Generated {
+  readonly text: string;
+  readonly pieces: readonly Piece[];
+  readonly finishReason: FinishReason | 'interrupted';
+  readonly timings: Timings;
+}
+
+/**
+ * Follows a generation to its end and hands each new piece of text to `show`.
+ *
+ * An interruption is an end like others: its times are measured here, since the engine's summary did not come. Between two
+ * pieces the prompt counts as read once the first token is there.
+ * Throws everything else that the generation throws.
+ */
+export async function collectPieces(
+  generation: AsyncGenerator<Piece, Summary, void>,
+  promptTokens: number,
+  show: (text: string) => void,
+): Promise<Generated> {
+  const pieces: Piece[] = [];
+  let text = '';
+  const start = performance.now();
+  let promptDone: number | undefined;
+  const end = (finishReason: Generated['finishReason'], timings: Timings): Generated => ({
+    text,
+    pieces,
+    finishReason,
+    timings,
+  });
+  try {
+    for (;;) {
+      const step = await generation.next();
+      if (step.done === true) {
+        const { finishReason, ...timings } = step.value;
+        return end(finishReason, timings);
+      }
+      promptDone ??= performance.now();
+      pieces.push(step.value);
+      text += step.value.text;
+      if (step.value.text !== '') show(step.value.text);
+    }
+  } catch (error) {
+    if (error !== INTERRUPTED) throw error;
+    const now = performance.now();
+    const promptMs = (promptDone ?? now) - start;
+    return end('interrupted', { promptTokens, promptMs, genTokens: pieces.length, genMs: now - start - promptMs });
+  }
+}

@@ -1,0 +1,32 @@
+import type { ModelInfo } from '../engine/model.ts';
+import type { Timings } from './collect_pieces.ts';
+import { plural, showBytes, showRate } from './format.ts';
+
+/**
+ * The one line after a generation:
+ *   4 prompt tokens at 310 tokens/s, 118 tokens generated at 85.3 tokens/s | weights 3.66 MB, cache 1.05 MB, peak 102 MB |
+ *   wasm relaxed | seed 4123
+ *
+ * peakBytes: of the whole process, null where the host does not tell. seed: null where nothing was drawn.
+ */
+export function figuresLine(
+  info: ModelInfo,
+  t: Timings,
+  peakBytes: number | null,
+  seed: number | bigint | null,
+): string {
+  const parts = [
+    `${plural(t.promptTokens, 'prompt token')} at ${showRate(t.promptTokens, t.promptMs)}, ` +
+      `${plural(t.genTokens, 'token')} generated at ${showRate(t.genTokens, t.genMs)}`,
+    `weights ${showBytes(info.weightBytes)}, cache ${showBytes(info.cacheBytes)}` +
+      (peakBytes === null ? '' : `, peak ${showBytes(peakBytes)}`),
+    info.kernels,
+  ];
+  if (seed !== null) parts.push(`seed ${seed}`);
+  return parts.join(' | ');
+}
+
+/** What programs get: the shape of `generate --json` and of each answer of `chat --json`. */
+export function timingsJson({ promptTokens, promptMs, genTokens, genMs }: Timings): Timings {
+  return { promptTokens, promptMs, genTokens, genMs };
+}

@@ -1,0 +1,156 @@
+import type { Command } from 'commander';
+import { CapacityError, ConfigError } from '../core/errors.ts';
+import type { TensorInfo } from '../load/model_file.ts';
+import { editDistance } from './command_list.ts';
+import { printable, showBytes } from './format.ts';
+import type { Inspected } from './inspect_file.ts';
+import type { Io } from './io.ts';
+import { writeJson } from './json.ts';
+import { addGraphOptions, type GraphFlags, loadOptionsOf } from './model_options.ts';
+import { writeOutputFile } from './output_file.ts';
+import { createProgress } from './progress.ts';
+import { styleOf } from './style.ts';
+import { usageError } from './usage.ts';
+
+interface Flags extends GraphFlags {
+  readonly graph?: boolean;
+  readonly passes?: boolean;
+  readonly tensor?: string;
+  readonly out?: string;
+}
+
+const EXAMPLES = `
+Reads any well-formed GGUF or safetensors file, also one that is no model, and says what it lacks to be one.
+
+Examples:
+  glassformer inspect
+  glassformer inspect model.gguf --json
+  glassformer inspect --graph
+  glassformer inspect --passes
+  glassformer inspect --tensor blk.0.attn_q.weight --out tensor.safetensors
+`;
+
+export function defineInspect(command: Command, io: Io): void {
+  command
+    .argument('[model]', 'the same as --model')
+    .option('--graph', 'the graph before and after the passes')
+    .option('--passes', 'what each pass did')
+    .option('--tensor <name>', 'unpack one tensor to f32 (with --out)')
+    .option('-o, --out <path>', 'the safetensors file that --tensor writes');
+  addGraphOptions(command)
+    .addHelpText('after', EXAMPLES)
+    .action((model: string | undefined, flags: Flags, self: Command) => {
+      if (model !== undefined && self.getOptionValueSource('model') === 'cli') {
+        throw usageError(`the model is given twice, ${model} and ${flags.model}; give it once`);
+      }
+      return inspect(io, { ...flags, model: model ?? flags.model });
+    });
+}
+
+async function inspect(io: Io, flags: Flags): Promise<void> {
+  const { graph, passes, tensor, out } = flags;
+  if ((tensor === undefined) !== (out === undefined)) throw usageError('--tensor NAME and --out PATH go together');
+  if (tensor !== undefined && (graph === true || passes === true)) {
+    throw usageError('--tensor writes one tensor; ask for --graph or --passes in a run of its own');
+  }
+  const options = await loadOptionsOf(flags);
+  const { openInspected } = await import('./inspect_file.ts');
+  const file = await openInspected(flags.model, options);
+  try {
+    if (tensor !== undefined) await unpackTensor(io, file, tensor, out!, flags.json === true);
+    else if (graph === true || passes === true) await showGraph(io, file, flags);
+    else {
+      const { inspectJson, inspectText } = await import('./inspect_report.ts');
+      if (flags.json === true) writeJson(io.stdout, inspectJson(file, options));
+      else io.stdout.write(inspectText(file, options, styleOf(io.stdout, io.env)));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Throws ConfigError when the file is no model: then there is no graph. */
+async function showGraph(io: Io, { model, name }: Inspected, flags: Flags): Promise<void> {
+  if ('missing' in model) throw new ConfigError(`${name}: has no graph, since it cannot be run: ${model.missing}`);
+  const { passReports, passesText } = await import('./inspect_passes.ts');
+  const { graphText } = await import('../graph/text.ts');
+  const { optimize } = await import('../graph/passes/index.ts');
+  const before = graphText(model.graph);
+  const after = graphText(optimize(model.graph, flags.disablePass));
+  const reports = passReports(model.graph, flags.disablePass);
+  if (flags.json === true) {
+    writeJson(io.stdout, {
+      ...(flags.graph === true && { graph: { before, after } }),
+      ...(flags.passes === true && { passes: reports }),
+    });
+    return;
+  }
+  const style = styleOf(io.stdout, io.env);
+  const safe = (text: string): string => text.split('\n').map(printable).join('\n');
+  if (flags.graph === true) {
+    io.stdout.write(
+      `${style.bold('before the passes')}\n${safe(before)}\n${style.bold('after the passes')}\n${safe(after)}`,
+    );
+  }
+  if (flags.passes === true) io.stdout.write(passesText(reports));
+}
+
+/** Writes a tensor of any format that the engine knows as f32: [its shape], by its name. */
+async function unpackTensor(io: Io, file: Inspected, name: string, out: string, isJson: boolean): Promise<void> {
+  const info = file.tensors.get(name);
+  if (info === undefined)
+    throw new ConfigError(`${file.name}: has no tensor ${JSON.stringify(name)}${nearest(file, name)}`);
+  const { writeSafetensors } = await import('../load/safetensors_writer.ts');
+  const progress = createProgress(io, () => performance.now());
+  try {
+    await writeOutputFile(out, async () => {
+      const data = await unpackedData(info, io.signal, progress.onProgress);
+      return writeSafetensors([{ name, shape: info.shape, dtype: 'F32', data }]);
+    });
+  } finally {
+    progress.done();
+  }
+  if (isJson) writeJson(io.stdout, { name, type: info.type, shape: info.shape, out });
+  else io.stderr.write(`wrote ${printable(name)} [${info.shape.join(', ')}] as f32 to ${printable(out)}\n`);
+}
+
+async function unpackedData(
+  info: TensorInfo,
+  signal: AbortSignal,
+  onProgress: ReturnType<typeof createProgress>['onProgress'],
+): Promise<Float32Array> {
+  const { dtypeOf, forEachRows, tensorRows } = await import('../load/weights.ts');
+  const { FORMATS } = await import('../quant/formats.ts');
+  const format = FORMATS[dtypeOf(info)];
+  const { rowBytes } = tensorRows(info);
+  const width = info.shape.at(-1) ?? 1;
+  const n = info.shape.reduce((a, b) => a * b, 1);
+  let data: Float32Array;
+  try {
+    data = new Float32Array(n);
+  } catch {
+    throw new CapacityError(
+      `tensor ${info.name}: its ${n} elements need ${showBytes(4 * n)} as f32, more than one buffer holds`,
+    );
+  }
+  await forEachRows(
+    info,
+    (bytes, firstRow, nRows) => {
+      for (let r = 0; r < nRows; r++) format.unpack(bytes, r * rowBytes, data, (firstRow + r) * width, width);
+    },
+    { signal, onProgress },
+  );
+  return data;
+}
+
+/** " (did you mean ...?)" when a name is only a few letters away. */
+function nearest(file: Inspected, name: string): string {
+  const most = 3;
+  const ranked = [...file.tensors.keys()]
+    .map((known) => ({ known, distance: editDistance(known, name, most) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best !== undefined && best.distance <= most
+    ? `, did you mean ${JSON.stringify(best.known)}?`
+    : '; inspect without --tensor lists them';
+}

@@ -1,0 +1,89 @@
+import { type Command, Option } from 'commander';
+import type { LoadOptions } from '../engine/options.ts';
+import type { Tier } from '../exec/executor.ts';
+import type { KernelChoice } from '../exec/wasm/instantiate.ts';
+import type { Activations } from '../ops/linear.ts';
+import { collect, parseCount } from './arguments.ts';
+import { checkUsage, usageError } from './usage.ts';
+
+export const TIERS = ['wasm', 'naive', 'naive64'] as const satisfies readonly Tier[];
+export const KERNELS = ['auto', 'simd', 'relaxed'] as const satisfies readonly KernelChoice[];
+export const ACTIVATIONS = ['q8', 'f32'] as const satisfies readonly Activations[];
+
+/** Flags of every command. */
+export interface CommonFlags {
+  readonly model: string;
+  readonly json?: boolean;
+  readonly debug?: boolean;
+}
+
+/** Flags that decide the graph and its sizes. */
+export interface GraphFlags extends CommonFlags {
+  readonly activations: Activations;
+  readonly maxSeq?: number;
+  readonly disablePass: readonly string[];
+}
+
+/** Flags of commands that run a model. */
+export interface RunFlags extends GraphFlags {
+  readonly executor?: Tier;
+  readonly threads?: number;
+  readonly kernels: KernelChoice;
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('-m, --model <path>', 'a GGUF file, a Hugging Face folder, or "embedded"', 'embedded')
+    .option('--json', 'print JSON for programs')
+    .option('--debug', 'show the stack of an error (also with GLASSFORMER_DEBUG=1)');
+}
+
+export function addGraphOptions(command: Command): Command {
+  return addCommonOptions(command)
+    .addOption(
+      new Option('--activations <form>', 'how activations meet block-quantized weights')
+        .choices(ACTIVATIONS)
+        .default('q8'),
+    )
+    .option('--max-seq <n>', "positions of the context (default: the model's own, at most 4096)", parseCount)
+    .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect, []);
+}
+
+/** How a model runs; commands that run one executor add addExecutorOption. */
+export function addRunOptions(command: Command): Command {
+  return addGraphOptions(command)
+    .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
+    .option('--threads <n>', 'threads of the wasm executor', parseCount);
+}
+
+export function addExecutorOption(command: Command): Command {
+  return command.addOption(
+    new Option('--executor <tier>', 'wasm is fast, naive defines its bits, naive64 is the float64 truth')
+      .choices(TIERS)
+      .default('wasm'),
+  );
+}
+
+/**
+ * The flags as the engine's load options, checked as far as they can be before a model is known.
+ * Throws a usage error.
+ */
+export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Promise<LoadOptions> {
+  const { checkLoadOptions } = await import('../engine/options.ts');
+  const { PASSES } = await import('../graph/passes/index.ts');
+  const options: LoadOptions = {
+    ...(flags.executor !== undefined && { executor: flags.executor }),
+    ...(flags.threads !== undefined && { threads: flags.threads }),
+    ...(flags.maxSeq !== undefined && { maxSeq: flags.maxSeq }),
+    ...(flags.kernels !== undefined && { kernels: flags.kernels }),
+    activations: flags.activations,
+    disabledPasses: flags.disablePass,
+  };
+  checkUsage(() => checkLoadOptions(options, Number.MAX_SAFE_INTEGER));
+  const unknown = flags.disablePass.find((name) => !PASSES.some((pass) => pass.name === name));
+  if (unknown !== undefined) {
+    const known = PASSES.map((pass) => pass.name).join(', ');
+    throw usageError(`disable-pass is ${JSON.stringify(unknown)}, passes are ${known}`);
+  }
+  return options;
+}

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import type { Model } from '../engine/model.ts';
+import type { Io } from './io.ts';
+import { usageError } from './usage.ts';
+
+/** The ways to say what a run starts from; at most one of them. */
+export interface PromptFlags {
+  readonly words: readonly string[];
+  /** A path, or "-" for standard input. */
+  readonly file?: string;
+  readonly ids?: readonly number[];
+  /** The text alone, without the tokens that the model puts around it. */
+  readonly raw?: boolean;
+}
+
+export type PromptInput = { readonly text: string; readonly raw: boolean } | { readonly ids: readonly number[] };
+
+/**
+ * Reads the prompt. No words, no file and no ids are the empty text: the model starts from its start token.
+ * Throws a usage error when it is said twice, or when exact text is asked for and there is none.
+ */
+export async function readPrompt(io: Io, { words, file, ids, raw = false }: PromptFlags): Promise<PromptInput> {
+  const given = [words.length > 0 && 'words', file !== undefined && '--file', ids !== undefined && '--ids'];
+  const ways = given.filter((way) => way !== false);
+  if (ways.length > 1) throw usageError(`the prompt is given by ${ways.join(' and by ')}; give it once`);
+  if (ids !== undefined) {
+    if (raw) throw usageError('--raw is about text, and --ids gives exact ids already; leave --raw out');
+    return { ids };
+  }
+  const text = file === undefined ? words.join(' ') : await readText(io, file);
+  if (raw && text === '') throw usageError('--raw leaves the start token out, so it needs a text');
+  return { text, raw };
+}
+
+/** Throws ConfigError when these are no tokens at all: an empty text, and a model without a start token. */
+export function promptIds(model: Model, input: PromptInput): number[] {
+  return 'ids' in input ? model.promptIds(input) : model.promptIds(input.text, { addSpecial: !input.raw });
+}
+
+/**
+ * A text file, or standard input for "-". Bytes that are no UTF-8 are refused: a model would be given U+FFFD in their place.
+ * Throws a usage error then, and what reading throws.
+ */
+export async function readText(io: Io, file: string): Promise<string> {
+  const bytes = file === '-' ? await io.readStdin() : await readFile(file);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw usageError(`${file === '-' ? 'standard input' : file}: is not UTF-8 text; convert it first`);
+  }
+}

@@ -1,0 +1,90 @@
+import { createInterface } from 'node:readline';
+import { INTERRUPTED, type Io, type LineReader, OUTPUT_CLOSED, type Output } from './io.ts';
+
+/** A terminal that does not tell its width. */
+const DEFAULT_COLUMNS = 80;
+
+/**
+ * The process's own streams and signals.
+ *
+ * The first Ctrl-C asks the run to stop; the handler is gone then, so a second one kills the process as usual. A reader that
+ * went away (`| head`) stops the run too; any other failure of stdout (a full disk) becomes the signal's reason.
+ */
+export function createProcessIo(): Io {
+  const { stdin, stdout, stderr } = process;
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort(INTERRUPTED));
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode = 1;
+    controller.abort(error.code === 'EPIPE' ? OUTPUT_CLOSED : error);
+  });
+  stderr.on('error', () => {}); // notes that nobody reads are no reason to stop
+  return {
+    stdout: outputOf(stdout),
+    stderr: outputOf(stderr),
+    env: process.env,
+    signal: controller.signal,
+    async readStdin() {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of stdin) chunks.push(chunk as Uint8Array);
+      return Buffer.concat(chunks);
+    },
+    openLines: () => openLines(controller.signal),
+  };
+}
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  return {
+    isTerminal: stream.isTTY === true,
+    get columns() {
+      return stream.columns ?? DEFAULT_COLUMNS;
+    },
+    write(text) {
+      if (!stream.destroyed) stream.write(text);
+    },
+  };
+}
+
+/**
+ * Lines of standard input. On a terminal readline edits them and keeps a history; questions and echo go to stderr, so that
+ * stdout has the answers alone. What is typed during an answer waits for its turn.
+ */
+function openLines(signal: AbortSignal): LineReader {
+  const { stdin, stderr } = process;
+  const isTerminal = stdin.isTTY === true && stderr.isTTY === true;
+  const reader = createInterface({ input: stdin, output: stderr, terminal: isTerminal });
+  const waiting: string[] = [];
+  let isClosed = false;
+  let wake = (): void => {};
+  let interrupt = (): void => {};
+
+  reader.on('line', (line) => {
+    waiting.push(line);
+    wake();
+  });
+  reader.on('close', () => {
+    isClosed = true;
+    wake();
+  });
+  reader.on('SIGINT', () => interrupt());
+  signal.addEventListener('abort', () => reader.close(), { once: true });
+
+  return {
+    async next(question) {
+      if (isTerminal && !isClosed && waiting.length === 0) {
+        reader.setPrompt(question);
+        reader.prompt();
+      }
+      while (waiting.length === 0 && !isClosed) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      return waiting.shift() ?? null;
+    },
+    onInterrupt(handler) {
+      interrupt = handler;
+    },
+    close: () => reader.close(),
+  };
+}
