@@ -1,4 +1,4 @@
-import { match } from '../core/shape.ts';
+import { match, type Shape } from '../core/shape.ts';
 import { sum64, sumSquaresRow } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 
@@ -12,10 +12,7 @@ const { fround } = Math;
  * Source: Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", eq. 4.
  */
 export function rmsNorm(x: Tensor, g: Tensor, eps: number): Tensor {
-  const dims: Record<string, number> = {};
-  match('x', x.shape, 'T dim', dims);
-  match('g', g.shape, 'dim', dims);
-  const [nRows, dim] = x.shape as [number, number];
+  const { nRows, dim } = normDims(x.shape, g.shape);
   const y = new Float32Array(nRows * dim);
   for (let t = 0; t < nRows; t++) {
     const mean = fround(sumSquaresRow(x.data, t * dim, dim) / dim);
@@ -27,7 +24,7 @@ export function rmsNorm(x: Tensor, g: Tensor, eps: number): Tensor {
 
 /** The float64 form, with a compensated sum. */
 export function rmsNorm64(x: Tensor<Float64Array>, g: Tensor<Float64Array>, eps: number): Tensor<Float64Array> {
-  const [nRows, dim] = x.shape as [number, number];
+  const { nRows, dim } = normDims(x.shape, g.shape);
   const y = new Float64Array(nRows * dim);
   for (let t = 0; t < nRows; t++) {
     const squares = x.data.subarray(t * dim, (t + 1) * dim).map((v) => v * v);
@@ -35,4 +32,11 @@ export function rmsNorm64(x: Tensor<Float64Array>, g: Tensor<Float64Array>, eps:
     for (let i = 0; i < dim; i++) y[t * dim + i] = x.data[t * dim + i]! * r * g.data[i]!;
   }
   return tensor(x.shape, y);
+}
+
+function normDims(x: Shape, g: Shape): { nRows: number; dim: number } {
+  const dims: Record<string, number> = {};
+  match('x', x, 'T dim', dims);
+  match('g', g, 'dim', dims);
+  return { nRows: x[0]!, dim: x[1]! };
 }
