@@ -107,16 +107,26 @@ export function createModel(parts: ModelParts): Model {
     },
     async *generate(prompt, generateOptions = {}) {
       checkAlive();
-      using session = model.createSession();
-      return yield* model.generateIn(session, model.promptIds(prompt), generateOptions);
+      const ids = model.promptIds(prompt);
+      const session = model.createSession();
+      // Not `using`: hosts that have no Symbol.dispose yet (Safari, the first of Node 20) would fail here.
+      try {
+        return yield* model.generateIn(session, ids, generateOptions);
+      } finally {
+        session.dispose();
+      }
     },
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
       return generate({ session, tokenizer, host, maxSeq: options.maxSeq }, ids, generateOptions);
     },
     async logits(ids, { signal } = {}) {
-      using session = model.createSession();
-      return await session.append(ids, { logits: 'all', signal });
+      const session = model.createSession();
+      try {
+        return await session.append(ids, { logits: 'all', signal });
+      } finally {
+        session.dispose();
+      }
     },
     createSession() {
       checkAlive();

@@ -33,16 +33,7 @@ export function createBrowserHost(kernels?: KernelLocation): Host {
       return from instanceof ArrayBuffer ? new Uint8Array(from) : from;
     },
     now: () => performance.now(),
-    // A message is a task of its own and, unlike a timer, is not slowed down to 4 ms.
-    pause: () =>
-      new Promise((resolve) => {
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => {
-          port1.close();
-          resolve();
-        };
-        port2.postMessage(null);
-      }),
+    pause: nextTask,
     peakMemoryBytes: () => null,
   };
 }
@@ -58,6 +49,21 @@ export async function openBrowserModel(model: BrowserModel, signal?: AbortSignal
   throw new ConfigError(
     `model is ${model === null ? 'null' : typeof model}; give an address, an ArrayBuffer, a Blob, or a Map of files by name`,
   );
+}
+
+/**
+ * Resolves in a later task. A message is one and, unlike a timer, is not slowed down to 4 ms; some edge runtimes have timers only.
+ */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof MessageChannel === 'undefined') return void setTimeout(resolve);
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ConfigError, FormatError } from '../../src/core/errors.ts';
 import { type BrowserModel, createBrowserHost, openBrowserModel } from '../../src/platform/browser.ts';
 import { ROOT } from '../support/fixtures.ts';
@@ -227,5 +227,11 @@ describe('createBrowserHost', () => {
     while (!ran) await host.pause();
     expect(host.now()).toBeGreaterThan(before);
     expect(host.peakMemoryBytes()).toBeNull();
+  });
+
+  test('a host without MessageChannel pauses by a timer', async () => {
+    vi.stubGlobal('MessageChannel', undefined);
+    await createBrowserHost({ simd: '' }).pause();
+    vi.unstubAllGlobals();
   });
 });

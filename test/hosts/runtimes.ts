@@ -1,0 +1,129 @@
+import { execFile } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { ROOT } from '../support/fixtures.ts';
+import type { Digests } from './digest.ts';
+
+/** Hosts beside the one that runs the tests; `npm run install:hosts` installs what package.json in runtimes/ lists. */
+export interface Runtime {
+  readonly name: string;
+  readonly program: string;
+  readonly isInstalled: boolean;
+  /** Runs the digest program there. */
+  run(prompt: readonly number[]): Promise<{ readonly host: string; readonly digests: Digests }>;
+}
+
+const INSTALLED = join(ROOT, 'test/hosts/runtimes/node_modules');
+
+function nodeLike(name: string, program: string, flags: readonly string[] = []): Runtime {
+  return {
+    name,
+    program,
+    isInstalled: existsSync(program),
+    run: (prompt) =>
+      inScratch(async (folder) => {
+        const file = await bundle('digest_node.ts', folder, 'node');
+        return lastJsonLine(await execute(program, [...flags, file, ...prompt.map(String)]));
+      }),
+  };
+}
+
+/** Cloudflare's runtime: no files, no Node, no compiling of WASM; everything is embedded by its configuration. */
+function workerd(program: string): Runtime {
+  return {
+    name: 'workerd',
+    program,
+    isInstalled: existsSync(program),
+    run: (prompt) =>
+      inScratch(async (folder) => {
+        await bundle('digest_workerd.ts', folder, 'browser');
+        for (const build of ['simd.wasm', 'relaxed.wasm'])
+          copyFileSync(join(ROOT, 'dist/wasm', build), join(folder, build));
+        copyFileSync(join(ROOT, 'src/embedded/lm/model.gguf'), join(folder, 'model.gguf'));
+        const config = join(folder, 'config.capnp');
+        writeFileSync(config, workerdConfig(prompt));
+        return lastJsonLine(await execute(program, ['test', config]));
+      }),
+  };
+}
+
+/** The Node that runs the tests, in a process of its own: a test runner's instrumented code is slow. */
+export const THIS_NODE = nodeLike('this node', process.execPath);
+
+/** The first Node that package.json allows, then the latest of each line. */
+export const RUNTIMES: readonly Runtime[] = [
+  ...['node-20-first', 'node-20', 'node-22', 'node-24', 'node-26'].map((name) =>
+    nodeLike(name, join(INSTALLED, name, 'bin/node')),
+  ),
+  nodeLike('deno', join(INSTALLED, '@deno/linux-x64-glibc/deno'), ['run', '--allow-all', '--no-config', '--no-lock']),
+  nodeLike('bun', join(INSTALLED, '@oven/bun-linux-x64/bin/bun'), ['run']),
+  workerd(join(INSTALLED, '@cloudflare/workerd-linux-64/bin/workerd')),
+];
+
+/**
+ * A folder of its own, two levels below the root as src/platform and dist/platform are: bundled there, platform/node.ts finds
+ * the kernels and the embedded model where it looks for them.
+ */
+async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  mkdirSync(join(ROOT, '.cache'), { recursive: true });
+  const folder = mkdtempSync(join(ROOT, '.cache', 'hosts-'));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** One file without imports, since hosts differ in what they make of TypeScript. */
+export async function bundle(entry: string, folder: string, platform: 'node' | 'browser'): Promise<string> {
+  const outfile = join(folder, entry.replace(/\.ts$/, '.mjs'));
+  await build({
+    entryPoints: [join(ROOT, 'test/hosts', entry)],
+    outfile,
+    platform,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    external: ['*.wasm', '*.gguf'],
+    logLevel: 'error',
+  });
+  return outfile;
+}
+
+async function execute(program: string, args: readonly string[]): Promise<string> {
+  const options = { timeout: 50_000, killSignal: 'SIGKILL', maxBuffer: 1 << 24 } as const;
+  const { stdout } = await promisify(execFile)(program, args, options);
+  return stdout;
+}
+
+function lastJsonLine(output: string): { host: string; digests: Digests } {
+  const line = output.split('\n').findLast((l) => l.startsWith('{'));
+  if (line === undefined) throw new Error(`the digest program printed no JSON: ${output.slice(0, 500)}`);
+  return JSON.parse(line);
+}
+
+function workerdConfig(prompt: readonly number[]): string {
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = [(name = "main", worker = .digest)]);
+const digest :Workerd.Worker = (
+  modules = [
+    (name = "main.mjs", esModule = embed "digest_workerd.mjs"),
+    (name = "simd.wasm", wasm = embed "simd.wasm"),
+    (name = "relaxed.wasm", wasm = embed "relaxed.wasm"),
+    (name = "model.gguf", data = embed "model.gguf"),
+  ],
+  bindings = [(name = "prompt", json = "${JSON.stringify(prompt)}")],
+  compatibilityDate = "2025-01-01",
+);
+`;
+}
+
+/** What the embedded model must answer, from its golden file. */
+export const GOLDEN = JSON.parse(readFileSync(join(ROOT, 'src/embedded/lm/golden.json'), 'utf8')) as {
+  readonly prompt: string;
+  readonly prompt_ids: readonly number[];
+  readonly greedy_ids: readonly number[];
+  readonly greedy_text: string;
+};
