@@ -22,12 +22,8 @@ const TWINS_ELSEWHERE: Readonly<Record<string, string>> = {
   // Rows enter the cache in its own order.
   kv_write_k: 'src/kvcache/layout.ts',
   kv_write_v: 'src/kvcache/layout.ts',
-  // Stored rows become f32 rows, as every format unpacks them.
-  unpack_row: 'src/quant/formats.ts',
-  unpack_rows: 'src/quant/formats.ts',
   // Rows of weights become the order in which a linear kernel reads them; they give back the same weights.
   repack: 'src/quant/formats.ts',
-  repack_rows: 'src/quant/formats.ts',
 };
 
 const KERNEL_NAME = /^(?<op>[a-z]+(?:_[a-z]+)*)_(?<dtype>f32|f16|bf16|q8_0|q4_0|q8)(?:_[a-z0-9_]+)?$/;
@@ -82,6 +78,15 @@ const kernels = readdirSync(join(ROOT, 'kernels'), { withFileTypes: true })
   .filter((name) => !EXEMPT.includes(name));
 
 test('the kernels were found', () => expect(kernels.length).toBeGreaterThan(0));
+
+test('every line of the table of other twins is needed', () => {
+  for (const key of Object.keys(TWINS_ELSEWHERE)) {
+    expect(
+      kernels.some((name) => name === key || KERNEL_NAME.exec(name)?.groups?.['op'] === key),
+      key,
+    ).toBe(true);
+  }
+});
 
 test.each(kernels)('%s has a twin, a test and a mutant', (name) => expect(missing(name, readProject)).toEqual([]));
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { f16ToF32, f32ToF16 } from '../../src/core/half.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
-import { type BoundsReport, checkBounds, joinReports } from '../../src/exec/bounds.ts';
+import { type BoundsReport, boundedRun, checkBounds, joinReports } from '../../src/exec/bounds.ts';
 import type { Executor } from '../../src/exec/executor.ts';
 import { createInterpreter, type OpSet } from '../../src/exec/interpret.ts';
 import { NAIVE_OPS } from '../../src/exec/naive.ts';
@@ -13,7 +13,7 @@ import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
 import { heapStorage } from '../../src/kvcache/heap_storage.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { buildModel, type RandomModel, randomModels } from '../support/random_model.ts';
-import { playScenario, type Scenario, scenarios } from '../support/scenario.ts';
+import { playScenario, reserveBatch, type Scenario, scenarios } from '../support/scenario.ts';
 
 const { fround } = Math;
 const RUNS = { numRuns: 60, seed: 3 };
@@ -241,6 +241,17 @@ describe('the report', () => {
     const { firstOutside, ops: lines } = boundsOf(executorWith(ops, plain.graph, plain.weights), plain, scenario);
     expect(firstOutside).toMatchObject({ op: 'silu', index: 3, value: v });
     expect(lines.find(({ op }) => op === 'silu')).toMatchObject({ worstRatio: Infinity, worstError: Math.abs(v) });
+  });
+
+  test('boundedRun runs, records and checks', () => {
+    const executor = executorWith({}, plain.graph, plain.weights);
+    const cache = executor.createCache(8);
+    const sequence = cache.create();
+    const batch = reserveBatch(cache, [sequence], [3], plain.spec.vocab, () => 1);
+    const { firstOutside, ops } = boundedRun(executor, plain.weights, batch, cache);
+    expect(firstOutside).toBeUndefined();
+    expect(ops.find(({ op }) => op === 'embed')!.nValues).toBe(3 * plain.spec.dim);
+    expect(cache.length(sequence)).toBe(3);
   });
 
   test('the float64 tier has no bounds of its own', () => {
