@@ -39,7 +39,7 @@ if (!process.argv.includes('--if-changed') || !upToDate()) {
   rmSync(stampFile, { force: true });
   for (const target of targets) {
     const started = Date.now();
-    const part = join(outDir, `${target}.wasm.part`);
+    const part = join(outDir, `${target}.wasm.${process.pid}.part`); // two builds at a time do not meet
     const { error, stderr } = await main(
       [entryOf(target), '--config', join(root, 'asconfig.json'), '--target', target, '--outFile', part],
       {},

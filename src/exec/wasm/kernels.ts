@@ -42,7 +42,7 @@ export interface Kernels {
   /** y[t, i] = x[t, i], i < width.  y: [nTokens, width], dense.  x: the first column taken, row stride xStride. */
   sliceF32(y: number, x: number, xStride: number, nTokens: number, width: number): void;
 
-  // ---- attention; see KEY_BLOCK in layout.ts for the layout of K
+  // ---- attention; src/kvcache/layout.ts draws how K and V lie
 
   /**
    * Writes token t's keys to position `position + t`.  x: [nTokens, nKvHeads, headDim], row stride xStride.

@@ -1,5 +1,7 @@
 import { DTYPES, type DType, isBlockFormat } from '../../core/dtype.ts';
 import { CapacityError, ShapeError } from '../../core/errors.ts';
+import { roundUpToBlock } from '../../kvcache/layout.ts';
+import { BLOCK_SIZE } from '../../quant/block.ts';
 
 /**
  * How matrices lie in WASM memory. Lanes are outputs (rows of `[out, in]`), so rows are interleaved in panels:
@@ -19,12 +21,6 @@ const BLOCK_PANEL_ROWS = 16;
 
 /** Every array in WASM memory starts at a multiple of this: the width of a vector. */
 export const VECTOR_BYTES = 16;
-
-/** K is stored in blocks of this many positions, [block][headDim][16]; score rows have a stride that is a multiple of it. */
-export const KEY_BLOCK = 16;
-
-/** Blocks of 32 activations share a scale, as the blocks of q8_0 and q4_0 weights do. */
-const ACTIVATION_BLOCK = 32;
 
 /** Bytes of one block of 32 quantized activations: i16 codes (`simd`) or i8 codes (`relaxed`), f32 scale, i32 sum of codes. */
 export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 40 } as const;
@@ -72,20 +68,10 @@ export function linearScratchBytes(dtype: DType, nIn: number): number {
 
 /** Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them. nIn: a multiple of 32. */
 export function quantizedRowsBytes(build: keyof typeof ACTIVATION_BLOCK_BYTES, nTokens: number, nIn: number): number {
-  return nTokens * (nIn / ACTIVATION_BLOCK) * ACTIVATION_BLOCK_BYTES[build];
+  return nTokens * (nIn / BLOCK_SIZE) * ACTIVATION_BLOCK_BYTES[build];
 }
 
 /** Floats from one score row to the next, for rows of up to `nPositions`: whole key blocks. */
 export function scoreStride(nPositions: number): number {
-  return Math.ceil(nPositions / KEY_BLOCK) * KEY_BLOCK;
-}
-
-/** Bytes of the keys of one kv head: [ceil(nPositions / 16)][headDim][16] f32. */
-export function keyBytes(nPositions: number, headDim: number): number {
-  return scoreStride(nPositions) * headDim * Float32Array.BYTES_PER_ELEMENT;
-}
-
-/** Bytes of the values of one kv head: [nPositions][headDim] f32. */
-export function valueBytes(nPositions: number, headDim: number): number {
-  return nPositions * headDim * Float32Array.BYTES_PER_ELEMENT;
+  return roundUpToBlock(nPositions);
 }

@@ -2,15 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { DTYPES, type DType, rowBytes } from '../../../src/core/dtype.ts';
 import { CapacityError, ShapeError } from '../../../src/core/errors.ts';
 import {
-  KEY_BLOCK,
-  keyBytes,
+  linearScratchBytes,
   packedBytes,
   panelCount,
   panelRows,
+  quantizedRowsBytes,
   scoreStride,
-  valueBytes,
 } from '../../../src/exec/wasm/layout.ts';
-import { kIndex, LANE_POSITIONS, vIndex } from '../../../src/kvcache/layout.ts';
+import { LANE_POSITIONS } from '../../../src/kvcache/layout.ts';
 
 describe('packed sizes', () => {
   test.each(Object.keys(DTYPES) as DType[])('%s: whole panels take what the file takes', (dtype) => {
@@ -34,15 +33,21 @@ describe('packed sizes', () => {
   });
 });
 
-describe('cache sizes agree with the cache', () => {
-  test('keys and values', () => {
-    expect(KEY_BLOCK).toBe(LANE_POSITIONS);
-    for (const n of [1, 15, 16, 17, 40]) {
-      for (const headDim of [1, 8, 80]) {
-        expect(keyBytes(n, headDim)).toBeGreaterThanOrEqual(4 * (kIndex(headDim, n - 1, headDim - 1) + 1));
-        expect(valueBytes(n, headDim)).toBe(4 * (vIndex(headDim, n - 1, headDim - 1) + 1));
-        expect(scoreStride(n) % KEY_BLOCK).toBe(0);
-      }
-    }
-  });
+test('score rows are whole blocks of keys', () => {
+  for (const n of [0, 1, 15, 16, 17, 40]) {
+    expect(scoreStride(n)).toBeGreaterThanOrEqual(n);
+    expect(scoreStride(n) % LANE_POSITIONS).toBe(0);
+    expect(scoreStride(n)).toBeLessThan(n + LANE_POSITIONS);
+  }
+});
+
+test('quantized rows take one record for each block', () => {
+  expect(quantizedRowsBytes('relaxed', 3, 64)).toBe(3 * 2 * (32 + 4 + 4));
+  expect(quantizedRowsBytes('simd', 3, 64)).toBe(3 * 2 * (64 + 4 + 4));
+});
+
+test('scratch is one panel of f32', () => {
+  expect(linearScratchBytes('f32', 100)).toBe(0);
+  expect(linearScratchBytes('f16', 100)).toBe(8 * 100 * 4);
+  expect(linearScratchBytes('q4_0', 64)).toBe(16 * 64 * 4);
 });
