@@ -1,0 +1,223 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { resultOf, testInChromium } from '../hosts/chromium.ts';
+import { GOLDEN } from '../hosts/runtimes.ts';
+import { serveFolder } from '../hosts/static_server.ts';
+import { ROOT } from '../support/fixtures.ts';
+import { type Installed, output, packAndInstall } from './installed.ts';
+
+/** The package as its users have it: packed, installed into an empty folder, imported, run, bundled, type-checked. */
+let installed: Installed;
+beforeAll(async () => {
+  installed = await packAndInstall();
+}, 180_000);
+afterAll(() => installed?.remove());
+
+const inPackage = (...parts: string[]): string => join(installed.app, 'node_modules', 'glassformer', ...parts);
+const paths = (): string[] => installed.files.map(({ path }) => path);
+
+test('holds the compiled program, types, kernels and the embedded model', () => {
+  expect(paths()).toEqual(
+    expect.arrayContaining([
+      'package.json',
+      'LICENSE',
+      'dist/index.node.js',
+      'dist/index.node.d.ts',
+      'dist/index.browser.js',
+      'dist/index.browser.d.ts',
+      'dist/cli/main.js',
+      'dist/wasm/simd.wasm',
+      'dist/wasm/relaxed.wasm',
+      'src/index.ts',
+      'src/embedded/lm/model.gguf',
+    ]),
+  );
+  const program = installed.files.find(({ path }) => path === 'dist/cli/main.js')!;
+  expect(program.mode & 0o111, 'the program is executable').toBe(0o111);
+  expect(readFileSync(inPackage('dist/cli/main.js'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
+
+test('holds nothing else: no tests, tools, stale or temporary files', () => {
+  const allowed = [
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
+    /^dist\/wasm\/(simd|relaxed)\.wasm$/,
+    /^dist\/(?!wasm\/|stale).*\.(js|d\.ts)(\.map)?$/,
+    /^src\/(?!embedded\/).*\.ts$/,
+    /^src\/embedded\/\w+\/(model\.gguf|golden\.json|samples\.txt|README\.md)$/,
+    /^docs\/(?!scripts\/).*\.md$/,
+  ];
+  expect(paths().filter((path) => !allowed.some((rule) => rule.test(path)))).toEqual([]);
+});
+
+test('names no folder of the machine that built it, and its source maps lead to its sources', () => {
+  const machine = [ROOT, dirname(installed.clone), homedir()].map((path) => path.replace(/\/$/, ''));
+  for (const path of paths().filter((p) => /\.(js|ts|map|json|md)$/.test(p))) {
+    const text = readFileSync(inPackage(path), 'utf8');
+    for (const folder of machine) expect(text.includes(`${folder}/`), `${path} names ${folder}`).toBe(false);
+    if (!path.endsWith('.map')) continue;
+    const { sources } = JSON.parse(text) as { sources: string[] };
+    for (const source of sources) expect(existsSync(inPackage(dirname(path), source)), `${path}: ${source}`).toBe(true);
+  }
+});
+
+test('every address in "exports" and "bin" is there', () => {
+  const { exports, bin } = JSON.parse(readFileSync(inPackage('package.json'), 'utf8')) as Record<string, unknown>;
+  const targets = (value: unknown): string[] =>
+    typeof value === 'string' ? [value] : Object.values(value as object).flatMap(targets);
+  const all = [...targets(exports), ...targets(bin)];
+  expect(all.length).toBeGreaterThan(8);
+  for (const target of all) expect(existsSync(inPackage(target)), target).toBe(true);
+});
+
+test('installs its three libraries and nothing that runs at installation', () => {
+  const lock = JSON.parse(readFileSync(join(installed.app, 'node_modules', '.package-lock.json'), 'utf8')) as {
+    packages: Record<string, { hasInstallScript?: boolean }>;
+  };
+  const names = Object.keys(lock.packages).map((path) => path.replace('node_modules/', ''));
+  expect(names.sort()).toEqual(['@huggingface/jinja', '@huggingface/tokenizers', 'commander', 'glassformer']);
+  const { scripts } = JSON.parse(readFileSync(inPackage('package.json'), 'utf8')) as { scripts: object };
+  // `prepare` runs in a clone; of a package npm runs only these.
+  expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([]);
+  const others = names.filter((name) => name !== 'glassformer').map((name) => lock.packages[`node_modules/${name}`]!);
+  expect(others.every(({ hasInstallScript }) => hasInstallScript !== true)).toBe(true);
+});
+
+test('the library gives the golden ids and text of the embedded model', async () => {
+  const program = join(installed.app, 'library.js');
+  writeFileSync(
+    program,
+    `import { loadModel } from 'glassformer';
+     const { ids, maxTokens } = JSON.parse(process.argv[2]);
+     const model = await loadModel('embedded', { activations: 'f32' });
+     const pieces = [];
+     for await (const piece of model.generate({ ids }, { maxTokens, temperature: 0 })) pieces.push(piece);
+     await model.dispose();
+     process.stdout.write(JSON.stringify({ ids: pieces.map((p) => p.id), text: pieces.map((p) => p.text).join('') }));`,
+  );
+  const request = { ids: GOLDEN.prompt_ids, maxTokens: GOLDEN.greedy_ids.length };
+  const answer = JSON.parse(await output(process.execPath, [program, JSON.stringify(request)], installed.app));
+  expect(answer).toEqual({ ids: GOLDEN.greedy_ids, text: GOLDEN.greedy_text });
+});
+
+test('the program gives the golden text of the embedded model', async () => {
+  const program = join(installed.app, 'node_modules', '.bin', 'glassformer');
+  const nTokens = String(GOLDEN.greedy_ids.length);
+  const args = [
+    'generate',
+    GOLDEN.prompt,
+    '--temperature',
+    '0',
+    '--max-tokens',
+    nTokens,
+    '--activations',
+    'f32',
+    '--json',
+  ];
+  const answer = JSON.parse(await output(program, args, installed.app)) as { ids: number[]; text: string };
+  expect({ ids: answer.ids, text: answer.text }).toEqual({ ids: GOLDEN.greedy_ids, text: GOLDEN.greedy_text });
+});
+
+const CONSUMER = `
+import { ConfigError, isGlassformerError, loadModel, type Model, type Piece, type Session } from 'glassformer';
+import { type KernelLocation, loadModel as loadInBrowser } from 'glassformer/browser';
+
+export async function story(model: Model, signal: AbortSignal): Promise<string> {
+  const pieces: Piece[] = [];
+  for await (const piece of model.generate('Once', { maxTokens: 5, signal })) pieces.push(piece);
+  return pieces.map((p) => p.text).join('');
+}
+export async function main(kernelFiles: KernelLocation, file: Blob): Promise<number> {
+  await using model = await loadModel('embedded', { executor: 'wasm', onProgress: ({ doneBytes }) => void doneBytes });
+  using session: Session = model.createSession();
+  const { data, vocab } = await session.append(model.tokenize('Once'));
+  const other: Model = await loadInBrowser(file, { kernelFiles });
+  await other.dispose();
+  return data.length / vocab;
+}
+export const advice = (e: unknown): string => (isGlassformerError(e) ? e.name : e instanceof ConfigError ? 'never' : '');
+// @ts-expect-error the executor is one of three
+export const wrong = loadModel('embedded', { executor: 'gpu' });
+`;
+
+/** As a project on Node has it, and as a bundler's does. Declarations are checked too: no skipLibCheck. */
+const TYPE_SETTINGS = {
+  node: { module: 'nodenext', moduleResolution: 'nodenext' },
+  bundler: { module: 'esnext', moduleResolution: 'bundler', customConditions: ['browser'] },
+};
+
+test.each(Object.keys(TYPE_SETTINGS) as (keyof typeof TYPE_SETTINGS)[])(
+  'types serve a strict project (%s)',
+  async (kind) => {
+    // Under the browser condition "glassformer" is the browser's door, whose loadModel takes no word "embedded" but an address.
+    writeFileSync(join(installed.app, 'consumer.ts'), CONSUMER);
+    const compilerOptions = {
+      ...TYPE_SETTINGS[kind],
+      target: 'es2023',
+      lib: ['es2023', 'esnext.disposable', 'dom'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      skipLibCheck: false,
+      noEmit: true,
+    };
+    const config = join(installed.app, `tsconfig.${kind}.json`);
+    writeFileSync(config, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+    await output(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', config], installed.app);
+  },
+);
+
+test('a bundler for browsers takes the door without Node', async () => {
+  const { metafile } = await build({
+    stdin: { contents: `export * from 'glassformer';`, resolveDir: installed.app },
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'browser',
+    logLevel: 'silent', // it fails where a node: module is imported
+  });
+  const inputs = Object.keys(metafile.inputs).map((path) => path.replace(/^.*node_modules\/glassformer\//, ''));
+  expect(inputs).toContain('dist/index.browser.js');
+  expect(inputs.filter((path) => /index\.node|platform\/node|cli\//.test(path))).toEqual([]);
+});
+
+/** No bundler: the browser resolves names by an import map, and the engine finds its kernels beside its own module. */
+const page = (imports: Record<string, string>): string => `<!doctype html><meta charset="utf-8">
+<script type="importmap">${JSON.stringify({ imports })}</script>
+<script type="module">
+try {
+  const { loadModel } = await import('glassformer/browser');
+  const model = await loadModel('/node_modules/glassformer/src/embedded/lm/model.gguf', { activations: 'f32' });
+  let text = '';
+  for await (const piece of model.generate(${JSON.stringify(GOLDEN.prompt)}, { temperature: 0, maxTokens: 20 })) text += piece.text;
+  globalThis.result = { text, kernels: model.info.kernels };
+} catch (e) {
+  globalThis.failure = String(e.stack ?? e);
+}
+</script>`;
+
+testInChromium('a page runs the installed package without a bundler', async (openPage) => {
+  const moduleOf = (folder: string): string => {
+    const names = readdirSync(join(installed.app, 'node_modules', folder, 'dist'));
+    return `/node_modules/${folder}/dist/${names.includes('index.js') ? 'index.js' : 'tokenizers.mjs'}`;
+  };
+  const imports = {
+    'glassformer/browser': '/node_modules/glassformer/dist/index.browser.js',
+    '@huggingface/jinja': moduleOf('@huggingface/jinja'),
+    '@huggingface/tokenizers': moduleOf('@huggingface/tokenizers'),
+  };
+  writeFileSync(join(installed.app, 'index.html'), page(imports));
+  const server = await serveFolder(installed.app);
+  try {
+    const got = await resultOf<{ text: string; kernels: string }>(await openPage(`${server.address}/index.html`));
+    expect(got.text.length).toBeGreaterThan(20);
+    expect(GOLDEN.greedy_text.startsWith(got.text)).toBe(true);
+    expect(got.kernels).toBe('wasm relaxed');
+  } finally {
+    await server.close();
+  }
+});
