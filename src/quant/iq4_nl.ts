@@ -1,0 +1,65 @@
+import { TINY } from './fit_symmetric.ts';
+import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { fitIq4, IQ4_VALUES, nearestIq4 } from './iq4_values.ts';
+
+/**
+ * iq4_nl: 32 elements share one scale, codes stand for 16 unevenly spaced values; 18 bytes, 4.5 bits an element.
+ *
+ *   byte   0    1       2                      17
+ *        [ d: f16 ][ c16 | c0 ] ... [ c31 | c15 ]        c: 0..15, high nibble | low nibble        w[i] = d * value[c[i]]
+ *
+ * The values, -127..113, are those of iq4_values.ts.
+ */
+const { fround } = Math;
+
+export const IQ4_NL_BLOCK: BlockLayout = { name: 'iq4_nl', blockSize: 32, blockBytes: 18 };
+const HALF = 16;
+const CODES_AT = 2;
+
+/**
+ * out[outOffset + i] = d * value[c[i]], exactly, for the n elements (whole blocks) stored at byteOffset.
+ * Throws ShapeError when n is not a multiple of 32 or a buffer is too short.
+ */
+export function unpackIQ4_NL(
+  bytes: Uint8Array,
+  byteOffset: number,
+  out: Float32Array,
+  outOffset: number,
+  n: number,
+): void {
+  unpackBlocks(IQ4_NL_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+}
+
+/**
+ * Stores x[from .. from + n) at byteOffset: codes are the values nearest to x / (extreme / -127), d is then the least squares
+ * scale of x over those values with weights x^2.
+ *
+ * A block below 1e-15 gets d = 0 and codes of the value nearest to 0. (There ggml leaves in place whatever codes its buffer
+ * held, of an earlier block or of nothing; they mean +0 or -0, so that values agree but for the sign of zero.)
+ * Throws ShapeError as above, UnsupportedError on NaN and infinities.
+ * Source: quantize_row_iq4_nl_ref of ggml, with the same bits otherwise.
+ */
+export function packIQ4_NL(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
+  packBlocks(IQ4_NL_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+}
+
+function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
+  const d = readF16(bytes, at);
+  for (let i = 0; i < HALF; i++) {
+    const pair = bytes[at + CODES_AT + i]!;
+    out[to + i] = d * IQ4_VALUES[pair & 0x0f]!;
+    out[to + HALF + i] = d * IQ4_VALUES[pair >>> 4]!;
+  }
+}
+
+function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
+  const extreme = extremeIn(x, from, IQ4_NL_BLOCK.blockSize);
+  const isTiny = Math.abs(extreme) < TINY;
+  const inverse = isTiny ? 0 : fround(1 / fround(extreme / IQ4_VALUES[0]!));
+  writeF16(bytes, at, isTiny ? 0 : fitIq4(x, from, IQ4_NL_BLOCK.blockSize, extreme, inverse, 0));
+  for (let i = 0; i < HALF; i++) {
+    const low = nearestIq4(fround(inverse * x[from + i]!));
+    const high = nearestIq4(fround(inverse * x[from + HALF + i]!));
+    bytes[at + CODES_AT + i] = low | (high << 4);
+  }
+}

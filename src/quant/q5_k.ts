@@ -1,0 +1,70 @@
+import type { AffineSearch } from './fit_affine.ts';
+import { type BlockLayout, packBlocks, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { packAffine, readAffine } from './k_affine.ts';
+
+/**
+ * q5_k: 256 elements in eight sub-blocks of 32, each with a 6-bit scale s and a 6-bit minimum m; 176 bytes, 5.5 bits an
+ * element.
+ *
+ *   byte   0    1    2    3      4            15     16           47     48                     175
+ *        [ d: f16 ][ dmin: f16 ][ s, m: 12 bytes ][ high: 32 bytes ][ low: 4 x 32 bytes ]
+ *
+ *   low:  byte k of the g-th 32 holds the low four bits of c[64 g + k] (low nibble) and c[64 g + 32 + k] (high nibble).
+ *   high: bit j of byte k is the fifth bit of c[32 j + k].
+ *
+ *        w[i] = d * s[i / 32] * c[i] - dmin * m[i / 32]        c: 0..31
+ *
+ * The packing of s and m is drawn in six_bit_scales.ts.
+ */
+export const Q5_K_BLOCK: BlockLayout = { name: 'q5_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 176 };
+const HIGH_AT = 16;
+const LOW_AT = 48;
+const SUB_BLOCK = 32;
+
+const SEARCH: AffineSearch = { maxCode: 31, first: -0.5, step: Math.fround(0.1), nSteps: 15, byDistance: false };
+
+/**
+ * out[outOffset + i] = fround(d * s * c[i] - dmin * m) for the n elements (whole blocks) stored at byteOffset; both products
+ * are exact.
+ * Throws ShapeError when n is not a multiple of 256 or a buffer is too short.
+ */
+export function unpackQ5_K(
+  bytes: Uint8Array,
+  byteOffset: number,
+  out: Float32Array,
+  outOffset: number,
+  n: number,
+): void {
+  unpackBlocks(Q5_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+}
+
+/**
+ * Stores x[from .. from + n) at byteOffset: `packAffine` finds scales, minima and codes.
+ * There is no useful bound for one element: a sub-block much smaller than its neighbours gets scale 0.
+ * Throws ShapeError as above, UnsupportedError on NaN and infinities.
+ * Source: quantize_row_q5_K_ref of ggml, with the same bits.
+ */
+export function packQ5_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
+  packBlocks(Q5_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+}
+
+function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
+  for (let j = 0; j < SUPER_BLOCK_SIZE / SUB_BLOCK; j++) {
+    const { scale, min } = readAffine(bytes, at, j);
+    const lowAt = at + LOW_AT + SUB_BLOCK * (j >> 1);
+    const shift = 4 * (j & 1);
+    for (let k = 0; k < SUB_BLOCK; k++) {
+      const low = (bytes[lowAt + k]! >>> shift) & 0x0f;
+      const high = (bytes[at + HIGH_AT + k]! >>> j) & 1;
+      out[to + SUB_BLOCK * j + k] = scale * ((high << 4) + low) - min; // the store rounds
+    }
+  }
+}
+
+function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
+  const codes = packAffine(x, from, bytes, at, SEARCH);
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    bytes[at + LOW_AT + SUB_BLOCK * (i >> 6) + (i & 31)]! |= (codes[i]! & 0x0f) << (4 * ((i >> 5) & 1));
+    bytes[at + HIGH_AT + (i & 31)]! |= (codes[i]! >>> 4) << (i >> 5);
+  }
+}
