@@ -53,16 +53,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
 ];
 
-/**
- * The command that `word` looks like a slip of, or undefined. Words that are no command are a prompt, so this is careful: a
- * prompt of one short word is close to "chat" too easily ("that", "what").
- */
+/** Names shorter than this are one letter away from common words: "beach", "that", "what". */
+const MIN_SLIP_LENGTH = 6;
+
+/** The command that `word` is one letter away from, or undefined. Words that are no command are a prompt, so this is careful. */
 export function nearCommand(word: string): string | undefined {
-  const known = COMMANDS.map((entry) => entry.name);
-  return known.find((name) => {
-    const most = name.length >= 6 ? 2 : name.length >= 5 ? 1 : 0;
-    return word !== name && editDistance(word, name, most) <= most;
-  });
+  const names = COMMANDS.map((entry) => entry.name).filter((name) => name.length >= MIN_SLIP_LENGTH);
+  return names.find((name) => editDistance(word, name, 1) === 1);
 }
 
 /** Letters to insert, delete or replace to get from a to b (Levenshtein); anything above `most` may be given as most + 1. */

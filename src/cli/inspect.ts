@@ -55,7 +55,7 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
   }
   const options = await loadOptionsOf(flags);
   const { openInspected } = await import('./inspect_file.ts');
-  const file = await openInspected(flags.model, options);
+  const file = await openInspected(flags.model, flags.activations);
   try {
     if (tensor !== undefined) await unpackTensor(io, file, tensor, out!, flags.json === true);
     else if (graph === true || passes === true) await showGraph(io, file, flags);

@@ -1,5 +1,7 @@
 import { ConfigError, isGlassformerError } from '../core/errors.ts';
+import type { ByteSource } from '../core/host.ts';
 import type { MetaValue } from '../core/metadata.ts';
+import type { ModelSource } from '../engine/model_source.ts';
 import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from '../engine/options.ts';
 import { planBuffers } from '../exec/plan.ts';
 import type { Graph } from '../graph/ir.ts';
@@ -9,6 +11,7 @@ import type { JsonValue } from '../load/json_file.ts';
 import type { ModelFile, TensorInfo } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
+import type { Activations } from '../ops/linear.ts';
 import { openNodeModel } from '../platform/node.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
 import { createTokenizer } from '../text/tokenizer.ts';
@@ -39,37 +42,66 @@ export interface MemoryNeed {
  * Opens what is at `path` and tries to read it as a model. What it lacks to be one is reported, not thrown.
  * Throws where it cannot be opened at all: ConfigError for a folder without config.json, FormatError for another format.
  */
-export async function openInspected(path: string, options: LoadOptions): Promise<Inspected> {
+export async function openInspected(path: string, activations: Activations): Promise<Inspected> {
   const found = await openNodeModel(path);
-  if (found.kind === 'folder') {
-    const folder = await openHfFolder(found.folder);
-    return inspected(
-      path,
-      'folder',
-      folder.weights,
-      new Map(Object.entries(folder.config)) as Inspected['metadata'],
-      () => {
-        const description = describeHfFolder(folder);
-        if (folder.tokenizerJson === null) throw new ConfigError(`${path}: has no tokenizer.json`);
-        createTokenizer({ tokenizerJson: folder.tokenizerJson, tokenizerConfig: folder.tokenizerConfig ?? {} });
-        return description;
-      },
-      options,
-    );
-  }
-  let file: ModelFile;
+  const parts = found.kind === 'folder' ? await folderParts(found) : await fileParts(found);
+  const { describe, weights, ...rest } = parts;
+  const close = (): Promise<void> => weights.close();
   try {
-    file = await openModelFile(found.source, found.folder);
+    const description = await describe();
+    return {
+      ...rest,
+      tensors: weights.tensors,
+      close,
+      model: { description, graph: description.buildGraph(activations) },
+    };
   } catch (error) {
-    await found.source.close();
+    if (isGlassformerError(error)) {
+      return { ...rest, tensors: weights.tensors, close, model: { missing: error.message } };
+    }
+    await close();
     throw error;
   }
-  return inspected(
-    found.source.name,
-    file.format,
-    file,
-    file.metadata,
-    async () => {
+}
+
+/** What a file and a folder have in common. `describe` throws the first reason why it is no model. */
+interface Parts extends Pick<Inspected, 'name' | 'format' | 'sizeBytes' | 'metadata'> {
+  readonly weights: ModelFile;
+  describe(): Promise<ModelDescription>;
+}
+
+async function folderParts({ folder }: Extract<ModelSource, { kind: 'folder' }>): Promise<Parts> {
+  const hf = await openHfFolder(folder);
+  return {
+    name: folder.name,
+    format: 'folder',
+    sizeBytes: bytesOf(hf.weights),
+    metadata: new Map(Object.entries(hf.config) as [string, JsonValue][]),
+    weights: hf.weights,
+    async describe() {
+      const description = describeHfFolder(hf);
+      if (hf.tokenizerJson === null) throw new ConfigError(`${folder.name}: has no tokenizer.json`);
+      createTokenizer({ tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? {} });
+      return description;
+    },
+  };
+}
+
+async function fileParts({ source, folder }: Extract<ModelSource, { kind: 'file' }>): Promise<Parts> {
+  let file: ModelFile;
+  try {
+    file = await openModelFile(source, folder);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+  return {
+    name: source.name,
+    format: file.format,
+    sizeBytes: bytesOf(file, source),
+    metadata: file.metadata,
+    weights: file,
+    async describe() {
       if (file.format === 'safetensors') {
         throw new ConfigError('a safetensors file holds tensors only; its folder, with config.json, would be a model');
       }
@@ -77,29 +109,13 @@ export async function openInspected(path: string, options: LoadOptions): Promise
       createTokenizer(ggufVocab(file.metadata));
       return description;
     },
-    options,
-  );
+  };
 }
 
-async function inspected(
-  name: string,
-  format: Inspected['format'],
-  file: ModelFile,
-  metadata: Inspected['metadata'],
-  describe: () => ModelDescription | Promise<ModelDescription>,
-  options: LoadOptions,
-): Promise<Inspected> {
-  const sources = new Set([...file.tensors.values()].map((info) => info.source));
-  const sizeBytes = [...sources].reduce((n, source) => n + source.size, 0);
-  const common = { name, format, sizeBytes, metadata, tensors: file.tensors, close: () => file.close() };
-  try {
-    const description = await describe();
-    return { ...common, model: { description, graph: description.buildGraph(options.activations ?? 'q8') } };
-  } catch (error) {
-    if (isGlassformerError(error)) return { ...common, model: { missing: error.message } };
-    await file.close();
-    throw error;
-  }
+/** Of every file that tensors lie in, and of those that hold none. */
+function bytesOf(file: ModelFile, ...others: readonly ByteSource[]): number {
+  const sources = new Set([...others, ...[...file.tensors.values()].map((info) => info.source)]);
+  return [...sources].reduce((n, source) => n + source.size, 0);
 }
 
 /** Weights as the file has them; keys and values in f32; scratch for one chunk of a prompt at the end of the context. */

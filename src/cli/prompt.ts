@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { CapacityError } from '../core/errors.ts';
 import type { Model } from '../engine/model.ts';
 import type { Io } from './io.ts';
 import { usageError } from './usage.ts';
@@ -32,9 +33,21 @@ export async function readPrompt(io: Io, { words, file, ids, raw = false }: Prom
   return { text, raw };
 }
 
-/** Throws ConfigError when these are no tokens at all: an empty text, and a model without a start token. */
+/**
+ * The prompt's token ids.
+ * Throws ConfigError when there are none (an empty text, and a model without a start token), CapacityError when they do not
+ * fit the context: both before anything is computed.
+ */
 export function promptIds(model: Model, input: PromptInput): number[] {
-  return 'ids' in input ? model.promptIds(input) : model.promptIds(input.text, { addSpecial: !input.raw });
+  const ids = 'ids' in input ? model.promptIds(input) : model.promptIds(input.text, { addSpecial: !input.raw });
+  const { maxSeq, maxContext } = model.info;
+  if (ids.length > maxSeq) {
+    const advice = maxSeq < maxContext ? `raise --max-seq (at most ${maxContext}) or shorten it` : 'shorten it';
+    throw new CapacityError(
+      `the prompt has ${ids.length} tokens, the context has room for maxSeq=${maxSeq}; ${advice}`,
+    );
+  }
+  return ids;
 }
 
 /**

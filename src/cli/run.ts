@@ -31,7 +31,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const words = routed(argv);
     const program = await createProgram(words, io, words.length > argv.length);
     await program.parseAsync(words, { from: 'user' });
-    io.signal.throwIfAborted();
+    // A Ctrl-C that came when all was done changes nothing; an output that failed does, however late it is known.
+    if (io.signal.aborted && io.signal.reason !== INTERRUPTED) throw io.signal.reason;
     return EXIT_OK;
   } catch (error) {
     return report(error, argv, io);
