@@ -1,0 +1,49 @@
+import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
+import { heapStorage } from '../../src/kvcache/heap_storage.ts';
+import { bytesPerPosition, type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
+import { grouped, table } from './number_text.ts';
+import { fence } from './source_quote.ts';
+
+/** Small enough to draw. */
+const TINY: KvLayout = { nLayers: 1, nKvHeads: 1, headDim: 2, elementBytes: 4 };
+const TINY_POSITIONS = 18;
+const GROWTH = [1, 256, 257, 600, 1025];
+const GROWTH_MAX_SEQ = 1200;
+
+/** The regions of docs/kvcache.md. */
+export async function kvcacheRegions(): Promise<ReadonlyMap<string, string>> {
+  return new Map([
+    ['layout', drawing()],
+    ['growth', growth()],
+  ]);
+}
+
+/** Which (position, head dim) each element holds, by asking the index functions. */
+function drawing(): string {
+  const place = (index: (headDim: number, position: number, d: number) => number): string[] => {
+    const cells: string[] = [];
+    for (let p = 0; p < TINY_POSITIONS; p++) {
+      for (let d = 0; d < TINY.headDim; d++) cells[index(TINY.headDim, p, d)] = `p${p}.${d}`;
+    }
+    return Array.from(cells, (cell) => cell ?? '-');
+  };
+  const inLines = (name: string, cells: readonly string[]): string[] => {
+    const lines: string[] = [];
+    for (let i = 0; i < cells.length; i += LANE_POSITIONS) {
+      const row = cells.slice(i, i + LANE_POSITIONS).map((cell) => cell.padEnd(5));
+      lines.push(`${(i === 0 ? name : '').padEnd(3)}${String(i).padStart(3)}  ${row.join(' ')}`.trimEnd());
+    }
+    return lines;
+  };
+  return fence('text', [...inLines('K', place(kIndex)), '', ...inLines('V', place(vIndex))]);
+}
+
+function growth(): string {
+  const cache = createContiguousCache(TINY, GROWTH_MAX_SEQ, heapStorage(Float32Array));
+  const sequence = cache.create();
+  const rows = GROWTH.map((length) => {
+    cache.reserve(sequence, length - cache.length(sequence));
+    return [grouped(length), grouped(cache.bytesInUse / bytesPerPosition(TINY))];
+  });
+  return table(['length', 'capacity'], rows);
+}

@@ -1,0 +1,2 @@
+/** The project's root folder. */
+export const ROOT = new URL('../../', import.meta.url);

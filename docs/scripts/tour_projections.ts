@@ -1,0 +1,79 @@
+import { DTYPES, rowBytes } from '../../src/core/dtype.ts';
+import { sumSquaresRow } from '../../src/core/sum.ts';
+import { allocQuantizedRow, quantizeActivations } from '../../src/quant/activations.ts';
+import { BLOCK_SIZE } from '../../src/quant/block.ts';
+import { readCodes } from '../../src/quant/codes.ts';
+import { f32Text, firstValues, fixed, table } from './number_text.ts';
+import { namedValue } from './run_model.ts';
+import { fence } from './source_quote.ts';
+import { layerValue, rowOf, type Walk, weightOf } from './tour_start.ts';
+
+const { fround } = Math;
+const N_SHOWN = 6;
+
+/** Room 7 up to the three projections. */
+export function projectionRegions(walk: Walk): [string, string][] {
+  return [
+    ['embedding', embedding(walk)],
+    ['norm', norm(walk)],
+    ['dot', dot(walk)],
+    ['qkv', qkv(walk)],
+  ];
+}
+
+function embedding(walk: Walk): string {
+  const table0 = weightOf(walk, 'token_embd.weight');
+  const id = walk.ids[walk.at]!;
+  const dim = table0.shape[1]!;
+  const codes = new Int8Array(BLOCK_SIZE);
+  const d = readCodes(table0.dtype, table0.bytes, id * rowBytes(table0.dtype, dim), codes);
+  const value = namedValue(walk.run, 'embedding');
+  return fence('text', [
+    `table      ${table0.dtype} [${table0.shape.join(', ')}], row ${id}`,
+    `block 0    d = ${f32Text(d)}, codes ${Array.from(codes.subarray(0, N_SHOWN)).join(' ')} ...`,
+    `embedding  f32 [${value.shape.join(', ')}], row ${walk.at}`,
+    `           ${firstValues(rowOf(value, walk.at), 0, N_SHOWN, dim)}`,
+  ]);
+}
+
+/** The two numbers between x and its norm, computed here as ops/rms_norm.ts does. */
+function norm(walk: Walk): string {
+  const x = rowOf(namedValue(walk.run, 'embedding'), walk.at);
+  const h = rowOf(layerValue(walk, 'attn_norm'), walk.at);
+  const { normEps } = walk.opened.description.config;
+  const mean = fround(sumSquaresRow(x, 0, x.length) / x.length);
+  const r = fround(1 / fround(Math.sqrt(fround(mean + fround(normEps)))));
+  return fence('text', [
+    `mean of squares  ${f32Text(mean)}`,
+    `r                ${f32Text(r)}`,
+    `x                ${firstValues(x, 0, N_SHOWN, x.length)}`,
+    `attn_norm        ${firstValues(h, 0, N_SHOWN, h.length)}`,
+  ]);
+}
+
+/** q[0] of the followed token, block by block, as ops/linear_q8.ts defines it. Throws unless it ends at the run's own value. */
+function dot(walk: Walk): string {
+  const x = rowOf(layerValue(walk, 'attn_norm'), walk.at);
+  const w = weightOf(walk, 'blk.0.attn_q.weight');
+  const row = allocQuantizedRow(x.length);
+  quantizeActivations(x, 0, x.length, row);
+  const codes = new Int8Array(BLOCK_SIZE);
+  let acc = 0;
+  const lines = Array.from(row.scales, (da, b) => {
+    const dw = readCodes(w.dtype, w.bytes, b * DTYPES[w.dtype].blockBytes, codes);
+    const inner = codes.reduce((sum, c, i) => sum + c * row.codes[b * BLOCK_SIZE + i]!, 0);
+    acc = fround(acc + fround(fround(dw * da) * inner));
+    return [b, f32Text(dw), f32Text(da), inner, fixed(acc)];
+  });
+  const computed = rowOf(layerValue(walk, 'attn_q'), walk.at)[0]!;
+  if (!Object.is(acc, computed)) throw new Error(`q[0] is ${computed} in the run and ${acc} here`);
+  return table(['block', 'dw', 'da', 'integer sum', 'acc'], lines);
+}
+
+function qkv(walk: Walk): string {
+  const rows = ['q', 'k', 'v'].map((part) => {
+    const value = layerValue(walk, part);
+    return [part, `[${value.shape.join(', ')}]`, `\`${firstValues(rowOf(value, walk.at), 0, N_SHOWN, 32)}\``];
+  });
+  return table(['value', 'shape', `row ${walk.at}, head 0`], rows);
+}
