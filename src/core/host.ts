@@ -25,6 +25,13 @@ export interface SourceFolder {
   open(fileName: string): Promise<ByteSource | null>;
 }
 
+/** The DOM's types declare this too (the two merge); a project for Node may have none of them and still read ours. */
+declare global {
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
+
 /** Names of the kernel builds, the best first. */
 export type KernelBuild = 'relaxed' | 'simd';
 

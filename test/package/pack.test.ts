@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resultOf, testInChromium } from '../hosts/chromium.ts';
-import { GOLDEN } from '../hosts/runtimes.ts';
+import { GOLDEN, RUNTIMES } from '../hosts/runtimes.ts';
 import { serveFolder } from '../hosts/static_server.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { type Installed, output, packAndInstall } from './installed.ts';
@@ -102,23 +102,38 @@ test('the library gives the golden ids and text of the embedded model', async ()
   expect(answer).toEqual({ ids: GOLDEN.greedy_ids, text: GOLDEN.greedy_text });
 });
 
+const nTokens = String(GOLDEN.greedy_ids.length);
+const goldenCommand = [
+  'generate',
+  GOLDEN.prompt,
+  '--temperature',
+  '0',
+  '--activations',
+  'f32',
+  '--json',
+  '--max-tokens',
+  nTokens,
+];
+const program = (): string => join(installed.app, 'node_modules', '.bin', 'glassformer');
+
 test('the program gives the golden text of the embedded model', async () => {
-  const program = join(installed.app, 'node_modules', '.bin', 'glassformer');
-  const nTokens = String(GOLDEN.greedy_ids.length);
-  const args = [
-    'generate',
-    GOLDEN.prompt,
-    '--temperature',
-    '0',
-    '--max-tokens',
-    nTokens,
-    '--activations',
-    'f32',
-    '--json',
-  ];
-  const answer = JSON.parse(await output(program, args, installed.app)) as { ids: number[]; text: string };
+  const answer = JSON.parse(await output(program(), goldenCommand, installed.app)) as { ids: number[]; text: string };
   expect({ ids: answer.ids, text: answer.text }).toEqual({ ids: GOLDEN.greedy_ids, text: GOLDEN.greedy_text });
 });
+
+/** The oldest and the newest Node; the library runs on all hosts in test/hosts. */
+for (const node of RUNTIMES.filter(({ name }) => name === 'node-20-first' || name === 'node-26')) {
+  if (!node.isInstalled) {
+    test(`SKIPPED: ${node.name} is not installed (npm run install:hosts)`, (context) => context.skip());
+    continue;
+  }
+  test(`the program gives the golden text on ${node.name}`, async () => {
+    const answer = JSON.parse(await output(node.program, [program(), ...goldenCommand], installed.app)) as {
+      text: string;
+    };
+    expect(answer.text).toBe(GOLDEN.greedy_text);
+  });
+}
 
 const CONSUMER = `
 import { ConfigError, isGlassformerError, loadModel, type Model, type Piece, type Session } from 'glassformer';
@@ -142,33 +157,40 @@ export const advice = (e: unknown): string => (isGlassformerError(e) ? e.name : 
 export const wrong = loadModel('embedded', { executor: 'gpu' });
 `;
 
-/** As a project on Node has it, and as a bundler's does. Declarations are checked too: no skipLibCheck. */
-const TYPE_SETTINGS = {
-  node: { module: 'nodenext', moduleResolution: 'nodenext' },
-  bundler: { module: 'esnext', moduleResolution: 'bundler', customConditions: ['browser'] },
+/** What a project without the DOM's types writes. */
+const SERVER = `
+import { loadModel } from 'glassformer';
+const model = await loadModel('embedded', { threads: 1 });
+for await (const { text, id, logprob } of model.generate({ messages: [{ role: 'user', content: 'Hi' }] })) {
+  process.stdout.write(\`\${text} \${id + logprob}\`);
+}
+`;
+
+/** Projects of three kinds. Declarations are checked too: no skipLibCheck. */
+const DOM = ['es2023', 'esnext.disposable', 'dom'];
+const PROJECTS = {
+  'Node and DOM': { source: CONSUMER, module: 'nodenext', lib: DOM, types: [] },
+  'Node alone': { source: SERVER, module: 'nodenext', lib: ['es2023'], types: ['node'] },
+  bundler: { source: CONSUMER, module: 'esnext', lib: DOM, types: [], customConditions: ['browser'] },
 };
 
-test.each(Object.keys(TYPE_SETTINGS) as (keyof typeof TYPE_SETTINGS)[])(
-  'types serve a strict project (%s)',
-  async (kind) => {
-    // Under the browser condition "glassformer" is the browser's door, whose loadModel takes no word "embedded" but an address.
-    writeFileSync(join(installed.app, 'consumer.ts'), CONSUMER);
-    const compilerOptions = {
-      ...TYPE_SETTINGS[kind],
-      target: 'es2023',
-      lib: ['es2023', 'esnext.disposable', 'dom'],
-      types: [],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      skipLibCheck: false,
-      noEmit: true,
-    };
-    const config = join(installed.app, `tsconfig.${kind}.json`);
-    writeFileSync(config, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
-    await output(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', config], installed.app);
-  },
-);
+test.each(Object.entries(PROJECTS))('types serve a strict project: %s', async (_name, { source, ...settings }) => {
+  const compilerOptions = {
+    ...settings,
+    moduleResolution: settings.module === 'esnext' ? 'bundler' : 'nodenext',
+    target: 'es2023',
+    typeRoots: [join(ROOT, 'node_modules', '@types')],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    skipLibCheck: false,
+    noEmit: true,
+  };
+  writeFileSync(join(installed.app, 'consumer.ts'), source);
+  const config = join(installed.app, 'tsconfig.json');
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  await output(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', config], installed.app);
+});
 
 test('a bundler for browsers takes the door without Node', async () => {
   const { metafile } = await build({
