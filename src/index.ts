@@ -15,7 +15,7 @@ export {
   UnsupportedError,
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
-export type { FinishReason, GenerateOptions, Piece, Summary } from './engine/generate.ts';
+export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
 export type { Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
@@ -25,5 +25,6 @@ export type { Logits, Tier } from './exec/executor.ts';
 export type { OnProgress, Progress } from './load/weights.ts';
 export type { Activations } from './ops/linear.ts';
 export type { SamplingOptions, TokenLogprob } from './sample/options.ts';
+export type { FinishReason } from './sample/stopping.ts';
 export type { ChatMessage } from './text/chat_template.ts';
 export type { Tokenizer } from './text/tokenizer.ts';

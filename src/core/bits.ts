@@ -32,11 +32,16 @@ export function pow2F32(n: number): number {
   return f32FromBits((n + F32_BIAS) << F32_FRACTION_BITS);
 }
 
-/** 2^n, for the n of normal f64 numbers: -1022..1023. */
-export function pow2(n: number): number {
-  scratch.setUint32(0, (n + F64_BIAS) << F64_UPPER_FRACTION_BITS);
+/** Every normal power of two, 2^-1022 first: a look-up is several times faster than two stores into a view. */
+const POWERS_OF_TWO = Float64Array.from({ length: 2 * F64_BIAS }, (_, i) => {
+  scratch.setUint32(0, (i + 1) << F64_UPPER_FRACTION_BITS);
   scratch.setUint32(4, 0);
   return scratch.getFloat64(0);
+});
+
+/** 2^n, for the n of normal f64 numbers: -1022..1023. */
+export function pow2(n: number): number {
+  return POWERS_OF_TWO[n + F64_BIAS - 1]!;
 }
 
 /**

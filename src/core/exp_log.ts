@@ -1,6 +1,5 @@
 import { exponentOf, pow2 } from './bits.ts';
 import { add, type DoubleDouble, divByDouble, fastTwoSum, mul, twoProduct, twoSum } from './double_double.ts';
-import { roundTiesToEven } from './rounding.ts';
 
 /** exp, log and pow in f64; see math.ts for what they promise. */
 
@@ -13,6 +12,9 @@ const LN2_HIGH = 0.6931471805598903;
 const LN2_LOW = 5.497923018708371e-14;
 /** ln 2 as the f64 nearest to it, and the rest. */
 const LN2: DoubleDouble = { high: Math.LN2, low: 2.3190468138462996e-17 };
+
+/** Added to a number below 2^51, it leaves the nearest integer (ties to even) in the low bits: softmax calls exp often. */
+const ROUNDER = 1.5 * 2 ** 52;
 
 /** e^x. NaN -> NaN; Infinity -> Infinity; -Infinity -> +0; +-0 -> 1. */
 export function exp(x: number): number {
@@ -29,7 +31,7 @@ export function expOfSum(high: number, low: number): number {
   if (high > EXP_OVERFLOW) return Infinity;
   if (high < EXP_UNDERFLOW) return 0;
 
-  const n = roundTiesToEven(high * Math.LOG2E);
+  const n = high * Math.LOG2E + ROUNDER - ROUNDER;
   const head = high - n * LN2_HIGH; // exact: the two are within a factor of 2 of each other
   const rest = n * LN2_LOW - low;
   const r = head - rest;

@@ -1,8 +1,8 @@
-import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { createRng } from '../core/rng.ts';
 import { DEFAULT_SAMPLING, type SamplingOptions, type TokenLogprob, validateSampling } from '../sample/options.ts';
 import { sampleToken } from '../sample/sampler.ts';
+import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateStopping } from '../sample/stopping.ts';
 import { createStreamDecoder } from '../text/stream_decoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Session } from './session.ts';
@@ -28,9 +28,6 @@ export interface Piece {
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];
 }
-
-/** eos: an end token; stop: a stop string or id; length: maxTokens; context: the sequence is full. */
-export type FinishReason = 'eos' | 'stop' | 'length' | 'context';
 
 export interface Summary {
   readonly finishReason: FinishReason;
@@ -64,10 +61,11 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, Summary, void> {
-  const sampling: SamplingOptions = { ...DEFAULT_SAMPLING, ...options };
+  const sampling: SamplingOptions = { ...DEFAULT_SAMPLING, ...given(options) };
   validateSampling(sampling);
   const { signal, maxTokens = Infinity, topLogprobs = 0 } = options;
-  if (!(maxTokens >= 1)) throw new ConfigError(`max-tokens is ${maxTokens}, must be at least 1`);
+  const rules: StopRules = { eosIds: tokenizer.eosIds, stopIds: new Set(options.stopIds), maxTokens, maxSeq };
+  validateStopping(rules);
   const rng = createRng(sampling.seed);
   const text = createStreamDecoder(tokenizer, { stop: options.stop ?? [], context: prompt });
 
@@ -81,11 +79,10 @@ export async function* generate(
     signal?.throwIfAborted();
     const { id, logprob, top } = sampleToken(logits.data, session.ids, sampling, rng, topLogprobs);
     genTokens++;
-    finishReason = tokenizer.eosIds.has(id) ? 'eos' : options.stopIds?.includes(id) ? 'stop' : undefined;
+    finishReason = finishAtId(id, rules);
     let shown = finishReason === undefined ? text.push(id) : '';
     if (text.stopped !== null) finishReason = 'stop';
-    if (genTokens >= maxTokens) finishReason ??= 'length';
-    if (session.ids.length >= maxSeq) finishReason ??= 'context';
+    finishReason ??= finishAtLimit(genTokens, session.ids.length, rules);
     if (finishReason !== undefined) shown += text.flush();
     yield { id, text: shown, logprob, top };
     if (finishReason === undefined) logits = await session.append([id], { signal });
@@ -101,4 +98,9 @@ export async function* generate(
     genTokens,
     genMs: host.now() - promptDone,
   };
+}
+
+/** The options that have a value: one that is there but undefined means the default, too. */
+function given(options: GenerateOptions): Partial<SamplingOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
