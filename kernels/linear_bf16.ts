@@ -3,16 +3,16 @@
 // w lies in panels of 8 rows, [panel][k][8]: one vector is one k of eight outputs. Decoding is exact, so it does not matter
 // whether a weight is decoded once for each token (one token) or into a panel of f32 before (several).
 import { interleaveFirst, interleaveLast } from './lanes';
-import { linearPanelF32 } from './linear_f32';
+import { linearPanels, Panels } from './linear_f32';
 
 const PANEL_ROWS = 8;
 /** Bytes of one k of a panel, stored and as f32. */
 const PANEL_STEP: usize = 16;
 const F32_STEP: usize = 32;
-/** Panels that a matrix x vector product walks at once. */
-const WALKED_PANELS = 4;
+/** Streams of panels that a matrix x vector product reads side by side; see linear_f32.ts. */
+const STREAMS = 4;
 
-/** See Linear in src/exec/wasm/kernels.ts. scratch: one panel of f32, [nIn][8]. */
+/** See Linear in src/exec/wasm/kernels.ts. */
 export function linearBf16(
   y: usize,
   yStride: i32,
@@ -32,35 +32,44 @@ export function linearBf16(
   const endPanel = firstPanel + nPanels;
   let p = firstPanel;
   if (nTokens === 1) {
-    // Whole groups of panels without rows beyond nOut.
-    const lastWalk = min(endPanel, nOut / PANEL_ROWS) - WALKED_PANELS;
-    for (; p <= lastWalk; p += WALKED_PANELS) {
-      vector32(y + ((<usize>(p * PANEL_ROWS)) << 2), x, nIn, w + <usize>p * panelBytes, panelBytes);
+    // The last panels, which make no whole quarters or have rows beyond nOut, go one by one.
+    const quarter = max(0, min(endPanel, nOut / PANEL_ROWS) - firstPanel) / STREAMS;
+    const step = <usize>quarter * panelBytes;
+    for (const end = p + quarter; p < end; p++) {
+      vector4x8(
+        y + ((<usize>(p * PANEL_ROWS)) << 2),
+        <usize>quarter * F32_STEP,
+        x,
+        nIn,
+        w + <usize>p * panelBytes,
+        step,
+      );
     }
+    p = firstPanel + STREAMS * quarter;
   }
-  for (; p < endPanel; p++) {
-    const row = p * PANEL_ROWS;
-    unpackPanel(scratch, w + <usize>p * panelBytes, nIn);
-    linearPanelF32(y + ((<usize>row) << 2), yBytes, x, xBytes, nTokens, nIn, scratch, nOut - row);
+  linearPanels<Bf16Panels>(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, p, endPanel, scratch);
+}
+
+/** nK of one panel as f32, [k][8]. */
+class Bf16Panels implements Panels {
+  panelOf(w: usize, panel: i32, nIn: i32, k: i32, nK: i32, room: usize): usize {
+    const zero = i16x8.splat(0); // a bf16 is the upper half of its f32
+    let from = w + (<usize>panel * <usize>nIn + <usize>k) * PANEL_STEP;
+    const end = from + <usize>nK * PANEL_STEP;
+    for (let at = room; from < end; from += PANEL_STEP, at += F32_STEP) {
+      const h = v128.load(from);
+      v128.store(at, interleaveFirst(zero, h));
+      v128.store(at, interleaveLast(zero, h), 16);
+    }
+    return room;
   }
 }
 
-/** One panel as f32, [k][8]. */
-function unpackPanel(to: usize, panel: usize, nIn: i32): void {
-  const zero = i16x8.splat(0); // a bf16 is the upper half of its f32
-  const end = panel + <usize>nIn * PANEL_STEP;
-  for (; panel < end; panel += PANEL_STEP, to += F32_STEP) {
-    const h = v128.load(panel);
-    v128.store(to, interleaveFirst(zero, h));
-    v128.store(to, interleaveLast(zero, h), 16);
-  }
-}
-
-/** One token x 32 rows: eight sums in registers, four streams of weights. */
-function vector32(y: usize, x: usize, nK: i32, w0: usize, panelBytes: usize): void {
-  let w1 = w0 + panelBytes;
-  let w2 = w1 + panelBytes;
-  let w3 = w2 + panelBytes;
+/** One token x four panels of 8 rows, yStep and wStep bytes apart: eight sums in registers. */
+function vector4x8(y: usize, yStep: usize, x: usize, nK: i32, w0: usize, wStep: usize): void {
+  let w1 = w0 + wStep;
+  let w2 = w1 + wStep;
+  let w3 = w2 + wStep;
   let a0 = f32x4.splat(0);
   let a1 = f32x4.splat(0);
   let a2 = f32x4.splat(0);
@@ -92,10 +101,13 @@ function vector32(y: usize, x: usize, nK: i32, w0: usize, panelBytes: usize): vo
   }
   v128.store(y, a0);
   v128.store(y, a1, 16);
-  v128.store(y, a2, 32);
-  v128.store(y, a3, 48);
-  v128.store(y, a4, 64);
-  v128.store(y, a5, 80);
-  v128.store(y, a6, 96);
-  v128.store(y, a7, 112);
+  y += yStep;
+  v128.store(y, a2);
+  v128.store(y, a3, 16);
+  y += yStep;
+  v128.store(y, a4);
+  v128.store(y, a5, 16);
+  y += yStep;
+  v128.store(y, a6);
+  v128.store(y, a7, 16);
 }

@@ -1,21 +1,30 @@
 // y[t, o] = sum_k x[t, k] * w[o, k], k rising, from +0; each product and each sum rounded.    Twin: src/ops/linear.ts
 //
 // w lies in panels of 8 rows, [panel][k][8]: eight outputs of one token are two vectors, and every lane adds its own sum in
-// the order of k. Which tokens and rows are worked on together changes nothing in that order.
+// the order of k. Which tokens and rows are worked on together changes nothing in that order; y holds the sums between
+// blocks of k, which rounds nothing.
 import { loadLanes, storeLanes } from './lanes';
 
 /** Rows of a panel, and bytes of one k of it. */
 const PANEL_ROWS = 8;
 const PANEL_STEP: usize = 32;
 
-/** Panels that a matrix x vector product walks at once: 32 rows, as many sums as hide the latency of an addition. */
-const WALKED_PANELS = 4;
+/**
+ * A matrix x vector product reads this many streams of panels side by side, as many sums as hide the latency of an addition.
+ * Each stream is one quarter of the panels, so it runs through memory without a jump: hardware prefetches such streams well,
+ * while four neighbouring panels of short rows (18 kB for rows of 576) cost a third of the speed.
+ */
+const STREAMS = 4;
+
+/** Tokens of a tile, and bytes of one k of it. */
+const TILE_TOKENS = 4;
+const TILE_STEP: usize = 16;
 
 /** Tokens and k of one block: 128 x 512 activations (256 kB) stay in the second-level cache, 512 x 8 weights in the first. */
 const BLOCK_TOKENS = 128;
 const BLOCK_K = 512;
 
-/** See Linear in src/exec/wasm/kernels.ts. The scratch is not needed: the weights are f32 already. */
+/** See Linear in src/exec/wasm/kernels.ts. */
 export function linearF32(
   y: usize,
   yStride: i32,
@@ -27,66 +36,139 @@ export function linearF32(
   nOut: i32,
   firstPanel: i32,
   nPanels: i32,
-  _scratch: usize,
+  scratch: usize,
 ): void {
   const yBytes = (<usize>yStride) << 2;
   const xBytes = (<usize>xStride) << 2;
-  const panelBytes = <usize>nIn * PANEL_STEP;
   const endPanel = firstPanel + nPanels;
-  if (nTokens < 4) {
+  if (nTokens < TILE_TOKENS) {
     matrixVectors(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, firstPanel, endPanel);
-    return;
-  }
-  for (let t = 0; t < nTokens; t += BLOCK_TOKENS) {
-    const n = min(BLOCK_TOKENS, nTokens - t);
-    const yt = y + <usize>t * yBytes;
-    const xt = x + <usize>t * xBytes;
-    // At least one block of k, so that a sum of nothing is stored too.
-    let k = 0;
-    do {
-      const nK = min(BLOCK_K, nIn - k);
-      for (let p = firstPanel; p < endPanel; p++) {
-        const row = p * PANEL_ROWS;
-        const panel = w + <usize>p * panelBytes + <usize>k * PANEL_STEP;
-        panelBlockF32(
-          yt + ((<usize>row) << 2),
-          yBytes,
-          xt + ((<usize>k) << 2),
-          xBytes,
-          n,
-          nK,
-          panel,
-          nOut - row,
-          k > 0,
-        );
-      }
-      k += BLOCK_K;
-    } while (k < nIn);
+  } else {
+    linearPanels<PanelsInPlace>(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, firstPanel, endPanel, scratch);
   }
 }
 
-/** All tokens times one panel of f32 weights, in blocks of k. For kernels that unpack a panel first. */
-export function linearPanelF32(
+/**
+ * Where the weights of a format come from: the address of nK k of one panel of 8 rows as f32, [k][8]. k is a multiple of 512;
+ * `room` is memory that they may be unpacked to.
+ */
+export interface Panels {
+  panelOf(w: usize, panel: i32, nIn: i32, k: i32, nK: i32, room: usize): usize;
+}
+
+/** f32 weights are used where they lie. */
+class PanelsInPlace implements Panels {
+  panelOf(w: usize, panel: i32, nIn: i32, k: i32, _nK: i32, _room: usize): usize {
+    return w + (<usize>panel * <usize>nIn + <usize>k) * PANEL_STEP;
+  }
+}
+
+/**
+ * The product for any format. The compiler makes one copy of this function for each class P, which has a method and no
+ * fields: a call of it is a plain call, and no function object in memory is needed.
+ * scratch: 128 x min(nIn, 512) activations, then min(nIn, 512) x 8 weights.
+ */
+export function linearPanels<P extends Panels>(
   y: usize,
   yBytes: usize,
   x: usize,
   xBytes: usize,
   nTokens: i32,
   nIn: i32,
-  panel: usize,
-  width: i32,
+  w: usize,
+  nOut: i32,
+  firstPanel: i32,
+  endPanel: i32,
+  scratch: usize,
 ): void {
-  let k = 0;
-  do {
-    const nK = min(BLOCK_K, nIn - k);
-    const at = panel + <usize>k * PANEL_STEP;
-    panelBlockF32(y, yBytes, x + ((<usize>k) << 2), xBytes, nTokens, nK, at, width, k > 0);
-    k += BLOCK_K;
-  } while (k < nIn);
+  const panels = changetype<P>(0);
+  const unpacked = scratch + ((<usize>(BLOCK_TOKENS * min(nIn, BLOCK_K))) << 2);
+  for (let t = 0; t < nTokens; t += BLOCK_TOKENS) {
+    const n = min(BLOCK_TOKENS, nTokens - t);
+    const yBlock = y + <usize>t * yBytes;
+    // At least one block of k, so that a sum of nothing is stored too.
+    let k = 0;
+    do {
+      const nK = min(BLOCK_K, nIn - k);
+      const xBlock = x + <usize>t * xBytes + ((<usize>k) << 2);
+      interleaveTokens(scratch, xBlock, xBytes, n, nK);
+      for (let p = firstPanel; p < endPanel; p++) {
+        const row = p * PANEL_ROWS;
+        const panel = panels.panelOf(w, p, nIn, k, nK, unpacked);
+        const at = yBlock + ((<usize>row) << 2);
+        panelBlock(at, yBytes, scratch, xBlock, xBytes, n, nK, panel, nOut - row, k > 0);
+      }
+      k += BLOCK_K;
+    } while (k < nIn);
+  }
 }
 
-/** nTokens x (up to 8 rows, `width` of which exist) over nK; `more` goes on from the sums in y. */
-function panelBlockF32(
+/** Whole tiles of tokens as [tile][k][4]: a tile reads its activations through one address. */
+function interleaveTokens(to: usize, x: usize, xBytes: usize, nTokens: i32, nK: i32): void {
+  for (; nTokens >= TILE_TOKENS; nTokens -= TILE_TOKENS, x += xBytes << 2) {
+    let xa = x;
+    let xb = xa + xBytes;
+    let xc = xb + xBytes;
+    let xd = xc + xBytes;
+    const endSimd = xa + ((<usize>(nK & ~3)) << 2);
+    const end = xa + ((<usize>nK) << 2);
+    for (; xa < endSimd; to += 4 * TILE_STEP) {
+      // A square of 4 tokens x 4 k, turned over its diagonal.
+      const a = v128.load(xa);
+      const b = v128.load(xb);
+      const c = v128.load(xc);
+      const d = v128.load(xd);
+      const abLow = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+      const abHigh = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+      const cdLow = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+      const cdHigh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+      v128.store(to, v128.shuffle<f64>(abLow, cdLow, 0, 2));
+      v128.store(to, v128.shuffle<f64>(abLow, cdLow, 1, 3), TILE_STEP);
+      v128.store(to, v128.shuffle<f64>(abHigh, cdHigh, 0, 2), 2 * TILE_STEP);
+      v128.store(to, v128.shuffle<f64>(abHigh, cdHigh, 1, 3), 3 * TILE_STEP);
+      xa += 16;
+      xb += 16;
+      xc += 16;
+      xd += 16;
+    }
+    for (; xa < end; to += TILE_STEP) {
+      store<f32>(to, load<f32>(xa));
+      store<f32>(to, load<f32>(xb), 4);
+      store<f32>(to, load<f32>(xc), 8);
+      store<f32>(to, load<f32>(xd), 12);
+      xa += 4;
+      xb += 4;
+      xc += 4;
+      xd += 4;
+    }
+  }
+}
+
+/**
+ * nTokens x (up to 8 rows, `width` of which exist) over nK; `more` goes on from the sums in y.
+ * tiles: the whole tiles of tokens, interleaved; x: all tokens as rows, of which the last 1 to 3 are read.
+ */
+function panelBlock(
+  y: usize,
+  yBytes: usize,
+  tiles: usize,
+  x: usize,
+  xBytes: usize,
+  nTokens: i32,
+  nK: i32,
+  panel: usize,
+  width: i32,
+  more: bool,
+): void {
+  const nTiles = nTokens / TILE_TOKENS;
+  tiles4x8(y, yBytes, tiles, nTiles, nK, panel, width, more);
+  y += <usize>(nTiles * TILE_TOKENS) * yBytes;
+  x += <usize>(nTiles * TILE_TOKENS) * xBytes;
+  fewTokens(y, yBytes, x, xBytes, nTokens % TILE_TOKENS, nK, panel, width, more);
+}
+
+/** 0 to 3 tokens x one panel. */
+function fewTokens(
   y: usize,
   yBytes: usize,
   x: usize,
@@ -97,11 +179,6 @@ function panelBlockF32(
   width: i32,
   more: bool,
 ): void {
-  for (; nTokens >= 4; nTokens -= 4) {
-    tile4x8(y, yBytes, x, xBytes, nK, panel, width, more);
-    y += yBytes << 2;
-    x += xBytes << 2;
-  }
   if (nTokens === 3) tile3x8(y, yBytes, x, xBytes, nK, panel, width, more);
   else if (nTokens === 2) tile2x8(y, yBytes, x, xBytes, nK, panel, width, more);
   else if (nTokens === 1) tile1x8(y, x, nK, panel, width, more);
@@ -123,24 +200,33 @@ function matrixVectors(
   const panelBytes = <usize>nIn * PANEL_STEP;
   let p = firstPanel;
   if (nTokens === 1) {
-    // Whole groups of panels; a group that has rows beyond nOut goes panel by panel.
-    const lastWalk = min(endPanel, nOut / PANEL_ROWS) - WALKED_PANELS;
-    for (; p <= lastWalk; p += WALKED_PANELS) {
-      vector32(y + ((<usize>(p * PANEL_ROWS)) << 2), x, nIn, w + <usize>p * panelBytes, panelBytes);
+    // The last panels, which make no whole quarters or have rows beyond nOut, go one by one.
+    const quarter = max(0, min(endPanel, nOut / PANEL_ROWS) - firstPanel) / STREAMS;
+    const step = <usize>quarter * panelBytes;
+    for (const end = p + quarter; p < end; p++) {
+      vector4x8(
+        y + ((<usize>(p * PANEL_ROWS)) << 2),
+        <usize>quarter * PANEL_STEP,
+        x,
+        nIn,
+        w + <usize>p * panelBytes,
+        step,
+      );
     }
+    p = firstPanel + STREAMS * quarter;
   }
   for (; p < endPanel; p++) {
     const row = p * PANEL_ROWS;
     const panel = w + <usize>p * panelBytes;
-    panelBlockF32(y + ((<usize>row) << 2), yBytes, x, xBytes, nTokens, nIn, panel, nOut - row, false);
+    fewTokens(y + ((<usize>row) << 2), yBytes, x, xBytes, nTokens, nIn, panel, nOut - row, false);
   }
 }
 
-/** One token x 32 rows: eight sums in registers, four streams of weights. */
-function vector32(y: usize, x: usize, nK: i32, w0: usize, panelBytes: usize): void {
-  let w1 = w0 + panelBytes;
-  let w2 = w1 + panelBytes;
-  let w3 = w2 + panelBytes;
+/** One token x four panels of 8 rows, yStep and wStep bytes apart: eight sums in registers. */
+function vector4x8(y: usize, yStep: usize, x: usize, nK: i32, w0: usize, wStep: usize): void {
+  let w1 = w0 + wStep;
+  let w2 = w1 + wStep;
+  let w3 = w2 + wStep;
   let a0 = f32x4.splat(0);
   let a1 = f32x4.splat(0);
   let a2 = f32x4.splat(0);
@@ -167,69 +253,70 @@ function vector32(y: usize, x: usize, nK: i32, w0: usize, panelBytes: usize): vo
   }
   v128.store(y, a0);
   v128.store(y, a1, 16);
-  v128.store(y, a2, 32);
-  v128.store(y, a3, 48);
-  v128.store(y, a4, 64);
-  v128.store(y, a5, 80);
-  v128.store(y, a6, 96);
-  v128.store(y, a7, 112);
+  y += yStep;
+  v128.store(y, a2);
+  v128.store(y, a3, 16);
+  y += yStep;
+  v128.store(y, a4);
+  v128.store(y, a5, 16);
+  y += yStep;
+  v128.store(y, a6);
+  v128.store(y, a7, 16);
 }
 
-/** Four tokens x one panel: eight sums, two weights, one activation and its products fit V8's sixteen registers. */
-function tile4x8(y: usize, yBytes: usize, x0: usize, xBytes: usize, nK: i32, w: usize, width: i32, more: bool): void {
-  const y1 = y + yBytes;
-  const y2 = y1 + yBytes;
-  const y3 = y2 + yBytes;
-  let x1 = x0 + xBytes;
-  let x2 = x1 + xBytes;
-  let x3 = x2 + xBytes;
-  let a0 = f32x4.splat(0);
-  let a1 = f32x4.splat(0);
-  let b0 = f32x4.splat(0);
-  let b1 = f32x4.splat(0);
-  let c0 = f32x4.splat(0);
-  let c1 = f32x4.splat(0);
-  let d0 = f32x4.splat(0);
-  let d1 = f32x4.splat(0);
-  if (more) {
-    a0 = loadLanes(y, width);
-    a1 = loadLanes(y + 16, width - 4);
-    b0 = loadLanes(y1, width);
-    b1 = loadLanes(y1 + 16, width - 4);
-    c0 = loadLanes(y2, width);
-    c1 = loadLanes(y2 + 16, width - 4);
-    d0 = loadLanes(y3, width);
-    d1 = loadLanes(y3 + 16, width - 4);
+/**
+ * Tiles of four tokens x one panel: eight sums, two weights, four activations and a product fit V8's sixteen registers.
+ * The loop over tiles is in this function because V8 unrolls an inner loop of this size only where it is nested.
+ */
+function tiles4x8(y: usize, yBytes: usize, x: usize, nTiles: i32, nK: i32, panel: usize, width: i32, more: bool): void {
+  const end = panel + <usize>nK * PANEL_STEP;
+  for (let tile = 0; tile < nTiles; tile++, y += yBytes << 2) {
+    const y1 = y + yBytes;
+    const y2 = y1 + yBytes;
+    const y3 = y2 + yBytes;
+    let a0 = f32x4.splat(0);
+    let a1 = f32x4.splat(0);
+    let b0 = f32x4.splat(0);
+    let b1 = f32x4.splat(0);
+    let c0 = f32x4.splat(0);
+    let c1 = f32x4.splat(0);
+    let d0 = f32x4.splat(0);
+    let d1 = f32x4.splat(0);
+    if (more) {
+      a0 = loadLanes(y, width);
+      a1 = loadLanes(y + 16, width - 4);
+      b0 = loadLanes(y1, width);
+      b1 = loadLanes(y1 + 16, width - 4);
+      c0 = loadLanes(y2, width);
+      c1 = loadLanes(y2 + 16, width - 4);
+      d0 = loadLanes(y3, width);
+      d1 = loadLanes(y3 + 16, width - 4);
+    }
+    for (let w = panel; w < end; w += PANEL_STEP, x += TILE_STEP) {
+      const w0 = v128.load(w);
+      const w1 = v128.load(w, 16);
+      const xa = v128.load32_splat(x);
+      a0 = f32x4.add(a0, f32x4.mul(xa, w0));
+      a1 = f32x4.add(a1, f32x4.mul(xa, w1));
+      const xb = v128.load32_splat(x, 4);
+      b0 = f32x4.add(b0, f32x4.mul(xb, w0));
+      b1 = f32x4.add(b1, f32x4.mul(xb, w1));
+      const xc = v128.load32_splat(x, 8);
+      c0 = f32x4.add(c0, f32x4.mul(xc, w0));
+      c1 = f32x4.add(c1, f32x4.mul(xc, w1));
+      const xd = v128.load32_splat(x, 12);
+      d0 = f32x4.add(d0, f32x4.mul(xd, w0));
+      d1 = f32x4.add(d1, f32x4.mul(xd, w1));
+    }
+    storeLanes(y, a0, width);
+    storeLanes(y + 16, a1, width - 4);
+    storeLanes(y1, b0, width);
+    storeLanes(y1 + 16, b1, width - 4);
+    storeLanes(y2, c0, width);
+    storeLanes(y2 + 16, c1, width - 4);
+    storeLanes(y3, d0, width);
+    storeLanes(y3 + 16, d1, width - 4);
   }
-  const end = x0 + ((<usize>nK) << 2);
-  for (; x0 < end; x0 += 4) {
-    const w0 = v128.load(w);
-    const w1 = v128.load(w, 16);
-    const xa = v128.load32_splat(x0);
-    a0 = f32x4.add(a0, f32x4.mul(xa, w0));
-    a1 = f32x4.add(a1, f32x4.mul(xa, w1));
-    const xb = v128.load32_splat(x1);
-    b0 = f32x4.add(b0, f32x4.mul(xb, w0));
-    b1 = f32x4.add(b1, f32x4.mul(xb, w1));
-    const xc = v128.load32_splat(x2);
-    c0 = f32x4.add(c0, f32x4.mul(xc, w0));
-    c1 = f32x4.add(c1, f32x4.mul(xc, w1));
-    const xd = v128.load32_splat(x3);
-    d0 = f32x4.add(d0, f32x4.mul(xd, w0));
-    d1 = f32x4.add(d1, f32x4.mul(xd, w1));
-    x1 += 4;
-    x2 += 4;
-    x3 += 4;
-    w += PANEL_STEP;
-  }
-  storeLanes(y, a0, width);
-  storeLanes(y + 16, a1, width - 4);
-  storeLanes(y1, b0, width);
-  storeLanes(y1 + 16, b1, width - 4);
-  storeLanes(y2, c0, width);
-  storeLanes(y2 + 16, c1, width - 4);
-  storeLanes(y3, d0, width);
-  storeLanes(y3 + 16, d1, width - 4);
 }
 
 function tile3x8(y: usize, yBytes: usize, x0: usize, xBytes: usize, nK: i32, w: usize, width: i32, more: bool): void {

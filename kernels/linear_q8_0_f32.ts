@@ -1,20 +1,18 @@
 // y[t, o] = sum_k x[t, k] * w[o, k] with q8_0 weights unpacked exactly, in the order of linear_f32.ts.
 //                                                                              Twin: src/ops/linear.ts
-// A panel of 16 rows becomes two panels of f32, [2][k][8], then the tile of linear_f32 does the rest.
+// Half a panel of 16 rows at a time becomes a panel of 8 in f32; linear_f32 does the rest.
 import { f16ToF32x4 } from './lanes';
-import { linearPanelF32 } from './linear_f32';
+import { linearPanels, Panels } from './linear_f32';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales. */
-const PANEL_ROWS = 16;
 const BLOCK_SIZE = 32;
 const GROUP_BYTES: usize = 128;
 const SCALES: usize = 512;
 const RECORD_BYTES: usize = 544;
-/** Bytes of one k of an f32 panel, and rows of it. */
+/** Bytes of one k of an f32 panel. */
 const F32_STEP: usize = 32;
-const F32_ROWS = 8;
 
-/** See Linear in src/exec/wasm/kernels.ts. scratch: [2][nIn][8] f32. */
+/** See Linear in src/exec/wasm/kernels.ts. */
 export function linearQ80F32(
   y: usize,
   yStride: i32,
@@ -30,22 +28,21 @@ export function linearQ80F32(
 ): void {
   const yBytes = (<usize>yStride) << 2;
   const xBytes = (<usize>xStride) << 2;
-  const nBlocks = nIn / BLOCK_SIZE;
-  const f32PanelBytes = <usize>nIn * F32_STEP;
-  for (let p = firstPanel; p < firstPanel + nPanels; p++) {
-    const row = p * PANEL_ROWS;
-    const yPanel = y + ((<usize>row) << 2);
-    const panel = w + <usize>p * <usize>nBlocks * RECORD_BYTES;
-    for (let group: usize = 0; group < 4; group++) {
-      // Groups 0 and 1 are the rows of the first f32 panel, 2 and 3 of the second.
-      const to = scratch + (group >> 1) * f32PanelBytes + ((group & 1) << 4);
-      unpackGroup(to, panel + group * GROUP_BYTES, panel + SCALES + (group << 3), nBlocks);
-    }
-    linearPanelF32(yPanel, yBytes, x, xBytes, nTokens, nIn, scratch, nOut - row);
-    const second = nOut - row - F32_ROWS;
-    if (second > 0) {
-      linearPanelF32(yPanel + F32_STEP, yBytes, x, xBytes, nTokens, nIn, scratch + f32PanelBytes, second);
-    }
+  const first = firstPanel << 1; // in panels of 8 rows
+  const end = min((firstPanel + nPanels) << 1, (nOut + 7) >> 3);
+  linearPanels<Q80Panels>(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, first, end, scratch);
+}
+
+/** nK of half a panel, its groups 0 and 1 or 2 and 3, as f32, [k][8]. */
+class Q80Panels implements Panels {
+  panelOf(w: usize, half: i32, nIn: i32, k: i32, nK: i32, room: usize): usize {
+    const record = w + (<usize>(half >> 1) * <usize>(nIn / BLOCK_SIZE) + <usize>(k / BLOCK_SIZE)) * RECORD_BYTES;
+    const group = (<usize>(half & 1)) << 1;
+    const codes = record + group * GROUP_BYTES;
+    const scales = record + SCALES + (group << 3);
+    unpackGroup(room, codes, scales, nK / BLOCK_SIZE);
+    unpackGroup(room + 16, codes + GROUP_BYTES, scales + 8, nK / BLOCK_SIZE);
+    return room;
   }
 }
 

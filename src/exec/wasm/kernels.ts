@@ -169,7 +169,7 @@ export type RopeF32 = (
  * y[t, o] = sum_k x[t, k] * w[o, k] for the rows o of panels firstPanel .. firstPanel + nPanels - 1 (and o < nOut).
  *
  * x: f32 [nTokens, nIn], row stride xStride.  y: f32 [nTokens, nOut], row stride yStride; only the named rows are written.
- * w: the packed matrix (its panel 0).  scratch: `linearScratchBytes(dtype, nIn)`, of this call's own.
+ * w: the packed matrix (its panel 0).  scratch: `linearScratchBytes(dtype, nIn)`, of this call alone.
  */
 export type Linear = (
   y: number,

@@ -61,9 +61,17 @@ export function packedBytes(dtype: DType, nOut: number, nIn: number): number {
   return nBytes;
 }
 
-/** Bytes of scratch that `linear<dtype>` and `linear<dtype>F32` need for rows of `nIn`: one panel unpacked to f32. */
+/** Tokens and k of one block of a matrix product: as in kernels/linear_f32.ts. */
+const BLOCK_TOKENS = 128;
+const BLOCK_K = 512;
+
+/**
+ * Bytes of scratch that `linear<dtype>` and `linear<dtype>F32` need for rows of `nIn`, whatever the number of tokens: one
+ * block of activations, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
+ */
 export function linearScratchBytes(dtype: DType, nIn: number): number {
-  return dtype === 'f32' ? 0 : panelRows(dtype) * nIn * Float32Array.BYTES_PER_ELEMENT;
+  const nRows = BLOCK_TOKENS + (dtype === 'f32' ? 0 : FLOAT_PANEL_ROWS);
+  return nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
 }
 
 /** Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them. nIn: a multiple of 32. */

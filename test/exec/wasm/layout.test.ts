@@ -46,8 +46,8 @@ test('quantized rows take one record for each block', () => {
   expect(quantizedRowsBytes('simd', 3, 64)).toBe(3 * 2 * (64 + 4 + 4));
 });
 
-test('scratch is one panel of f32', () => {
-  expect(linearScratchBytes('f32', 100)).toBe(0);
-  expect(linearScratchBytes('f16', 100)).toBe(8 * 100 * 4);
-  expect(linearScratchBytes('q4_0', 64)).toBe(16 * 64 * 4);
+test('scratch is a block of activations and a block of weights', () => {
+  expect(linearScratchBytes('f32', 100)).toBe(4 * 128 * 100);
+  expect(linearScratchBytes('f16', 100)).toBe(4 * (128 + 8) * 100);
+  expect(linearScratchBytes('q4_0', 4096)).toBe(4 * (128 + 8) * 512);
 });
