@@ -150,6 +150,15 @@ describe.each(TIERS)('%s', (tier) => {
   });
 });
 
+test('a wasm executor refuses a cache of another memory', async () => {
+  const a = await shared('wasm simd', 'f32', 'f32');
+  const other = await executorOf('wasm simd', model('f32'), 'f32');
+  const foreign = other.createCache(8);
+  const batch = batchOf(foreign, [{ sequence: foreign.create(), ids: [1] }]);
+  expect(() => a.run(batch, foreign)).toThrow(/another memory/);
+  other.dispose();
+});
+
 describe('equal bits', () => {
   const geometry = fc.record({
     nKvHeads: fc.integer({ min: 1, max: 3 }),

@@ -1,4 +1,4 @@
-import { KernelError } from '../../core/errors.ts';
+import { ConfigError, KernelError } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
@@ -36,6 +36,7 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
   const frames = createFrames(graph, arena, build);
   const machine: Machine = { graph, kernels, weights, ropes, linear: linearKernels(kernels) };
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
+  const caches = new WeakSet<KvCache>();
   let isDisposed = false;
 
   return {
@@ -45,9 +46,17 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
     get memory() {
       return { weightBytes: weights.nBytes, scratchBytes: frames.nBytes };
     },
-    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena)),
+    createCache(maxSeq) {
+      const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena));
+      caches.add(cache);
+      return cache;
+    },
     run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
       if (isDisposed) throw new KernelError('executor: it is disposed; load the model again');
+      // Kernels read rows by address: those of another memory would be numbers out of nowhere.
+      if (!caches.has(cache)) {
+        throw new ConfigError('kv cache: it lies in another memory than this executor; make it with its createCache');
+      }
       checkBatch(batch, cache, vocab);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
