@@ -2,13 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { exp, log } from '../../src/core/math.ts';
 import type { OpenedModel } from '../../src/engine/load_model.ts';
-import { type BoundsReport, boundedRun } from '../../src/exec/bounds.ts';
-import type { Executor } from '../../src/exec/executor.ts';
+import { type BoundsReport, checkBounds } from '../../src/exec/bounds.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import { grouped, short, table } from './number_text.ts';
 import { ROOT } from './root.ts';
-import { plainExecutor, promptBatch, type Run, runAll, withModel } from './run_model.ts';
+import { plainExecutor, type Run, runAll, withModel } from './run_model.ts';
 
 /** What every model reads here: stories are what the small ones know. */
 const TEXT = 'Once upon a time, there was a little girl named Lily. She loved to play in the park.';
@@ -59,8 +58,8 @@ async function measure(model: string): Promise<Measured> {
     const truth = runAll(await plainExecutor(opened, 'naive64', 'f32'), ids);
     const forms = [];
     for (const activations of hasBlocks(opened) ? FORMS : FORMS.slice(1)) {
-      const executor = await plainExecutor(opened, 'naive', activations);
-      forms.push({ activations, run: runAll(executor, ids), bounds: await checked(opened, executor, ids) });
+      const run = runAll(await plainExecutor(opened, 'naive', activations), ids);
+      forms.push({ activations, run, bounds: await checked(opened, run) });
     }
     return { name: basename(model), nTokens: ids.length, truth, forms };
   });
@@ -71,11 +70,9 @@ function hasBlocks({ description }: OpenedModel): boolean {
   return [...description.tensors.values()].some(({ type }) => type.startsWith('q'));
 }
 
-/** The run again, every value held to its bound. Throws when one lies outside. */
-async function checked(opened: OpenedModel, executor: Executor, ids: readonly number[]): Promise<BoundsReport> {
-  const weights = await loadWeights(executor.graph, opened.description.tensors);
-  const cache = executor.createCache(ids.length);
-  const report = boundedRun(executor, weights, promptBatch(cache, ids), cache);
+/** Every value of a run held to its bound. Throws when one lies outside. */
+async function checked({ description }: OpenedModel, run: Run): Promise<BoundsReport> {
+  const report = checkBounds({ ...run, weights: await loadWeights(run.graph, description.tensors) });
   const outside = report.firstOutside;
   if (outside !== undefined) throw new Error(`${outside.name}: element ${outside.index} lies outside its bound`);
   return report;
@@ -93,7 +90,7 @@ function ulpTable(): string {
 }
 
 function setup({ nTokens, truth }: Measured): string {
-  return `The text is "${TEXT}" (${nTokens} tokens of the embedded model, ${truth.values.size} recorded values, ${grouped(truth.logits.data.length)} logits).`;
+  return `The text is "${TEXT}" (${nTokens} tokens of the embedded model, ${truth.recording.values.size} recorded values, ${grouped(truth.recording.logits.data.length)} logits).`;
 }
 
 /** One line for each op, both forms side by side where both have it. */
@@ -130,11 +127,11 @@ function distanceTable(models: readonly Measured[]): string {
 
 /** Of logits [T, vocab] from their truth: largest and root mean square difference, mean KL divergence, equal choices. */
 function distance(run: Run, truth: Run): string[] {
-  const { vocab, data } = truth.logits;
+  const { vocab, data } = truth.recording.logits;
   let largest = 0;
   let squares = 0;
   for (let i = 0; i < data.length; i++) {
-    const error = Math.abs(run.logits.data[i]! - data[i]!);
+    const error = Math.abs(run.recording.logits.data[i]! - data[i]!);
     largest = Math.max(largest, error);
     squares += error * error;
   }
@@ -143,7 +140,7 @@ function distance(run: Run, truth: Run): string[] {
   let nSame = 0;
   for (let t = 0; t < nRows; t++) {
     const p = logSoftmax(data.subarray(t * vocab, (t + 1) * vocab));
-    const q = logSoftmax(run.logits.data.subarray(t * vocab, (t + 1) * vocab));
+    const q = logSoftmax(run.recording.logits.data.subarray(t * vocab, (t + 1) * vocab));
     for (let i = 0; i < vocab; i++) divergence += exp(p[i]!) * (p[i]! - q[i]!);
     if (p.indexOf(Math.max(...p)) === q.indexOf(Math.max(...q))) nSame++;
   }

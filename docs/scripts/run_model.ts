@@ -1,28 +1,22 @@
-import type { Shape } from '../../src/core/shape.ts';
 import type { OpenedModel } from '../../src/engine/load_model.ts';
 import { openModel } from '../../src/engine/load_model.ts';
-import type { Batch, Executor, Logits, Tier } from '../../src/exec/executor.ts';
+import type { Batch, Executor, Tier } from '../../src/exec/executor.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
 import { createNaive64Executor } from '../../src/exec/naive64.ts';
+import { type RecordedValue, type Recording, recordRun } from '../../src/exec/record.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import type { KvCache } from '../../src/kvcache/cache.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import { openNodeModel } from '../../src/platform/node.ts';
 
-/** One value of a run, copied. */
-export interface Value {
-  readonly op: string;
-  readonly shape: Shape;
-  readonly data: Float32Array | Float64Array;
-}
-
+/** A run of one prompt, and all that it computed. */
 export interface Run {
   readonly graph: Graph;
   readonly batch: Batch;
-  readonly logits: Logits;
-  /** Every value of the graph, by name. */
-  readonly values: ReadonlyMap<string, Value>;
+  readonly recording: Recording;
+  /** As the run left it. */
+  readonly cache: KvCache;
 }
 
 /** Opens a model (a path, or "embedded"), hands it to `use` and closes it. */
@@ -47,7 +41,7 @@ export async function plainExecutor(
 }
 
 /** `ids` as a new sequence of the cache, from position 0; logits of every position. */
-export function promptBatch(cache: KvCache, ids: readonly number[]): Batch {
+function promptBatch(cache: KvCache, ids: readonly number[]): Batch {
   const sequence = cache.create();
   cache.reserve(sequence, ids.length);
   const rows = Int32Array.from(ids, (_, t) => t);
@@ -63,16 +57,12 @@ export function promptBatch(cache: KvCache, ids: readonly number[]): Batch {
 export function runAll(executor: Executor, ids: readonly number[]): Run {
   const cache = executor.createCache(ids.length);
   const batch = promptBatch(cache, ids);
-  const values = new Map<string, Value>();
-  const logits = executor.run(batch, cache, ({ name, op, shape, data }) => {
-    values.set(name, { op, shape, data: data.slice() });
-  });
-  return { graph: executor.graph, batch, logits, values };
+  return { graph: executor.graph, batch, recording: recordRun(executor, batch, cache), cache };
 }
 
 /** A value that the graph must have. */
-export function namedValue(run: Run, name: string): Value {
-  const value = run.values.get(name);
+export function namedValue({ recording }: Run, name: string): RecordedValue {
+  const value = recording.values.get(name);
   if (value === undefined) throw new Error(`the run has no value "${name}"`);
   return value;
 }

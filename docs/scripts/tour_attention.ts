@@ -1,7 +1,7 @@
+import type { RecordedValue } from '../../src/exec/record.ts';
 import { ropeSpec } from '../../src/models/llama.ts';
 import { ropeTable } from '../../src/ops/rope_table.ts';
 import { firstValues, fixed, table } from './number_text.ts';
-import type { Value } from './run_model.ts';
 import { fence } from './source_quote.ts';
 import { layerValue, rowOf, type Walk } from './tour_start.ts';
 
@@ -38,7 +38,7 @@ function turns(walk: Walk): string {
 }
 
 /** One head of [nHeads, T, S]; what a row may not see is a dot. */
-function triangle(walk: Walk, value: Value): string {
+function triangle(walk: Walk, value: RecordedValue): string {
   const n = walk.ids.length;
   const pieces = walk.ids.map((id) => walk.opened.tokenizer.piece(id));
   const width = Math.max(...pieces.map((p) => p.length));

@@ -43,7 +43,7 @@ function layers(walk: Walk): string {
     const sum = logits.reduce((total, l) => total + exp(l - logits[best]!), 0);
     return [`\`${name}\``, fixed(length(x)), best, visible(walk.opened.tokenizer.piece(best)), fixed(1 / sum)];
   });
-  const { vocab, data } = walk.run.logits;
+  const { vocab, data } = walk.run.recording.logits;
   if (!logits.every((l, id) => Object.is(l, data[walk.at * vocab + id])))
     throw new Error('the last row is not the logits');
   return table(['after', 'length of the row', 'id', 'likeliest piece', 'probability'], rows);

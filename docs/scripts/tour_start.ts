@@ -1,7 +1,8 @@
 import type { Weight } from '../../src/core/tensor.ts';
 import type { OpenedModel } from '../../src/engine/load_model.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
-import { namedValue, plainExecutor, type Run, runAll, type Value } from './run_model.ts';
+import type { RecordedValue } from '../../src/exec/record.ts';
+import { namedValue, plainExecutor, type Run, runAll } from './run_model.ts';
 
 /** The prompt that the tour follows, and the layer that it looks into. */
 export const TOUR_PROMPT = 'Once upon a time';
@@ -26,12 +27,12 @@ export async function startWalk(opened: OpenedModel): Promise<Walk> {
 }
 
 /** A value of the tour's layer. */
-export function layerValue({ run }: Walk, part: string): Value {
+export function layerValue({ run }: Walk, part: string): RecordedValue {
   return namedValue(run, `blk.${TOUR_LAYER}.${part}`);
 }
 
 /** The elements of one row (of the first axis). */
-export function rowOf({ shape, data }: Value, row: number): Float32Array {
+export function rowOf({ shape, data }: RecordedValue, row: number): Float32Array {
   const width = data.length / shape[0]!;
   return (data as Float32Array).subarray(row * width, (row + 1) * width);
 }

@@ -62,7 +62,7 @@ function indent(text: string): string[] {
 
 /** Room 8, and the corridor with all rooms together. */
 export async function choiceRegions({ opened, ids, run, at }: Walk): Promise<[string, string][]> {
-  const { vocab, data } = run.logits;
+  const { vocab, data } = run.recording.logits;
   const logits = data.slice(at * vocab, (at + 1) * vocab);
   const { tokenizer } = opened;
   const greedy = sampleToken(logits, ids, { ...DEFAULT_SAMPLING, temperature: 0 }, createRng(0), 5);
