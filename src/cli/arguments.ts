@@ -55,7 +55,13 @@ export function collectLogitBias(text: string, previous: ReadonlyMap<number, num
   return new Map(previous).set(parseId(id), bias);
 }
 
-/** For options that may be given more than once. */
+/** A stop string, for an option that may be given more than once. */
+export function collectStop(text: string, previous: readonly string[]): string[] {
+  if (text === '') throw new InvalidArgumentError('It must have at least one character.');
+  return [...previous, text];
+}
+
+/** Names, for an option that may be given more than once. */
 export function collect(text: string, previous: readonly string[]): string[] {
   return [...previous, text];
 }

@@ -29,7 +29,7 @@ one short run that is not counted. Where the context is too short for the defaul
 
 Examples:
   glassformer bench
-  glassformer bench --model model.gguf --prompt-tokens 128 --gen-tokens 32 --repeat 5 --json
+  glassformer bench --model model.gguf --prompt-tokens 64 --gen-tokens 16 --repeat 5 --json
 `;
 
 export function defineBench(command: Command, io: Io): void {

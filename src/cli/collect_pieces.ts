@@ -1,4 +1,5 @@
-import type { FinishReason, Piece, Summary } from '../engine/generate.ts';
+import type { Piece, Summary } from '../engine/generate.ts';
+import type { FinishReason } from '../sample/stopping.ts';
 import { INTERRUPTED } from './io.ts';
 
 export interface Timings {

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import type { Model } from '../engine/model.ts';
 import { parseCount, parseIds } from './arguments.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
-import { COMMANDS } from './command_list.ts';
+import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
 import { printable, printableText, table } from './format.ts';
 import { INTERRUPTED, type Io } from './io.ts';
@@ -9,7 +10,7 @@ import { writeJson } from './json.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { noteIfSlow } from './progress.ts';
-import { promptIds, readPrompt } from './prompt.ts';
+import { type PromptInput, promptIds, readPrompt } from './prompt.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
@@ -47,53 +48,66 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
 }
 
 async function generate(io: Io, words: readonly string[], flags: Flags): Promise<void> {
-  const { seed, ...sampling } = samplingOf(flags);
+  const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
   const input = await readPrompt(io, { words, ...flags });
   await using model = await loadForCommand(io, flags.model, options);
   const ids = promptIds(model, input);
   using session = model.createSession();
 
-  const style = styleOf(io.stderr, io.env);
-  if (io.stdout.isTerminal && io.stderr.isTerminal && 'text' in input) {
-    io.stderr.write(style.dim(printableText(input.text))); // the text so far, so that its continuation reads on
-  }
-  const promptRead = noteIfSlow(io, `reading the prompt, ${ids.length} tokens`);
-  const show = (text: string): void => {
-    promptRead();
-    if (flags.json !== true) io.stdout.write(io.stdout.isTerminal ? printableText(text) : text);
-  };
-  let result: Generated;
-  try {
-    const generation = model.generateIn(session, ids, {
-      ...sampling,
-      seed,
-      stop: flags.stop,
-      topLogprobs: flags.logprobs ?? 0,
-      signal: io.signal,
-      ...(flags.maxTokens !== undefined && { maxTokens: flags.maxTokens }),
-    });
-    result = await collectPieces(generation, ids.length, show);
-  } finally {
-    promptRead();
-  }
+  const generation = model.generateIn(session, ids, {
+    ...sampling,
+    stop: flags.stop,
+    topLogprobs: flags.logprobs ?? 0,
+    signal: io.signal,
+    ...(flags.maxTokens !== undefined && { maxTokens: flags.maxTokens }),
+  });
+  const result = await follow(io, generation, ids.length, input, flags.json === true);
 
   const tokenText = (id: number): string => model.tokenizer.piece(id);
   if (flags.json === true) writeJson(io.stdout, resultJson(result, flags.logprobs, tokenText));
-  else if (io.stdout.isTerminal) io.stdout.write('\n');
-  if (flags.json !== true && flags.logprobs !== undefined) io.stderr.write(logprobTable(result, tokenText));
+  else if (flags.logprobs !== undefined) io.stderr.write(logprobTable(result, tokenText));
   const { createNodeHost } = await import('../platform/node.ts');
-  const peak = createNodeHost().peakMemoryBytes();
-  const drawnSeed = flags.temperature === 0 ? null : seed;
-  io.stderr.write(`${style.dim(figuresLine(model.info, result.timings, peak, drawnSeed))}\n`);
+  const seed = flags.temperature === 0 ? null : sampling.seed; // nothing was drawn at temperature 0
+  const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed);
+  io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
+}
+
+/**
+ * Shows a generation as it comes. On a terminal the prompt goes before it, dimmed and on stderr, so that the text reads on, and
+ * a new line after it; anywhere else stdout gets the text alone.
+ */
+async function follow(
+  io: Io,
+  generation: ReturnType<Model['generateIn']>,
+  promptTokens: number,
+  prompt: PromptInput,
+  isJson: boolean,
+): Promise<Generated> {
+  const { isTerminal } = io.stdout;
+  const promptRead = noteIfSlow(io, `reading the prompt, ${promptTokens} tokens`);
+  let echo = isTerminal && io.stderr.isTerminal && 'text' in prompt ? prompt.text : '';
+  const show = (text: string): void => {
+    promptRead();
+    if (isJson) return;
+    if (echo !== '') io.stderr.write(styleOf(io.stderr, io.env).dim(printableText(echo)));
+    echo = '';
+    io.stdout.write(isTerminal ? printableText(text) : text);
+  };
+  try {
+    return await collectPieces(generation, promptTokens, show);
+  } finally {
+    promptRead();
+    if (isTerminal && !isJson) io.stdout.write('\n');
+  }
 }
 
 /** `glassformer --model m.gguf inspect` means the command, and would continue the text "inspect" instead. */
 function refuseLateCommand(words: readonly string[]): void {
-  const name = COMMANDS.find((entry) => entry.name === words[0])?.name;
-  if (name !== undefined && words.length === 1) {
-    throw usageError(`${name} is a command, and a command comes first (as a prompt: generate ${name})`);
+  const [first = ''] = words;
+  if (words.length === 1 && isCommand(first)) {
+    throw usageError(`${first} is a command, and a command comes first (as a prompt: generate ${first})`);
   }
 }
 

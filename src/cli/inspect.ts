@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { CapacityError, ConfigError } from '../core/errors.ts';
 import type { TensorInfo } from '../load/model_file.ts';
-import { editDistance } from './command_list.ts';
 import { printable, showBytes } from './format.ts';
 import type { Inspected } from './inspect_file.ts';
 import type { Io } from './io.ts';
@@ -9,6 +8,7 @@ import { writeJson } from './json.ts';
 import { addGraphOptions, type GraphFlags, loadOptionsOf } from './model_options.ts';
 import { writeOutputFile } from './output_file.ts';
 import { createProgress } from './progress.ts';
+import { editDistance } from './spelling.ts';
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
 

@@ -10,6 +10,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted with INTERRUPTED by Ctrl-C, with OUTPUT_CLOSED when nobody reads stdout any more. */
   readonly signal: AbortSignal;
+  /** Resolves once all that was written to stdout has arrived or has failed; `signal` tells a failure by then. */
+  flush(): Promise<void>;
   /** All of standard input. */
   readStdin(): Promise<Uint8Array>;
   /** Takes over standard input, line by line. */

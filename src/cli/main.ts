@@ -8,5 +8,4 @@ symbols.dispose ??= Symbol.for('nodejs.dispose');
 symbols.asyncDispose ??= Symbol.for('nodejs.asyncDispose');
 
 // No process.exit: what is still in the pipes must get out.
-const exitCode = await run(process.argv.slice(2), createProcessIo());
-process.exitCode ||= exitCode;
+process.exitCode = await run(process.argv.slice(2), createProcessIo());

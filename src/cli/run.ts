@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { isGlassformerError } from '../core/errors.ts';
-import { COMMANDS, nearCommand } from './command_list.ts';
+import { COMMANDS } from './command_list.ts';
+import { COMMAND_NAMES, isCommand, nearCommand } from './command_names.ts';
 import { printable } from './format.ts';
 import { INTERRUPTED, type Io, OUTPUT_CLOSED } from './io.ts';
 import { styleOf } from './style.ts';
@@ -31,6 +32,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const words = routed(argv);
     const program = await createProgram(words, io, words.length > argv.length);
     await program.parseAsync(words, { from: 'user' });
+    await io.flush();
     // A Ctrl-C that came when all was done changes nothing; an output that failed does, however late it is known.
     if (io.signal.aborted && io.signal.reason !== INTERRUPTED) throw io.signal.reason;
     return EXIT_OK;
@@ -44,7 +46,7 @@ function routed(argv: readonly string[]): string[] {
   const [first] = argv;
   if (first === undefined) return ['generate'];
   if (first === 'help' && argv[1] !== undefined && !isCommand(argv[1])) {
-    throw usageError(`there is no command "${argv[1]}"; the commands are ${COMMANDS.map((c) => c.name).join(', ')}`);
+    throw usageError(`there is no command "${argv[1]}"; the commands are ${COMMAND_NAMES.join(', ')}`);
   }
   if (isCommand(first) || ['help', '-h', '--help', '-V', '--version'].includes(first)) return [...argv];
   const near = nearCommand(first);
@@ -70,14 +72,14 @@ async function createProgram(words: readonly string[], io: Io, isImplied: boolea
       getOutHelpWidth: () => io.stdout.columns,
       getOutHasColors: () => false,
     });
-  for (const entry of COMMANDS) {
+  for (const name of COMMAND_NAMES) {
+    const { summary, load } = COMMANDS[name];
     const command = program
-      .command(entry.name)
-      .summary(entry.summary)
-      .description(`${capitalized(entry.summary)}.`);
+      .command(name)
+      .summary(summary)
+      .description(`${capitalized(summary)}.`);
     command.helpOption('-h, --help', 'print help').allowExcessArguments(false);
-    const isAsked = words[0] === entry.name || (words[0] === 'help' && words[1] === entry.name);
-    if (isAsked) (await entry.load())(command, io, isImplied);
+    if (words[0] === name || (words[0] === 'help' && words[1] === name)) (await load())(command, io, isImplied);
   }
   return program;
 }
@@ -121,10 +123,6 @@ function isKnown(error: unknown): boolean {
 function helpHint([first = '']: readonly string[]): string {
   if (first === 'help' || nearCommand(first) !== undefined) return 'see: glassformer --help';
   return `see: glassformer ${isCommand(first) ? first : 'generate'} --help`;
-}
-
-function isCommand(word: string): boolean {
-  return COMMANDS.some((entry) => entry.name === word);
 }
 
 function capitalized(text: string): string {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { DEFAULT_SAMPLING, type SamplingOptions, validateSampling } from '../sample/options.ts';
-import { collect, collectLogitBias, parseCount, parseNumber, parsePositive, parseSeed } from './arguments.ts';
+import { collectLogitBias, collectStop, parseCount, parseNumber, parsePositive, parseSeed } from './arguments.ts';
 import { checkUsage } from './usage.ts';
 
 /** Flags that choose tokens: the same for `generate` and `chat`. */
@@ -44,7 +44,7 @@ export function addSamplingOptions(command: Command): Command {
       new Map(),
     )
     .option('--seed <n>', 'same seed, same text (default: a new one each time, told in the figures)', parseSeed)
-    .option('--stop <text>', 'end before this text (repeatable)', collect, []);
+    .option('--stop <text>', 'end before this text (repeatable)', collectStop, []);
 }
 
 /** The flags as the engine's options, with a seed in any case. Throws a usage error for a value out of its range. */

@@ -15,7 +15,6 @@ export function createProcessIo(): Io {
   const controller = new AbortController();
   process.once('SIGINT', () => controller.abort(INTERRUPTED));
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') process.exitCode = 1;
     controller.abort(error.code === 'EPIPE' ? OUTPUT_CLOSED : error);
   });
   stderr.on('error', () => {}); // notes that nobody reads are no reason to stop
@@ -24,6 +23,10 @@ export function createProcessIo(): Io {
     stderr: outputOf(stderr),
     env: process.env,
     signal: controller.signal,
+    async flush() {
+      // The callback comes after those of all writes before; their errors are told in the same turn of the event loop.
+      await new Promise<void>((resolve) => stdout.write('', () => setImmediate(resolve)));
+    },
     async readStdin() {
       const chunks: Uint8Array[] = [];
       for await (const chunk of stdin) chunks.push(chunk as Uint8Array);

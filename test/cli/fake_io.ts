@@ -49,6 +49,7 @@ export function createFakeIo(o: FakeOptions = {}): FakeIo {
     stderr: output('stderr', o.isStderrTerminal ?? false),
     env: o.env ?? {},
     signal: controller.signal,
+    flush: async () => {},
     readStdin: async () => o.stdinBytes ?? new Uint8Array(0),
     openLines() {
       const waiting = [...(o.lines ?? [])];

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { COMMANDS, editDistance, nearCommand } from '../../src/cli/command_list.ts';
+import { COMMANDS } from '../../src/cli/command_list.ts';
+import { COMMAND_NAMES, nearCommand } from '../../src/cli/command_names.ts';
 import { OUTPUT_CLOSED } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/run.ts';
+import { editDistance } from '../../src/cli/spelling.ts';
 import { createFakeIo, runCli } from './fake_io.ts';
 
 describe('help and version', () => {
@@ -11,12 +13,14 @@ describe('help and version', () => {
       const { exitCode, stdout, stderr } = await runCli(argv);
       expect(exitCode).toBe(0);
       expect(stderr).toBe('');
-      for (const { name, summary } of COMMANDS) expect(stdout.replace(/\s+/g, ' ')).toContain(`${name} ${summary}`);
+      for (const name of COMMAND_NAMES) {
+        expect(stdout.replace(/\s+/g, ' ')).toContain(`${name} ${COMMANDS[name].summary}`);
+      }
       expect(stdout).toContain('Examples:');
     }
   });
 
-  test.each(COMMANDS.map(({ name }) => name))('%s --help and help %s say the same, with examples', async (name) => {
+  test.each(COMMAND_NAMES)('%s --help and help %s say the same, with examples', async (name) => {
     const { exitCode, stdout } = await runCli([name, '--help']);
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`Usage: glassformer ${name}`);
@@ -53,6 +57,7 @@ describe('wrong usage is exit code 2, nothing on stdout, and a word about what i
     [['--ids', '4294967297'], '"4294967297" is not a token id', 'to 2147483647'],
     [['--logit-bias', '5'], "argument '5' is invalid", 'ID=VALUE'],
     [['--logit-bias', '5=inf'], "argument '5=inf' is invalid", 'number'],
+    [['--stop', ''], "argument '' is invalid", 'at least one character'],
     [['--ids', '1', 'word'], 'given by words and by --ids', 'once'],
     [['--ids', '1', '--raw'], '--raw is about text', 'leave --raw out'],
     [['generate', '--raw'], '--raw leaves the start token out', 'needs a text'],
@@ -90,7 +95,7 @@ describe('slips of command names', () => {
     for (const word of ['Once', 'that', 'what', 'the', 'general', 'beach', 'a', '', 'Compared to']) {
       expect([word, nearCommand(word)]).toEqual([word, undefined]);
     }
-    for (const { name } of COMMANDS) expect(nearCommand(name)).toBeUndefined();
+    for (const name of COMMAND_NAMES) expect(nearCommand(name)).toBeUndefined();
   });
 
   test('edit distance', () => {

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COMMAND_NAMES } from '../../src/cli/command_names.ts';
+import { ROOT } from '../support/fixtures.ts';
+import { runCli } from './fake_io.ts';
+import { CHAT_TEMPLATE, createTempFolder, tinyContent, withPair, writeGguf } from './model_files.ts';
+
+/** Every example that the help and docs/cli.md show is run. */
+
+let folder: Awaited<ReturnType<typeof createTempFolder>>;
+beforeAll(async () => {
+  folder = await createTempFolder();
+  const tiny = await tinyContent();
+  await folder.put('model.gguf', writeGguf(tiny));
+  await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', CHAT_TEMPLATE)));
+  await folder.put('prompt.txt', 'Once there was');
+});
+afterAll(() => folder.remove());
+
+/** Names of files in the examples: they lie in the test's folder. */
+const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors)$/;
+
+/** Words as a shell splits them, for double quotes and blanks. */
+function split(line: string): string[] {
+  return (line.match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replace(/^"(.*)"$/, '$1'));
+}
+
+/** Where the slow tiers run, and no model is named, the small one does; a later flag wins over an earlier one. */
+function shortened(words: readonly string[]): string[] {
+  const isSlow = words[0] === 'compare' || words.includes('naive64');
+  return isSlow && !words.includes('--model') ? [...words, '--model', 'model.gguf'] : [...words];
+}
+
+async function runExample(line: string): Promise<void> {
+  const [program, ...words] = split(line);
+  expect(program).toBe('glassformer');
+  const argv = shortened(words).map((word) => (FILE_NAME.test(word) ? join(folder.path, word) : word));
+  const { exitCode, stderr } = await runCli(argv, { lines: ['Hello', '/quit'] });
+  expect({ line, exitCode }, stderr).toEqual({ line, exitCode: 0 });
+}
+
+const guide = readFileSync(join(ROOT, 'docs', 'cli.md'), 'utf8');
+const guideExamples = [...guide.matchAll(/```sh\n([^`]*)```/g)].flatMap(([, block]) => block!.trimEnd().split('\n'));
+
+describe('docs/cli.md', () => {
+  test.each(guideExamples)('%s', runExample);
+
+  test('shows every command, and every flag that a command has', async () => {
+    for (const name of COMMAND_NAMES) {
+      expect(guide).toContain(`\n## ${name}\n`);
+      const { stdout } = await runCli(['help', name]);
+      const flags = [...stdout.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!);
+      expect(flags.length).toBeGreaterThan(4);
+      const missing = flags.filter((flag) => !['--help', '--debug'].includes(flag) && !guide.includes(flag));
+      expect([name, missing]).toEqual([name, []]);
+    }
+  });
+});
+
+describe.each(['', ...COMMAND_NAMES])('glassformer %s --help', (name) => {
+  test('shows examples that run', async () => {
+    const { stdout } = await runCli([...(name === '' ? [] : [name]), '--help']);
+    const examples = stdout.slice(stdout.indexOf('Examples:')).match(/^ {2}glassformer.*?(?= {3,}|$)/gm) ?? [];
+    expect(examples.length).toBeGreaterThanOrEqual(2);
+    // Those that the guide has too have been run.
+    for (const example of examples) if (!guideExamples.includes(example.trim())) await runExample(example.trim());
+  });
+});
