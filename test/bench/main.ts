@@ -1,0 +1,80 @@
+/**
+ * The benchmarks: npm run bench. See docs/benchmarks.md, which this program writes.
+ *
+ *   --only NAME,NAME   only these sections; nothing is written
+ *   --quick            fewer turns; nothing is written
+ *   --label TEXT       the run's column, by default "Node 20" and the like; a run of the same label is replaced
+ *   --node PATH        runs everything under another Node (or the variable NODE)
+ */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { BUILDS } from './builds.ts';
+import { isReached, type Section, showSpread, showTarget, type Table } from './figures.ts';
+import { GEMM } from './gemm.ts';
+import { MATRIX_VECTOR } from './matrix_vector.ts';
+import { NODE_TIMES } from './node_times.ts';
+import { describeRun, writeReport } from './report.ts';
+import { SIZES } from './sizes.ts';
+import { TIERS } from './tiers.ts';
+
+const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES];
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      label: { type: 'string' },
+      node: { type: 'string' },
+    },
+  });
+  const otherNode = values.node ?? process.env['NODE'];
+  if (otherNode !== undefined && otherNode !== process.execPath) return runUnder(otherNode, args);
+
+  const names = values.only?.split(',') ?? SECTIONS.map((s) => s.name);
+  const unknown = names.find((name) => !SECTIONS.some((s) => s.name === name));
+  if (unknown !== undefined) {
+    process.stderr.write(`bench: no section "${unknown}"; there are ${SECTIONS.map((s) => s.name).join(', ')}\n`);
+    return 2;
+  }
+  const tables: Table[] = [];
+  for (const section of SECTIONS.filter((s) => names.includes(s.name))) {
+    const start = performance.now();
+    const table = await section.run({ quick: values.quick });
+    tables.push(table);
+    show(table);
+    process.stderr.write(`bench: ${section.name} took ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
+  }
+  if (values.quick || values.only !== undefined) return 0;
+  writeReport(describeRun(values.label ?? `Node ${process.versions.node.split('.')[0]}`, tables));
+  process.stderr.write('bench: wrote docs/benchmarks.md\n');
+  return 0;
+}
+
+/** The same program under another Node: results of two V8s belong side by side. */
+function runUnder(node: string, args: readonly string[]): number {
+  const env = { ...process.env };
+  delete env['NODE'];
+  const rest = args.filter((arg, i) => arg !== '--node' && args[i - 1] !== '--node' && !arg.startsWith('--node='));
+  const tsx = fileURLToPath(import.meta.resolve('tsx'));
+  const { status, error } = spawnSync(node, ['--import', tsx, fileURLToPath(import.meta.url), ...rest], {
+    stdio: 'inherit',
+    env,
+  });
+  if (error !== undefined) process.stderr.write(`bench: ${node} cannot be started: ${error.message}\n`);
+  return status ?? 1;
+}
+
+function show(table: Table): void {
+  const lines = table.figures.map((f) => {
+    const reached = isReached(f);
+    const verdict = reached === undefined ? '' : `  ${showTarget(f.target)}: ${reached ? 'reached' : 'NOT REACHED'}`;
+    return `  ${f.what.padEnd(58)} ${showSpread(f.spread)} ${f.unit}${verdict}`;
+  });
+  const skipped = table.skipped === undefined ? [] : [`  skipped: ${table.skipped}`];
+  process.stdout.write(`${[table.title, ...lines, ...skipped].join('\n')}\n\n`);
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { type Figure, figure, type Section, type Table } from './figures.ts';
+
+const MODULES = ['simd', 'relaxed'] as const;
+const MODULE_AT_MOST = 60;
+const BUNDLE_AT_MOST = 100;
+const KB = 1000;
+
+/** What a page has to download before its model. */
+export const SIZES: Section = { name: 'sizes', run: measureSizes };
+
+async function measureSizes(): Promise<Table> {
+  const figures: Figure[] = [];
+  for (const name of MODULES) {
+    const bytes = readFileSync(new URL(`../../dist/wasm/${name}.wasm`, import.meta.url));
+    figures.push(
+      figure(`${name}.wasm`, 'kB', [bytes.length / KB]),
+      figure(`${name}.wasm, gzip`, 'kB', [gzipped(bytes)], { atMost: MODULE_AT_MOST }),
+    );
+  }
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL('../../src/index.browser.ts', import.meta.url))],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+  });
+  const js = bundle.outputFiles[0]!.contents;
+  figures.push(
+    figure('browser bundle, minified', 'kB', [js.length / KB]),
+    figure('browser bundle, minified, gzip', 'kB', [gzipped(js)], { atMost: BUNDLE_AT_MOST }),
+  );
+  return { title: 'Sizes', note: '1 kB is 1,000 bytes; gzip at its highest level.', figures };
+}
+
+function gzipped(bytes: Uint8Array): number {
+  return gzipSync(bytes, { level: 9 }).length / KB;
+}
