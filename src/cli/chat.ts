@@ -34,7 +34,7 @@ Examples:
 
 export function defineChat(command: Command, io: Io): void {
   command.option('--system <text>', 'what the model is told before the conversation');
-  addSamplingOptions(command);
+  addSamplingOptions(command, 'as many as the context has room for');
   addExecutorOption(addRunOptions(command));
   command.addHelpText('after', EXAMPLES).action((flags: Flags) => chat(io, flags));
 }

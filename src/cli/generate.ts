@@ -31,6 +31,15 @@ Examples:
   glassformer generate --model model.gguf --ids 0,305,318 --logprobs 3
 `;
 
+/** A model that never ends by itself would otherwise go on until its context is full. */
+const DEFAULT_MAX_TOKENS = 200;
+/** The embedded model's stories end by themselves, nearly all before this. */
+const EMBEDDED_MAX_TOKENS = 400;
+
+function defaultMaxTokens(model: string): number {
+  return model === 'embedded' ? EMBEDDED_MAX_TOKENS : DEFAULT_MAX_TOKENS;
+}
+
 /** isImplied: the word "generate" was not written, the words are the prompt. */
 export function defineGenerate(command: Command, io: Io, isImplied: boolean): void {
   command.argument('[prompt...]', 'the text to continue; without one, the model begins by itself');
@@ -39,7 +48,7 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
     .option('-f, --file <path>', 'the prompt from a file, "-" for standard input')
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
-  addSamplingOptions(command);
+  addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
   addExecutorOption(addRunOptions(command));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
@@ -60,7 +69,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
     stop: flags.stop,
     topLogprobs: flags.logprobs ?? 0,
     signal: io.signal,
-    ...(flags.maxTokens !== undefined && { maxTokens: flags.maxTokens }),
+    maxTokens: flags.maxTokens ?? defaultMaxTokens(flags.model),
   });
   const result = await follow(io, generation, ids.length, input, flags.json === true);
 

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { CapacityError, ConfigError } from '../core/errors.ts';
-import type { TensorInfo } from '../load/model_file.ts';
-import { printable, showBytes } from './format.ts';
+import { ConfigError } from '../core/errors.ts';
+import { printable } from './format.ts';
 import type { Inspected } from './inspect_file.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
@@ -57,7 +56,7 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
   const { openInspected } = await import('./inspect_file.ts');
   const file = await openInspected(flags.model, flags.activations);
   try {
-    if (tensor !== undefined) await unpackTensor(io, file, tensor, out!, flags.json === true);
+    if (tensor !== undefined) await writeTensor(io, file, tensor, out!, flags.json === true);
     else if (graph === true || passes === true) await showGraph(io, file, flags);
     else {
       const { inspectJson, inspectText } = await import('./inspect_report.ts');
@@ -96,15 +95,16 @@ async function showGraph(io: Io, { model, name }: Inspected, flags: Flags): Prom
 }
 
 /** Writes a tensor of any format that the engine knows as f32: [its shape], by its name. */
-async function unpackTensor(io: Io, file: Inspected, name: string, out: string, isJson: boolean): Promise<void> {
+async function writeTensor(io: Io, file: Inspected, name: string, out: string, isJson: boolean): Promise<void> {
   const info = file.tensors.get(name);
   if (info === undefined)
     throw new ConfigError(`${file.name}: has no tensor ${JSON.stringify(name)}${nearest(file, name)}`);
   const { writeSafetensors } = await import('../load/safetensors_writer.ts');
+  const { unpackTensor } = await import('./unpack_tensor.ts');
   const progress = createProgress(io, () => performance.now());
   try {
     await writeOutputFile(out, async () => {
-      const data = await unpackedData(info, io.signal, progress.onProgress);
+      const data = await unpackTensor(info, { signal: io.signal, onProgress: progress.onProgress });
       return writeSafetensors([{ name, shape: info.shape, dtype: 'F32', data }]);
     });
   } finally {
@@ -112,35 +112,6 @@ async function unpackTensor(io: Io, file: Inspected, name: string, out: string, 
   }
   if (isJson) writeJson(io.stdout, { name, type: info.type, shape: info.shape, out });
   else io.stderr.write(`wrote ${printable(name)} [${info.shape.join(', ')}] as f32 to ${printable(out)}\n`);
-}
-
-async function unpackedData(
-  info: TensorInfo,
-  signal: AbortSignal,
-  onProgress: ReturnType<typeof createProgress>['onProgress'],
-): Promise<Float32Array> {
-  const { dtypeOf, forEachRows, tensorRows } = await import('../load/weights.ts');
-  const { FORMATS } = await import('../quant/formats.ts');
-  const format = FORMATS[dtypeOf(info)];
-  const { rowBytes } = tensorRows(info);
-  const width = info.shape.at(-1) ?? 1;
-  const n = info.shape.reduce((a, b) => a * b, 1);
-  let data: Float32Array;
-  try {
-    data = new Float32Array(n);
-  } catch {
-    throw new CapacityError(
-      `tensor ${info.name}: its ${n} elements need ${showBytes(4 * n)} as f32, more than one buffer holds`,
-    );
-  }
-  await forEachRows(
-    info,
-    (bytes, firstRow, nRows) => {
-      for (let r = 0; r < nRows; r++) format.unpack(bytes, r * rowBytes, data, (firstRow + r) * width, width);
-    },
-    { signal, onProgress },
-  );
-  return data;
 }
 
 /** " (did you mean ...?)" when a name is only a few letters away. */

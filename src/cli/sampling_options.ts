@@ -20,14 +20,11 @@ export interface SamplingFlags {
   readonly stop: readonly string[];
 }
 
-export function addSamplingOptions(command: Command): Command {
+/** maxTokensDefault: what the command does without --max-tokens, for its help. */
+export function addSamplingOptions(command: Command, maxTokensDefault: string): Command {
   const d = DEFAULT_SAMPLING;
   return command
-    .option(
-      '-n, --max-tokens <n>',
-      'most tokens to generate (default: as many as the context has room for)',
-      parsePositive,
-    )
+    .option('-n, --max-tokens <n>', `most tokens to generate (default: ${maxTokensDefault})`, parsePositive)
     .option('-t, --temperature <t>', '0 always takes the likeliest token', parseNumber, d.temperature)
     .option('--top-k <k>', 'only the k likeliest tokens; 0 turns it off', parseNumber, d.topK)
     .option('--top-p <p>', 'only the likeliest tokens whose probabilities reach p; 1 turns it off', parseNumber, d.topP)

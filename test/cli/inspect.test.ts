@@ -2,12 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { unpackTensor } from '../../src/cli/unpack_tensor.ts';
 import { DTYPES } from '../../src/core/dtype.ts';
 import { bufferSource } from '../../src/core/host.ts';
+import { openGguf } from '../../src/load/gguf.ts';
 import type { GgufContent } from '../../src/load/gguf_writer.ts';
 import { openSafetensors } from '../../src/load/safetensors.ts';
 import { writeSafetensors } from '../../src/load/safetensors_writer.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
+import { firstBitDifference } from '../support/bits.ts';
 import { describeWithFixture, fixture } from '../support/fixtures.ts';
 import { runCli, runJson } from './fake_io.ts';
 import { createTempFolder, EMBEDDED, tinyContent, withPair, withTensor, writeGguf } from './model_files.ts';
@@ -201,6 +204,9 @@ describe('graph and passes', () => {
   });
 });
 
+const embeddedInfos = async () =>
+  (await openGguf(bufferSource('embedded', new Uint8Array(await readFile(EMBEDDED))))).tensors;
+
 describe('--tensor', () => {
   test.each(Object.keys(DTYPES) as (keyof typeof DTYPES)[])('unpacks %s to f32', async (dtype) => {
     const { blockSize, blockBytes } = DTYPES[dtype];
@@ -225,6 +231,15 @@ describe('--tensor', () => {
     const expected = new Float32Array(192);
     FORMATS[dtype].unpack(bytes, 0, expected, 0, 192);
     expect(Array.from(new Float32Array(unpacked.buffer))).toEqual(Array.from(expected));
+  });
+
+  test('in pieces of any size', async () => {
+    const info = (await embeddedInfos()).get('blk.0.ffn_down.weight')!;
+    const whole = await unpackTensor(info, {});
+    expect(whole).toHaveLength(256 * 768);
+    for (const chunkBytes of [1, 5000, 100_000]) {
+      expect(firstBitDifference(await unpackTensor(info, { chunkBytes }), whole)).toBe(-1);
+    }
   });
 
   test('scalars and empty tensors have files too', async () => {

@@ -49,6 +49,7 @@ test('JSON is one printable line, and reads back as what it was', () => {
       expect(JSON.parse(line)).toEqual(JSON.parse(JSON.stringify([value, s])));
     }),
   );
+  expect(printed('\x7f\x85\u202e\u2028\u{e0001}')).toBe('"\\u007f\\u0085\\u202e\\u2028\\udb40\\udc01"\n');
   expect(printed({ a: NaN, b: -Infinity, c: 2n ** 60n, d: Float32Array.of(1, 2), e: new Map([['k', 1]]) })).toBe(
     '{"a":"NaN","b":"-Infinity","c":"1152921504606846976","d":[1,2],"e":{"k":1}}\n',
   );

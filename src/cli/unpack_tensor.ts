@@ -1,0 +1,29 @@
+import { CapacityError } from '../core/errors.ts';
+import type { TensorInfo } from '../load/model_file.ts';
+import { dtypeOf, forEachRows, type ReadOptions, tensorRows } from '../load/weights.ts';
+import { FORMATS } from '../quant/formats.ts';
+import { showBytes } from './format.ts';
+
+/**
+ * All elements of a tensor as f32, a few rows at a time, so that its bytes are not held beside them.
+ * Throws UnsupportedError for a format that the engine does not have, CapacityError when the result is too large for one
+ * buffer, and what reading throws.
+ */
+export async function unpackTensor(info: TensorInfo, options: ReadOptions): Promise<Float32Array> {
+  const format = FORMATS[dtypeOf(info)];
+  const { rowBytes } = tensorRows(info);
+  const width = info.shape.at(-1) ?? 1;
+  const nElements = info.shape.reduce((a, b) => a * b, 1);
+  let data: Float32Array;
+  try {
+    data = new Float32Array(nElements);
+  } catch {
+    const needed = showBytes(Float32Array.BYTES_PER_ELEMENT * nElements);
+    throw new CapacityError(`tensor ${info.name}: needs ${needed} as f32, more than one buffer of this host can have`);
+  }
+  const visit = (rows: Uint8Array, firstRow: number, nRows: number): void => {
+    for (let r = 0; r < nRows; r++) format.unpack(rows, r * rowBytes, data, (firstRow + r) * width, width);
+  };
+  await forEachRows(info, visit, options);
+  return data;
+}
