@@ -34,6 +34,8 @@ export function unpackIQ4_NL(
  * Stores x[from .. from + n) at byteOffset: codes are the values nearest to x / (extreme / -127), d is then the least squares
  * scale of x over those values with weights x^2.
  *
+ * The scale is a fit, so no bound for one element is derived. From about 1e17 on, where sums of squares overflow, it is NaN.
+ *
  * A block below 1e-15 gets d = 0 and codes of the value nearest to 0. (There ggml leaves in place whatever codes its buffer
  * held, of an earlier block or of nothing; they mean +0 or -0, so that values agree but for the sign of zero.)
  * Throws ShapeError as above, UnsupportedError on NaN and infinities.

@@ -55,7 +55,7 @@ export function unpackIQ4_XS(
 /**
  * Stores x[from .. from + n) at byteOffset: each sub-block's scale is the best of 16 least squares fits, scales are rounded to
  * 32nds of the largest in the super-block, codes are taken for the rounded ones (with d not yet rounded to f16).
- * There is no useful bound for one element: a sub-block much smaller than its neighbours gets scale 0.
+ * The scales come out of a search, so no bound for one element is derived.
  * Throws ShapeError as above, UnsupportedError on NaN and infinities.
  * Source: quantize_row_iq4_xs_ref of ggml, with the same bits.
  */

@@ -44,7 +44,7 @@ export function unpackQ3_K(
 /**
  * Stores x[from .. from + n) at byteOffset: each sub-block is fitted by `fitSymmetricByDescent`, the scales are rounded to
  * 32nds of the largest in the super-block, then all codes are taken anew with the rounded ones.
- * There is no useful bound for one element: a sub-block much smaller than its neighbours gets scale 0.
+ * The scales come out of a search, so no bound for one element is derived.
  * Throws ShapeError as above, UnsupportedError on NaN and infinities.
  * Source: quantize_row_q3_K_ref of ggml, with the same bits.
  */

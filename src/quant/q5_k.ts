@@ -40,7 +40,7 @@ export function unpackQ5_K(
 
 /**
  * Stores x[from .. from + n) at byteOffset: `packAffine` finds scales, minima and codes.
- * There is no useful bound for one element: a sub-block much smaller than its neighbours gets scale 0.
+ * The scales come out of a search, so no bound for one element is derived.
  * Throws ShapeError as above, UnsupportedError on NaN and infinities.
  * Source: quantize_row_q5_K_ref of ggml, with the same bits.
  */

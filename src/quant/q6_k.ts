@@ -52,7 +52,7 @@ export function unpackQ6_K(
  * Stores x[from .. from + n) at byteOffset: each sub-block is fitted by `fitSymmetric`, the scales are rounded to 128ths of
  * the largest in the super-block, then all codes are taken anew with the rounded ones. All zero bytes where every |x| is
  * below 1e-15 or no scale reaches it.
- * There is no useful bound for one element: a sub-block much smaller than its neighbours gets scale 0.
+ * The scales come out of a search, so no bound for one element is derived.
  * Throws ShapeError as above, UnsupportedError on NaN and infinities.
  * Source: quantize_row_q6_K_ref of ggml, with the same bits.
  */
