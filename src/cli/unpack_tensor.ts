@@ -1,16 +1,16 @@
-import { CapacityError } from '../core/errors.ts';
+import { CapacityError, UnsupportedError } from '../core/errors.ts';
 import type { TensorInfo } from '../load/model_file.ts';
-import { dtypeOf, forEachRows, type ReadOptions, tensorRows } from '../load/weights.ts';
-import { FORMATS } from '../quant/formats.ts';
+import { forEachRows, type ReadOptions, tensorRows } from '../load/weights.ts';
+import { GGML_FORMATS, type GgmlFormat, type GgmlFormatName } from '../quant/ggml_formats.ts';
 import { showBytes } from './format.ts';
 
 /**
  * All elements of a tensor as f32, a few rows at a time, so that its bytes are not held beside them.
- * Throws UnsupportedError for a format that the engine does not have, CapacityError when the result is too large for one
+ * Throws UnsupportedError for integers and f64, whose values f32 cannot hold, CapacityError when the result is too large for one
  * buffer, and what reading throws.
  */
 export async function unpackTensor(info: TensorInfo, options: ReadOptions): Promise<Float32Array> {
-  const format = FORMATS[dtypeOf(info)];
+  const format = formatOf(info);
   const { rowBytes } = tensorRows(info);
   const width = info.shape.at(-1) ?? 1;
   const nElements = info.shape.reduce((a, b) => a * b, 1);
@@ -26,4 +26,12 @@ export async function unpackTensor(info: TensorInfo, options: ReadOptions): Prom
   };
   await forEachRows(info, visit, options);
   return data;
+}
+
+/** Any format of ggml can be unpacked, also those that no kernel computes with. */
+function formatOf(info: TensorInfo): GgmlFormat {
+  if (Object.hasOwn(GGML_FORMATS, info.type)) return GGML_FORMATS[info.type as GgmlFormatName];
+  throw new UnsupportedError(
+    `tensor ${info.name}: is ${info.type}, which f32 cannot hold; formats that can be unpacked are ${Object.keys(GGML_FORMATS).join(', ')}`,
+  );
 }

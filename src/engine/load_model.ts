@@ -1,12 +1,13 @@
 import { ConfigError } from '../core/errors.ts';
-import type { Host } from '../core/host.ts';
+import type { Host, SourceFolder } from '../core/host.ts';
 import type { Executor } from '../exec/executor.ts';
 import { loadWeights } from '../exec/load_weights.ts';
 import { createNaiveExecutor } from '../exec/naive.ts';
 import { createNaive64Executor } from '../exec/naive64.ts';
 import { createWasmExecutor } from '../exec/wasm/executor.ts';
 import { optimize } from '../graph/passes/index.ts';
-import { openHfFolder } from '../load/hf_folder.ts';
+import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
+import type { ModelFile } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
 import { configChatTemplate, ggufChatTemplate } from '../text/chat_template.ts';
@@ -78,11 +79,7 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
   const { name } = source.source;
   try {
     const file = await openModelFile(source.source, source.folder);
-    if (file.format === 'safetensors') {
-      throw new ConfigError(
-        `${name}: a safetensors file holds tensors only; give its folder, with config.json and tokenizer.json beside it`,
-      );
-    }
+    if (file.format === 'safetensors') return await openBesideConfig(file, source.folder);
     const description = await describeGguf(file);
     const vocab = ggufVocab(file.metadata);
     const tokenizer = createTokenizer(vocab);
@@ -100,11 +97,24 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
   }
 }
 
+/** A safetensors file holds tensors only: the rest of the model lies beside it. */
+async function openBesideConfig(file: ModelFile, folder: SourceFolder | undefined): Promise<OpenedModel> {
+  if (folder === undefined) {
+    throw new ConfigError(
+      `${file.name}: a safetensors file holds tensors only; give its folder, with config.json and tokenizer.json beside it`,
+    );
+  }
+  return describeFolder(await openHfFolder(folder, file), file.name);
+}
+
 async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>): Promise<OpenedModel> {
-  const hf = await openHfFolder(folder);
+  return describeFolder(await openHfFolder(folder), folder.name);
+}
+
+async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> {
   try {
     if (hf.tokenizerJson === null) {
-      throw new ConfigError(`${folder.name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
+      throw new ConfigError(`${name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
     }
     const config = hf.tokenizerConfig ?? {};
     const tokenizer = createTokenizer(
@@ -113,7 +123,7 @@ async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>):
     );
     const template = hf.chatTemplate ?? configChatTemplate(config);
     return {
-      name: folder.name,
+      name,
       description: describeHfFolder(hf),
       tokenizer,
       chatTemplate: template === null ? null : withEnds(template, config),

@@ -28,6 +28,8 @@ export interface Session {
   [Symbol.dispose](): void;
 }
 
+const MAX_INT32 = 2 ** 31 - 1;
+
 export interface SessionParts {
   readonly executor: Executor;
   readonly cache: KvCache;
@@ -52,6 +54,9 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
     async append(newIds, { logits: which = 'last', signal } = {}) {
       checkAlive();
       if (newIds.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');
+      // An Int32Array would wrap or cut these to another token's id; the executor checks the vocabulary.
+      const notAnId = newIds.find((id) => !Number.isInteger(id) || Math.abs(id) > MAX_INT32);
+      if (notAnId !== undefined) throw new ShapeError(`session: ${notAnId} is not a token id; ids are integers from 0`);
       const before = ids.length;
       try {
         cache.reserve(sequence, newIds.length);

@@ -35,11 +35,12 @@ const MAX_TEMPLATE_BYTES = 1 << 20;
 
 /**
  * Reads a model folder. No weight is read yet; `weights.close()` closes what stays open.
+ * weights: a file that was opened already (somebody named it), in place of the folder's own.
  *
  * Throws ConfigError when config.json or the weights are missing, FormatError when a file is not what its name says,
  * CapacityError when a JSON file has more than 64 MB; then nothing stays open.
  */
-export async function openHfFolder(folder: SourceFolder): Promise<HfFolder> {
+export async function openHfFolder(folder: SourceFolder, weights?: ModelFile): Promise<HfFolder> {
   const config = await readOptional(folder, 'config.json', readJsonObject);
   if (config === null) {
     throw new ConfigError(
@@ -53,7 +54,7 @@ export async function openHfFolder(folder: SourceFolder): Promise<HfFolder> {
     generationConfig: await readOptional(folder, 'generation_config.json', readJsonObject),
     chatTemplate: await readOptional(folder, CHAT_TEMPLATE, readText),
     // Last, since it is the only one that stays open.
-    weights: await openWeights(folder),
+    weights: weights ?? (await openWeights(folder)),
   };
 }
 

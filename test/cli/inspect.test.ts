@@ -10,6 +10,7 @@ import type { GgufContent } from '../../src/load/gguf_writer.ts';
 import { openSafetensors } from '../../src/load/safetensors.ts';
 import { writeSafetensors } from '../../src/load/safetensors_writer.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
+import { GGML_FORMATS } from '../../src/quant/ggml_formats.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { describeWithFixture, fixture } from '../support/fixtures.ts';
 import { runCli, runJson } from './fake_io.ts';
@@ -231,6 +232,23 @@ describe('--tensor', () => {
     const expected = new Float32Array(192);
     FORMATS[dtype].unpack(bytes, 0, expected, 0, 192);
     expect(Array.from(new Float32Array(unpacked.buffer))).toEqual(Array.from(expected));
+  });
+
+  test('in every format of ggml, also those that no kernel computes with; integers are refused', async () => {
+    const { blockBytes, unpack } = GGML_FORMATS.iq3_xxs;
+    const bytes = Uint8Array.from({ length: 2 * blockBytes }, (_, i) => (i * 37) & 0x3f);
+    const info = {
+      name: 't',
+      type: 'iq3_xxs',
+      shape: [2, 256],
+      source: bufferSource('t', bytes),
+      offset: 0,
+      nBytes: bytes.length,
+    };
+    const expected = new Float32Array(512);
+    unpack(bytes, 0, expected, 0, 512);
+    expect(Array.from(await unpackTensor(info, {}))).toEqual(Array.from(expected));
+    await expect(unpackTensor({ ...info, type: 'i64' }, {})).rejects.toThrow(/tensor t: is i64, which f32 cannot hold/);
   });
 
   test('in pieces of any size', async () => {

@@ -49,6 +49,9 @@ describe('a session', () => {
       /CapacityError|position 64 does not fit maxSeq=64; raise --max-seq or shorten the prompt/,
     );
     await expect(session.append([])).rejects.toThrow(/no ids/);
+    for (const id of [2 ** 32 + 300, 1.5, Number.NaN, Infinity]) {
+      await expect(session.append([id])).rejects.toThrow(`${id} is not a token id`);
+    }
     // The bad id is in the second chunk: the first one was already run and must be taken back.
     await expect(session.append([...new Array<number>(7).fill(300), 5000])).rejects.toThrow(/token id 5000/);
     expect(session.ids).toEqual([0, 440]);

@@ -150,6 +150,7 @@ describeWithFixture('tinystories-656k', 'TinyStories-656K', () => {
 
   const sources: readonly (readonly [string, string, string])[] = [
     ['safetensors folder', fixture('tinystories-656k'), 'f32'],
+    ['safetensors file beside its config', fixture('tinystories-656k', 'model.safetensors'), 'f32'],
     ['F32 GGUF', path('f32'), 'f32'],
     ['F16 GGUF', path('f16'), 'f16'],
   ];
