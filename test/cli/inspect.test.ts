@@ -283,7 +283,7 @@ describe('--tensor', () => {
     const path = await folder.put('i32.gguf', writeGguf({ metadata: [], tensors }));
     const other = await runCli(['inspect', path, '--tensor', 'i', '--out', out]);
     expect(other.exitCode).toBe(1);
-    expect(other.stderr).toContain('tensor "i" is i32');
+    expect(other.stderr).toContain('tensor i: is i32');
     expect(readdirSync(folder.path).filter((name) => name.startsWith('never'))).toEqual([]);
   });
 });
