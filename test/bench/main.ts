@@ -4,7 +4,7 @@
  *   --only NAME,NAME   only these sections; nothing is written
  *   --quick            fewer turns; nothing is written
  *   --label TEXT       the run's column, by default "Node 20" and the like; a run of the same label is replaced
- *   --node PATH        runs everything under another Node (or the variable NODE)
+ *   --node PATH        runs everything under another Node
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -32,8 +32,7 @@ async function main(args: string[]): Promise<number> {
       node: { type: 'string' },
     },
   });
-  const otherNode = values.node ?? process.env['NODE'];
-  if (otherNode !== undefined && otherNode !== process.execPath) return runUnder(otherNode, args);
+  if (values.node !== undefined) return runUnder(values.node, args);
 
   const names = values.only?.split(',') ?? SECTIONS.map((s) => s.name);
   const unknown = names.find((name) => !SECTIONS.some((s) => s.name === name));
@@ -57,13 +56,10 @@ async function main(args: string[]): Promise<number> {
 
 /** The same program under another Node: results of two V8s belong side by side. */
 function runUnder(node: string, args: readonly string[]): number {
-  const env = { ...process.env };
-  delete env['NODE'];
   const rest = args.filter((arg, i) => arg !== '--node' && args[i - 1] !== '--node' && !arg.startsWith('--node='));
   const tsx = fileURLToPath(import.meta.resolve('tsx'));
   const { status, error } = spawnSync(node, ['--import', tsx, fileURLToPath(import.meta.url), ...rest], {
     stdio: 'inherit',
-    env,
   });
   if (error !== undefined) process.stderr.write(`bench: ${node} cannot be started: ${error.message}\n`);
   return status ?? 1;

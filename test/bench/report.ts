@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type Figure, isReached, showSpread, showTarget, type Table } from './figures.ts';
 
-const JSON_FILE = new URL('../../docs/benchmarks.json', import.meta.url);
+const JSON_FILE = new URL('results.json', import.meta.url);
 const DOC_FILE = new URL('../../docs/benchmarks.md', import.meta.url);
 const START = '<!-- written by "npm run bench": what stands below is replaced -->';
 
@@ -30,7 +30,7 @@ export function describeRun(label: string, tables: readonly Table[]): BenchRun {
   };
 }
 
-/** Replaces the run of the same label in docs/benchmarks.json, and writes docs/benchmarks.md from all that are there. */
+/** Replaces the run of the same label in results.json, and writes docs/benchmarks.md from all that are there. */
 export function writeReport(run: BenchRun): void {
   const others = existsSync(JSON_FILE) ? (JSON.parse(readFileSync(JSON_FILE, 'utf8')) as BenchRun[]) : [];
   const runs = [...others.filter((other) => other.label !== run.label), run].sort((a, b) =>
