@@ -65,7 +65,10 @@ export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
 /** Bytes of a value: T and R as they are, and [nHeads, T, S] as nHeads x attendCells. */
 export function bytesOf(shape: SymbolicShape, sizes: RunSizes): number {
   if (shape.includes('S')) {
-    assert(shape.length === 3 && shape[1] === 'T' && shape[2] === 'S', 'only attention values [nHeads, T, S] have an S');
+    assert(
+      shape.length === 3 && shape[1] === 'T' && shape[2] === 'S',
+      'only attention values [nHeads, T, S] have an S',
+    );
     return (shape[0] as number) * sizes.attendCells * F32_BYTES;
   }
   return shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : d === 'T' ? sizes.T : sizes.R), F32_BYTES);
