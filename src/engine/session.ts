@@ -14,16 +14,18 @@ export interface Session {
    * Runs `ids` after those that are there, in chunks; any chunking gives the same bits.
    * Gives the logits of the last position, or of every new position ('all'): data [R, vocab].
    * Throws CapacityError when they do not fit the context, ShapeError for an id outside the vocabulary, the signal's reason
-   * when it is aborted between chunks, KernelError when logits are not finite. After a throw the session is as before.
+   * when it is aborted between chunks, KernelError when logits are not finite, ConfigError when another append still runs.
+   * After a throw the session is as before.
    */
   append(
     ids: readonly number[],
     options?: { logits?: 'last' | 'all'; signal?: AbortSignal | undefined },
   ): Promise<Logits>;
-  /** Forgets all ids from `length` on. */
+  /** Forgets all ids from `length` on. Throws ConfigError, as fork does, while an append runs. */
   truncate(length: number): void;
   /** A second session with the same past; neither sees what the other appends. */
   fork(): Session;
+  /** Gives back its memory. An append that runs ends with a ConfigError. */
   dispose(): void;
   [Symbol.dispose](): void;
 }
@@ -44,27 +46,37 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
   const ids: number[] = [...past];
   const sequence = fork ?? cache.create();
   let isDisposed = false;
+  let isRunning = false;
 
   const checkAlive = (): void => {
     if (isDisposed) throw new ConfigError('session: it is disposed; create a new one with model.createSession()');
+  };
+  /** Between two chunks the cache has rows that `ids` has not: nothing else may touch the sequence then. */
+  const checkIdle = (): void => {
+    checkAlive();
+    if (isRunning) throw new ConfigError('session: an append is under way; await it before the next call');
   };
 
   const session: Session = {
     ids,
     async append(newIds, { logits: which = 'last', signal } = {}) {
-      checkAlive();
+      checkIdle();
       if (newIds.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');
       // An Int32Array would wrap or cut these to another token's id; the executor checks the vocabulary.
       const notAnId = newIds.find((id) => !Number.isInteger(id) || Math.abs(id) > MAX_INT32);
       if (notAnId !== undefined) throw new ShapeError(`session: ${notAnId} is not a token id; ids are integers from 0`);
       const before = ids.length;
+      isRunning = true;
       try {
         cache.reserve(sequence, newIds.length);
         cache.truncate(sequence, before); // room is certain now; chunks take it one by one
         const chunks: Logits[] = [];
         for (let from = 0; from < newIds.length; from += prefillChunk) {
           signal?.throwIfAborted();
-          if (from > 0) await host.pause();
+          if (from > 0) {
+            await host.pause();
+            checkAlive();
+          }
           const chunk = newIds.slice(from, from + prefillChunk);
           const isLast = from + chunk.length === newIds.length;
           cache.reserve(sequence, chunk.length);
@@ -87,19 +99,22 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       } catch (e) {
         cache.truncate(sequence, before);
         throw e;
+      } finally {
+        isRunning = false;
+        if (isDisposed) cache.release(sequence);
       }
     },
     truncate(length) {
-      checkAlive();
+      checkIdle();
       cache.truncate(sequence, length);
       ids.length = length;
     },
     fork() {
-      checkAlive();
+      checkIdle();
       return createSession(parts, ids, cache.fork(sequence));
     },
     dispose() {
-      if (!isDisposed) cache.release(sequence);
+      if (!isDisposed && !isRunning) cache.release(sequence);
       isDisposed = true;
     },
     [Symbol.dispose]: () => session.dispose(),

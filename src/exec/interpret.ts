@@ -1,4 +1,4 @@
-import { assert, ShapeError } from '../core/errors.ts';
+import { assert, KernelError, ShapeError } from '../core/errors.ts';
 import { equalShapes, resolveShape, showShape } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Graph, Node, ValueId } from '../graph/ir.ts';
@@ -84,6 +84,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
   const angles = graph.ropes.map((spec) => growingTable(spec, ops));
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
   const { layout } = o.createCache(1); // only to know what this tier's caches are like
+  let isDisposed = false;
 
   return {
     tier: o.tier,
@@ -94,6 +95,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     },
     createCache: o.createCache,
     run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
+      if (isDisposed) throw new KernelError('executor: it is disposed; load the model again');
       checkCache(layout, cache.layout);
       checkBatch(batch, cache, vocab);
       const values: Value<A>[] = [];
@@ -110,7 +112,10 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       });
       return { vocab, data: tensorOf(values[graph.output]!).data };
     },
-    dispose() {},
+    dispose() {
+      isDisposed = true;
+      constants.clear();
+    },
   };
 
   function evaluate(node: Node, values: Value<A>[], batch: Batch, cache: KvCache<A>): Value<A> {
@@ -211,14 +216,18 @@ function perSegment<A extends Float32Array | Float64Array>(
   return { kind: 'perSegment', tensors: batch.segments.map(make) };
 }
 
+/** A rope table begins with this many positions. */
+const FIRST_REACH = 64;
+
 /** A rope table that doubles when a run reaches further than it does. */
 function growingTable<A extends Float32Array | Float64Array>(spec: RopeSpec, ops: OpSet<A>) {
   let reach = 0;
   let table: RopeAngles<A> | undefined;
   return (nPositions: number): RopeAngles<A> => {
     if (table === undefined || nPositions > reach) {
-      reach = Math.max(nPositions, 2 * reach, 64);
-      table = ops.ropeTable(spec, reach);
+      const next = Math.max(nPositions, 2 * reach, FIRST_REACH);
+      table = ops.ropeTable(spec, next);
+      reach = next;
     }
     return table;
   };

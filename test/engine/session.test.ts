@@ -85,6 +85,37 @@ describe('a session', () => {
     expect(() => session.fork()).toThrow(/disposed/);
   });
 
+  test('while an append runs, every other use is refused and changes nothing', async () => {
+    using session = model.createSession();
+    const prompt = new Array<number>(30).fill(300);
+    const running = session.append(prompt);
+    await expect(session.append([440])).rejects.toThrow('an append is under way; await it');
+    expect(() => session.truncate(0)).toThrow('an append is under way');
+    expect(() => session.fork()).toThrow('an append is under way');
+    const { data } = await running;
+    const plain = await model.logits(prompt);
+    expect(firstDifference(data, plain.data.subarray(-plain.vocab))).toBeUndefined();
+    expect(session.ids).toEqual(prompt);
+  });
+
+  test('dispose ends an append that runs, and gives back its memory', async () => {
+    const before = model.info.cacheBytes;
+    const session = model.createSession();
+    const running = session.append(new Array<number>(30).fill(300));
+    session.dispose();
+    await expect(running).rejects.toThrow('session: it is disposed');
+    expect(model.info.cacheBytes).toBe(before);
+  });
+
+  test.each(['wasm', 'naive'] as const)('%s: a session may be disposed after its model', async (executor) => {
+    const other = await loadModel('embedded', { executor, maxSeq: 64, prefillChunk: 7 });
+    const session = other.createSession();
+    const running = other.createSession().append(new Array<number>(30).fill(300));
+    await Promise.all([other.dispose(), expect(running).rejects.toThrow('it is disposed')]);
+    expect(() => session.dispose()).not.toThrow();
+    await expect(session.append([0])).rejects.toThrow('session: it is disposed');
+  });
+
   test('sessions give back their memory', async () => {
     const before = model.info.cacheBytes;
     for (let i = 0; i < 5; i++) {

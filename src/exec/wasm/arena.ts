@@ -178,6 +178,7 @@ export function createArena(
       return address;
     },
     free(address: number): void {
+      if (isDisposed) return; // nothing is left to take back: sessions may outlive their model
       const size = sizes.get(address);
       assert(size !== undefined, `address ${address} is allocated`);
       sizes.delete(address);

@@ -77,6 +77,7 @@ describe('arena', () => {
     const arena = createArena(createMemory(), 0);
     const address = arena.alloc(64);
     arena.dispose();
+    expect(() => arena.free(address)).not.toThrow();
     expect(() => arena.alloc(64)).toThrow(/disposed/);
     expect(() => arena.f32(address, 1)).toThrow(/disposed/);
   });
