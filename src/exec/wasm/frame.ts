@@ -84,7 +84,9 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
       const quantizedBytes = quantizedRowsBytes(build, Math.max(nTokens, nOut), quantizedWidth);
       const needed = totalBytes + feedBytes + quantizedBytes + panelBytes;
       if (needed > memory.nBytes) {
+        // Given back first, so that both need not fit; forgotten at once, in case the larger one does not fit either.
         if (memory.nBytes > 0) arena.free(memory.address);
+        memory = { address: 0, nBytes: 0 };
         memory = { address: arena.alloc(needed), nBytes: needed };
       }
       const values = memory.address;

@@ -22,9 +22,11 @@ export function createRopeTables(specs: readonly RopeSpec[], arena: Arena): Rope
       specs.forEach((spec, i) => {
         const { cos, sin } = ropeTable(spec, next);
         const table = tables[i]!;
+        // Before the old one is given back: that one stays when this throws.
+        const address = arena.alloc((cos.length + sin.length) * cos.BYTES_PER_ELEMENT);
         if (reached > 0) arena.free(table.cos);
-        table.cos = arena.alloc((cos.length + sin.length) * cos.BYTES_PER_ELEMENT);
-        table.sin = table.cos + cos.byteLength;
+        table.cos = address;
+        table.sin = address + cos.byteLength;
         arena.f32(table.cos, cos.length).set(cos);
         arena.f32(table.sin, sin.length).set(sin);
       });
