@@ -77,8 +77,10 @@ export async function createExecutor(
 
 async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise<OpenedModel> {
   const { name } = source.source;
+  let close = (): Promise<void> => source.source.close();
   try {
     const file = await openModelFile(source.source, source.folder);
+    close = () => file.close(); // with all its shards
     if (file.format === 'safetensors') return await openBesideConfig(file, source.folder);
     const description = await describeGguf(file);
     const vocab = ggufVocab(file.metadata);
@@ -89,10 +91,10 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
       description,
       tokenizer,
       chatTemplate: template === null ? null : withEnds(template, vocab.tokenizerConfig),
-      close: () => file.close(),
+      close,
     };
   } catch (e) {
-    await source.source.close();
+    await close();
     throw e;
   }
 }
@@ -113,6 +115,7 @@ async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>):
 
 async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> {
   try {
+    const description = describeHfFolder(hf);
     if (hf.tokenizerJson === null) {
       throw new ConfigError(`${name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
     }
@@ -124,7 +127,7 @@ async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> 
     const template = hf.chatTemplate ?? configChatTemplate(config);
     return {
       name,
-      description: describeHfFolder(hf),
+      description,
       tokenizer,
       chatTemplate: template === null ? null : withEnds(template, config),
       close: () => hf.weights.close(),

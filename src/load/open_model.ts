@@ -37,6 +37,7 @@ export async function openModelFile(source: ByteSource, folder?: SourceFolder): 
     }
   }
   if (start[0] === '{' && source.name.endsWith('.index.json')) return openIndex(source, folder);
+  if (source.name.endsWith('.safetensors')) return openSafetensors(source); // which says what is wrong, and where
   throw new FormatError(`${source.name}: is neither a GGUF nor a safetensors file`, 0);
 }
 

@@ -53,6 +53,13 @@ describe('openModelFile', () => {
     }
   });
 
+  test('where the name promises safetensors, its reader says what is wrong', async () => {
+    await expect(open(latin1('\x03\0\0\0\0\0\0\0[1]'), 'a.safetensors')).rejects.toThrow(
+      'a.safetensors: the header does not begin with "{" (at byte 8)',
+    );
+    await expect(open(latin1('\x01\0'), 'a.safetensors')).rejects.toThrow(/a\.safetensors: .*header.* \(at byte 0\)/);
+  });
+
   test('anything else, however short, is a FormatError', async () => {
     for (const bytes of ['', 'G', 'GGU', 'hello, world', '{"a": 1}']) {
       await expect(open(latin1(bytes)), bytes).rejects.toThrow(FormatError);
