@@ -15,8 +15,9 @@ export function figuresLine(
   peakBytes: number | null,
   seed: number | bigint | null,
 ): string {
+  const isPromptRead = t.genTokens > 0; // else it was interrupted, somewhere within the prompt
   const parts = [
-    `${plural(t.promptTokens, 'prompt token')} at ${showRate(t.promptTokens, t.promptMs)}, ` +
+    `${plural(t.promptTokens, 'prompt token')} at ${showRate(t.promptTokens, isPromptRead ? t.promptMs : 0)}, ` +
       `${plural(t.genTokens, 'token')} generated at ${showRate(t.genTokens, t.genMs)}`,
     `weights ${showBytes(info.weightBytes)}, cache ${showBytes(info.cacheBytes)}` +
       (peakBytes === null ? '' : `, peak ${showBytes(peakBytes)}`),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { collectPieces } from '../../src/cli/collect_pieces.ts';
+import { figuresLine } from '../../src/cli/figures.ts';
 import {
   plural,
   printable,
@@ -16,6 +17,7 @@ import { writeJson } from '../../src/cli/json.ts';
 import { createProgress, noteIfSlow } from '../../src/cli/progress.ts';
 import { styleOf } from '../../src/cli/style.ts';
 import type { Piece, Summary } from '../../src/engine/generate.ts';
+import type { ModelInfo } from '../../src/engine/model.ts';
 import { createFakeIo } from './fake_io.ts';
 
 describe('text for a terminal', () => {
@@ -77,6 +79,14 @@ describe('numbers for people', () => {
     expect([plural(1, 'tensor'), plural(0, 'tensor'), plural(1200, 'tensor')]).toEqual([
       ...['1 tensor', '0 tensors', '1,200 tensors'],
     ]);
+  });
+
+  test('the rate of a prompt is not told when it was interrupted within', () => {
+    const info = { weightBytes: 0, cacheBytes: 0, kernels: 'k' } as ModelInfo;
+    const line = (genTokens: number) =>
+      figuresLine(info, { promptTokens: 400, promptMs: 1000, genTokens, genMs: 100 * genTokens }, null, null);
+    expect(line(1)).toMatch(/^400 prompt tokens at 400 tokens\/s, 1 token generated at 10\.0 tokens\/s/);
+    expect(line(0)).toMatch(/^400 prompt tokens at -, 0 tokens generated at -/);
   });
 
   test('a table has straight columns and no blanks at the end', () => {
