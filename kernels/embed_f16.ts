@@ -11,6 +11,6 @@ export function embedF16(y: usize, ids: usize, nTokens: i32, w: usize, nIn: i32)
   for (let t = 0; t < nTokens; t++) {
     const id = load<i32>(ids + ((<usize>t) << 2));
     let from = w + <usize>(id / PANEL_ROWS) * panelBytes + <usize>(id % PANEL_ROWS) * ELEMENT;
-    for (let k = 0; k < nIn; k++, y += 4, from += PANEL_STEP) store<f32>(y, f16ToF32(<u32>load<u16>(from)));
+    for (let k = 0; k < nIn; k++, y += 4, from += PANEL_STEP) store<f32>(y, f16ToF32(load<i16>(from)));
   }
 }

@@ -15,7 +15,7 @@ export function embedQ80(y: usize, ids: usize, nTokens: i32, w: usize, nIn: i32)
     const row = id % PANEL_ROWS;
     let record = w + <usize>(id / PANEL_ROWS) * <usize>nBlocks * RECORD_BYTES;
     for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES) {
-      const d = f16ToF32(<u32>load<u16>(record + SCALES + ((<usize>row) << 1)));
+      const d = f16ToF32(load<i16>(record + SCALES + ((<usize>row) << 1)));
       const codes = record + <usize>(row >> 2) * GROUP_BYTES + ((<usize>(row & 3)) << 2);
       for (let k: usize = 0; k < <usize>BLOCK_SIZE; k++, y += 4) {
         const code = <i32>load<u8>(codes + ((k >> 2) << 4) + (k & 3)) - 128;

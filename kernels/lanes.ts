@@ -104,25 +104,50 @@ export function exp4(x: v128): v128 {
   return f32x4.mul(f32x4.mul(p, pow2x4(half)), pow2x4(i32x4.sub(whole, half)));
 }
 
-/** 2^(127 - 15) as bits: moves a binary16 exponent, read as a binary32 one, to where it belongs. */
-const F16_REBIAS_BITS = (F32_BIAS + 112) << F32_FRACTION_BITS;
+/**
+ * Constants of hot loops, broadcast from memory: one instruction, while V8 builds a vector constant anew at every use, with
+ * several instructions and (V8 13.6) also within a loop.
+ */
+const CONSTANTS = memory.data<u32>([
+  0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff,
+]);
+
+/** The low four bits of each byte. */
+export function nibblesOfBytes(): v128 {
+  return v128.load32_splat(CONSTANTS);
+}
+
+/** The low four bits of each 16-bit lane. */
+export function nibblesOfWords(): v128 {
+  return v128.load32_splat(CONSTANTS, 4);
+}
+
+/** The low byte of each 16-bit lane. */
+export function bytesOfWords(): v128 {
+  return v128.load32_splat(CONSTANTS, 28);
+}
+
+/** 2^(127 - 15) as an f32: moves a binary16 exponent, read as a binary32 one, to where it belongs. */
+function f16Rebias(): v128 {
+  return v128.load32_splat(CONSTANTS, 24);
+}
 
 /**
- * Four f16, each zero-extended to 32 bits, as f32; exact, with subnormals, infinities, NaN and the sign of zero.
- * Fraction and exponent go where f32 has them; multiplying by 2^112 then also normalizes subnormals. Exponent 31 (infinity,
- * NaN) becomes exponent 255 before that.
+ * Four f16, each sign-extended to 32 bits, as f32; exact, with subnormals, infinities, NaN and the sign of zero.
+ * A shift puts fraction and exponent where f32 has them; the mask keeps one of the four copies of the sign. Multiplying by 2^112
+ * then also normalizes subnormals. Exponent 31 (infinity, NaN) becomes exponent 255 before that.
  */
 export function f16ToF32x4(h: v128): v128 {
-  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
-  const notFinite = i32x4.gt_s(magnitude, i32x4.splat(0x0f7fffff));
-  const bits = v128.or(v128.or(magnitude, sign), v128.and(notFinite, i32x4.splat(0x7f800000)));
-  return f32x4.mul(bits, i32x4.splat(F16_REBIAS_BITS));
+  const bits = v128.and(i32x4.shl(h, 13), v128.load32_splat(CONSTANTS, 8));
+  const magnitude = v128.and(bits, v128.load32_splat(CONSTANTS, 12));
+  const notFinite = i32x4.gt_s(magnitude, v128.load32_splat(CONSTANTS, 16));
+  const exponent = v128.and(notFinite, v128.load32_splat(CONSTANTS, 20));
+  return f32x4.mul(v128.or(bits, exponent), f16Rebias());
 }
 
 /** One f16 as f32. */
-export function f16ToF32(h: u32): f32 {
-  return f32x4.extract_lane(f16ToF32x4(i32x4.splat(h)), 0);
+export function f16ToF32(h: i16): f32 {
+  return f32x4.extract_lane(f16ToF32x4(i32x4.splat(<i32>h)), 0);
 }
 
 /**
@@ -138,12 +163,12 @@ export function f16UpperHalves(h: v128): v128 {
 
 /** The first four f32 of lower and upper halves, multiplied into place. */
 export function f16FirstFour(lower: v128, upper: v128): v128 {
-  return f32x4.mul(interleaveFirst(lower, upper), i32x4.splat(F16_REBIAS_BITS));
+  return f32x4.mul(interleaveFirst(lower, upper), f16Rebias());
 }
 
 /** The last four. */
 export function f16LastFour(lower: v128, upper: v128): v128 {
-  return f32x4.mul(interleaveLast(lower, upper), i32x4.splat(F16_REBIAS_BITS));
+  return f32x4.mul(interleaveLast(lower, upper), f16Rebias());
 }
 
 /** l0 u0 l1 u1 l2 u2 l3 u3: four 32-bit lanes from the first halves of two vectors of 16-bit lanes. */

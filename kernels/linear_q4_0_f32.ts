@@ -49,7 +49,7 @@ class Q40Panels implements Panels {
 /** Four rows, w = d * code. The four codes of a row are the bytes of its 32-bit lane, so lanes are rows after a shift. */
 function unpackGroup(to: usize, codes: usize, scales: usize, nBlocks: i32): void {
   for (let b = 0; b < nBlocks; b++) {
-    const d = f16ToF32x4(v128.load16x4_u(scales));
+    const d = f16ToF32x4(v128.load16x4_s(scales));
     for (let k: usize = 0; k < 4; k++) {
       const c = v128.load(codes + (k << 4));
       const low = to + k * 4 * F32_STEP;

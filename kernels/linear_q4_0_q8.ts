@@ -2,7 +2,7 @@
 //                                                                              Twin: src/ops/linear_q8.ts
 // The inner sum is an exact integer. Codes are stored as code + 8, 0..15: the sum of the block's activations, times 8, takes
 // the offset out again. Lanes are rows: the four codes of a row are the bytes of its 32-bit lane.
-import { dotStep, dotSums, f16ToF32x4, storeLanes } from './lanes';
+import { dotStep, dotSums, f16ToF32x4, nibblesOfBytes, nibblesOfWords, storeLanes } from './lanes';
 import { ACTIVATION_BYTES, BLOCK_SIZE, GROUP_TOKENS, SCALE_AT, SUM_AT } from './quantize_rows_q8';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
@@ -10,8 +10,8 @@ const PANEL_ROWS = 16;
 const GROUP_BYTES: usize = 64;
 const SCALES: usize = 256;
 const RECORD_BYTES: usize = 288;
-/** w = d * (stored - 8). */
-const CODE_OFFSET = 8;
+/** w = d * (stored - 8), and 8 is a shift by 3. */
+const LOG2_CODE_OFFSET = 3;
 /** A tile is 4 rows x 8 tokens: as many integer sums as leave registers for the operands. */
 const TILE_TOKENS = 8;
 
@@ -62,11 +62,20 @@ function tokenGroup(y: usize, yBytes: usize, q: usize, n: i32, nBlocks: i32, pan
   for (; t < n; t++, y += yBytes, q += ACTIVATION_BYTES) vector16(y, q, step, nBlocks, panel, width);
 }
 
-/** acc + (dw * da) * sum, the sum freed of the codes' offset. */
-function addBlock(acc: v128, dw: v128, record: usize, sums: v128): v128 {
-  const exact = i32x4.sub(sums, i32x4.mul(v128.load32_splat(record, SUM_AT), i32x4.splat(CODE_OFFSET)));
-  const scale = f32x4.mul(dw, v128.load32_splat(record, SCALE_AT));
-  return f32x4.add(acc, f32x4.mul(scale, f32x4.convert_i32x4_s(exact)));
+/** acc + (dw * da) * sum, the sum freed of the codes' offset: `offset` is the block's sum of activations times it. */
+function addBlock(acc: v128, dw: v128, da: v128, offset: v128, sums: v128): v128 {
+  const exact = f32x4.convert_i32x4_s(i32x4.sub(sums, offset));
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(dw, da), exact));
+}
+
+/** Scale of a block of activations, in every lane. */
+function scaleOf(record: usize): v128 {
+  return v128.load32_splat(record, SCALE_AT);
+}
+
+/** What the offset of the weights' codes adds to each sum over a block. */
+function offsetOf(record: usize): v128 {
+  return i32x4.shl(v128.load32_splat(record, SUM_AT), LOG2_CODE_OFFSET);
 }
 
 /** One token x 16 rows: the four groups share each activation. */
@@ -86,7 +95,7 @@ function vector16(y: usize, q: usize, step: usize, nBlocks: i32, record: usize, 
       const c2 = v128.load(record + i, 2 * GROUP_BYTES);
       const c3 = v128.load(record + i, 3 * GROUP_BYTES);
       if (ASC_FEATURE_RELAXED_SIMD) {
-        const nibble = i8x16.splat(15);
+        const nibble = nibblesOfBytes();
         const low = v128.load32_splat(q + (i >> 2)); // columns 0..15
         s0 = dotStep(s0, low, v128.and(c0, nibble));
         s1 = dotStep(s1, low, v128.and(c1, nibble));
@@ -98,7 +107,7 @@ function vector16(y: usize, q: usize, step: usize, nBlocks: i32, record: usize, 
         s2 = dotStep(s2, high, v128.and(i16x8.shr_u(c2, 4), nibble));
         s3 = dotStep(s3, high, v128.and(i16x8.shr_u(c3, 4), nibble));
       } else {
-        const nibble = i16x8.splat(15);
+        const nibble = nibblesOfWords();
         const at = q + (i >> 1);
         const even = v128.load32_splat(at);
         s0 = dotStep(s0, even, v128.and(c0, nibble));
@@ -122,10 +131,12 @@ function vector16(y: usize, q: usize, step: usize, nBlocks: i32, record: usize, 
         s3 = dotStep(s3, highOdd, i16x8.shr_u(c3, 12));
       }
     }
-    y0 = addBlock(y0, f16ToF32x4(v128.load16x4_u(record, SCALES)), q, dotSums(s0));
-    y1 = addBlock(y1, f16ToF32x4(v128.load16x4_u(record, SCALES + 8)), q, dotSums(s1));
-    y2 = addBlock(y2, f16ToF32x4(v128.load16x4_u(record, SCALES + 16)), q, dotSums(s2));
-    y3 = addBlock(y3, f16ToF32x4(v128.load16x4_u(record, SCALES + 24)), q, dotSums(s3));
+    const da = scaleOf(q);
+    const offset = offsetOf(q);
+    y0 = addBlock(y0, f16ToF32x4(v128.load16x4_s(record, SCALES)), da, offset, dotSums(s0));
+    y1 = addBlock(y1, f16ToF32x4(v128.load16x4_s(record, SCALES + 8)), da, offset, dotSums(s1));
+    y2 = addBlock(y2, f16ToF32x4(v128.load16x4_s(record, SCALES + 16)), da, offset, dotSums(s2));
+    y3 = addBlock(y3, f16ToF32x4(v128.load16x4_s(record, SCALES + 24)), da, offset, dotSums(s3));
   }
   storeLanes(y, y0, width);
   storeLanes(y + 16, y1, width - 4);
@@ -164,8 +175,8 @@ function tile(
     for (let i: usize = 0; i < GROUP_BYTES; i += 16) {
       const c = v128.load(codes + i);
       if (ASC_FEATURE_RELAXED_SIMD) {
-        const low = v128.and(c, i8x16.splat(15)); // columns 0..15
-        const high = v128.and(i16x8.shr_u(c, 4), i8x16.splat(15)); // columns 16..31
+        const low = v128.and(c, nibblesOfBytes()); // columns 0..15
+        const high = v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()); // columns 16..31
         const at = q + (i >> 2);
         s0 = dotStep(dotStep(s0, v128.load32_splat(at), low), v128.load32_splat(at, 16), high);
         s1 = dotStep(
@@ -204,9 +215,9 @@ function tile(
           high,
         );
       } else {
-        const even = v128.and(c, i16x8.splat(15));
-        const odd = v128.and(i16x8.shr_u(c, 8), i16x8.splat(15));
-        const highEven = v128.and(i16x8.shr_u(c, 4), i16x8.splat(15));
+        const even = v128.and(c, nibblesOfWords());
+        const odd = v128.and(i16x8.shr_u(c, 8), nibblesOfWords());
+        const highEven = v128.and(i16x8.shr_u(c, 4), nibblesOfWords());
         const highOdd = i16x8.shr_u(c, 12);
         const at = q + (i >> 1);
         s0 = dotStep(dotStep(s0, v128.load32_splat(at), even), v128.load32_splat(at, 4), odd);
@@ -283,15 +294,15 @@ function tile(
         );
       }
     }
-    const dw = f16ToF32x4(v128.load16x4_u(scales));
-    y0 = addBlock(y0, dw, q, dotSums(s0));
-    y1 = addBlock(y1, dw, q + ACTIVATION_BYTES, dotSums(s1));
-    y2 = addBlock(y2, dw, q + 2 * ACTIVATION_BYTES, dotSums(s2));
-    y3 = addBlock(y3, dw, q + 3 * ACTIVATION_BYTES, dotSums(s3));
-    y4 = addBlock(y4, dw, q + 4 * ACTIVATION_BYTES, dotSums(s4));
-    y5 = addBlock(y5, dw, q + 5 * ACTIVATION_BYTES, dotSums(s5));
-    y6 = addBlock(y6, dw, q + 6 * ACTIVATION_BYTES, dotSums(s6));
-    y7 = addBlock(y7, dw, q + 7 * ACTIVATION_BYTES, dotSums(s7));
+    const dw = f16ToF32x4(v128.load16x4_s(scales));
+    y0 = addBlock(y0, dw, scaleOf(q), offsetOf(q), dotSums(s0));
+    y1 = addBlock(y1, dw, scaleOf(q + ACTIVATION_BYTES), offsetOf(q + ACTIVATION_BYTES), dotSums(s1));
+    y2 = addBlock(y2, dw, scaleOf(q + 2 * ACTIVATION_BYTES), offsetOf(q + 2 * ACTIVATION_BYTES), dotSums(s2));
+    y3 = addBlock(y3, dw, scaleOf(q + 3 * ACTIVATION_BYTES), offsetOf(q + 3 * ACTIVATION_BYTES), dotSums(s3));
+    y4 = addBlock(y4, dw, scaleOf(q + 4 * ACTIVATION_BYTES), offsetOf(q + 4 * ACTIVATION_BYTES), dotSums(s4));
+    y5 = addBlock(y5, dw, scaleOf(q + 5 * ACTIVATION_BYTES), offsetOf(q + 5 * ACTIVATION_BYTES), dotSums(s5));
+    y6 = addBlock(y6, dw, scaleOf(q + 6 * ACTIVATION_BYTES), offsetOf(q + 6 * ACTIVATION_BYTES), dotSums(s6));
+    y7 = addBlock(y7, dw, scaleOf(q + 7 * ACTIVATION_BYTES), offsetOf(q + 7 * ACTIVATION_BYTES), dotSums(s7));
   }
   storeLanes(y, y0, rows);
   storeLanes(y + yBytes, y1, rows);

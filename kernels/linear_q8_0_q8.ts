@@ -3,7 +3,7 @@
 // The inner sum is an exact integer. Codes are stored as code + 128, 0..255: the sum of the block's activations, times 128,
 // takes the offset out again. For the 7-bit operand of the relaxed dot product a byte is 16 * high + low, exactly. Lanes are
 // rows: the four codes of a row are the bytes of its 32-bit lane.
-import { dotStep, dotSums, f16ToF32x4, storeLanes } from './lanes';
+import { bytesOfWords, dotStep, dotSums, f16ToF32x4, nibblesOfBytes, storeLanes } from './lanes';
 import { ACTIVATION_BYTES, BLOCK_SIZE, GROUP_TOKENS, SCALE_AT, SUM_AT } from './quantize_rows_q8';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
@@ -11,8 +11,8 @@ const PANEL_ROWS = 16;
 const GROUP_BYTES: usize = 128;
 const SCALES: usize = 512;
 const RECORD_BYTES: usize = 544;
-/** w = d * (stored - 128). */
-const CODE_OFFSET = 128;
+/** w = d * (stored - 128), and 128 is a shift by 7. */
+const LOG2_CODE_OFFSET = 7;
 /** A tile is 4 rows x 4 tokens, each with sums of low and of high halves. */
 const TILE_TOKENS = 4;
 
@@ -63,24 +63,33 @@ function tokenGroup(y: usize, yBytes: usize, q: usize, n: i32, nBlocks: i32, pan
   for (; t < n; t++, y += yBytes, q += ACTIVATION_BYTES) vector16(y, q, step, nBlocks, panel, width);
 }
 
-/** acc + (dw * da) * sum, the sum freed of the codes' offset. */
-function addBlock(acc: v128, dw: v128, record: usize, sums: v128): v128 {
-  const exact = i32x4.sub(sums, i32x4.mul(v128.load32_splat(record, SUM_AT), i32x4.splat(CODE_OFFSET)));
-  const scale = f32x4.mul(dw, v128.load32_splat(record, SCALE_AT));
-  return f32x4.add(acc, f32x4.mul(scale, f32x4.convert_i32x4_s(exact)));
+/** acc + (dw * da) * sum, the sum freed of the codes' offset: `offset` is the block's sum of activations times it. */
+function addBlock(acc: v128, dw: v128, da: v128, offset: v128, sums: v128): v128 {
+  const exact = f32x4.convert_i32x4_s(i32x4.sub(sums, offset));
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(dw, da), exact));
+}
+
+/** Scale of a block of activations, in every lane. */
+function scaleOf(record: usize): v128 {
+  return v128.load32_splat(record, SCALE_AT);
+}
+
+/** What the offset of the weights' codes adds to each sum over a block. */
+function offsetOf(record: usize): v128 {
+  return i32x4.shl(v128.load32_splat(record, SUM_AT), LOG2_CODE_OFFSET);
 }
 
 /** The nibbles of unsigned bytes, as bytes. */
 function lowHalves(c: v128): v128 {
-  return v128.and(c, i8x16.splat(15));
+  return v128.and(c, nibblesOfBytes());
 }
 function highHalves(c: v128): v128 {
-  return v128.and(i16x8.shr_u(c, 4), i8x16.splat(15));
+  return v128.and(i16x8.shr_u(c, 4), nibblesOfBytes());
 }
 
 /** Bytes 0 and 2, 1 and 3 of each 32-bit lane, as pairs of i16. */
 function evenBytes(c: v128): v128 {
-  return v128.and(c, i16x8.splat(255));
+  return v128.and(c, bytesOfWords());
 }
 function oddBytes(c: v128): v128 {
   return i16x8.shr_u(c, 8);
@@ -136,10 +145,12 @@ function vector16(y: usize, q: usize, step: usize, nBlocks: i32, record: usize, 
         s3 = dotStep(s3, odd, oddBytes(c3));
       }
     }
-    y0 = addBlock(y0, f16ToF32x4(v128.load16x4_u(record, SCALES)), q, joined(s0, u0));
-    y1 = addBlock(y1, f16ToF32x4(v128.load16x4_u(record, SCALES + 8)), q, joined(s1, u1));
-    y2 = addBlock(y2, f16ToF32x4(v128.load16x4_u(record, SCALES + 16)), q, joined(s2, u2));
-    y3 = addBlock(y3, f16ToF32x4(v128.load16x4_u(record, SCALES + 24)), q, joined(s3, u3));
+    const da = scaleOf(q);
+    const offset = offsetOf(q);
+    y0 = addBlock(y0, f16ToF32x4(v128.load16x4_s(record, SCALES)), da, offset, joined(s0, u0));
+    y1 = addBlock(y1, f16ToF32x4(v128.load16x4_s(record, SCALES + 8)), da, offset, joined(s1, u1));
+    y2 = addBlock(y2, f16ToF32x4(v128.load16x4_s(record, SCALES + 16)), da, offset, joined(s2, u2));
+    y3 = addBlock(y3, f16ToF32x4(v128.load16x4_s(record, SCALES + 24)), da, offset, joined(s3, u3));
   }
   storeLanes(y, y0, width);
   storeLanes(y + 16, y1, width - 4);
@@ -211,11 +222,11 @@ function tile(
         );
       }
     }
-    const dw = f16ToF32x4(v128.load16x4_u(scales));
-    y0 = addBlock(y0, dw, q, joined(s0, u0));
-    y1 = addBlock(y1, dw, q + ACTIVATION_BYTES, joined(s1, u1));
-    y2 = addBlock(y2, dw, q + 2 * ACTIVATION_BYTES, joined(s2, u2));
-    y3 = addBlock(y3, dw, q + 3 * ACTIVATION_BYTES, joined(s3, u3));
+    const dw = f16ToF32x4(v128.load16x4_s(scales));
+    y0 = addBlock(y0, dw, scaleOf(q), offsetOf(q), joined(s0, u0));
+    y1 = addBlock(y1, dw, scaleOf(q + ACTIVATION_BYTES), offsetOf(q + ACTIVATION_BYTES), joined(s1, u1));
+    y2 = addBlock(y2, dw, scaleOf(q + 2 * ACTIVATION_BYTES), offsetOf(q + 2 * ACTIVATION_BYTES), joined(s2, u2));
+    y3 = addBlock(y3, dw, scaleOf(q + 3 * ACTIVATION_BYTES), offsetOf(q + 3 * ACTIVATION_BYTES), joined(s3, u3));
   }
   storeLanes(y, y0, rows);
   storeLanes(y + yBytes, y1, rows);
