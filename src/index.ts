@@ -17,7 +17,7 @@ export {
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
-export type { Model, ModelInfo, Prompt } from './engine/model.ts';
+export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
 export type { LoadOptions } from './engine/options.ts';
 export type { Session } from './engine/session.ts';

@@ -121,12 +121,13 @@ interface Conversation {
 function createConversation(model: Model, system: string | undefined): Conversation {
   const start: readonly ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   const session = model.createSession();
+  const now = new Date(); // once: a template that writes the date would else change old turns at midnight
   let messages = start;
   return {
     model,
     async say(message, options, show) {
       const asked = [...messages, { role: 'user', content: message }];
-      const fresh = keepCommonPrefix(session, model.promptIds({ messages: asked }));
+      const fresh = keepCommonPrefix(session, model.promptIds({ messages: asked, now }));
       const result = await collectPieces(model.generateIn(session, fresh, options), fresh.length, show);
       messages = [...asked, { role: 'assistant', content: result.text }];
       return result;

@@ -3,7 +3,7 @@ import type { Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import type { ModelDescription } from '../models/architectures.ts';
-import { type ChatMessage, needChatTemplate, renderChat } from '../text/chat_template.ts';
+import { type ChatMessage, type ChatOptions, needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
@@ -11,7 +11,12 @@ import type { CheckedLoadOptions } from './options.ts';
 import { createSession, type Session } from './session.ts';
 
 /** What a generation starts from: text, a conversation, or exact ids. */
-export type Prompt = string | { readonly messages: readonly ChatMessage[] } | { readonly ids: readonly number[] };
+export type Prompt = string | ChatPrompt | { readonly ids: readonly number[] };
+
+/** A conversation, and what its template may ask for: today's date (a clock that stands still), tools, switches of its own. */
+export interface ChatPrompt extends Pick<ChatOptions, 'now' | 'tools' | 'variables'> {
+  readonly messages: readonly ChatMessage[];
+}
 
 export interface ModelInfo {
   readonly name: string;
@@ -102,7 +107,8 @@ export function createModel(parts: ModelParts): Model {
       if (typeof prompt === 'string') return checkNotEmpty(tokenizer.encode(prompt, encodeOptions));
       if ('ids' in prompt) return checkNotEmpty([...prompt.ids]);
       const template = needChatTemplate(model.chatTemplate, `model ${parts.name}`);
-      const text = renderChat(template, prompt.messages, { ...parts.chatTemplate, addGenerationPrompt: true });
+      const { messages, ...given } = prompt;
+      const text = renderChat(template, messages, { ...given, ...parts.chatTemplate, addGenerationPrompt: true });
       return tokenizer.encode(text, { parseSpecial: true });
     },
     async *generate(prompt, generateOptions = {}) {

@@ -23,7 +23,7 @@ export interface ChatOptions {
   readonly tools?: readonly object[] | undefined;
   /** Further variables that a template knows, e.g. enable_thinking. */
   readonly variables?: Readonly<Record<string, unknown>>;
-  /** The clock of strftime_now, read in UTC so that every host writes the same. */
+  /** The clock of strftime_now, which stands still; read in UTC so that every host writes the same. */
   readonly now?: Date | undefined;
   /** Characters of the result, and of any value on the way. Default 2^22. */
   readonly maxOutput?: number;
@@ -90,10 +90,6 @@ function makeScope(messages: readonly ChatMessage[], options: ChatOptions): obje
     raise_exception(message: unknown): never {
       throw new ConfigError(`chat template refuses these messages: ${String(message)}`);
     },
-    strftime_now(format: unknown): string {
-      if (options.now !== undefined) return strftime(options.now, String(format));
-      throw new ConfigError('chat template: asks for the date, and no clock was given; pass `now`');
-    },
     messages,
     tools: options.tools ?? null,
     documents: null,
@@ -101,6 +97,9 @@ function makeScope(messages: readonly ChatMessage[], options: ChatOptions): obje
     bos_token: options.bosToken ?? '',
     eos_token: options.eosToken ?? '',
   };
+  // Without a clock there is no such function: a template may ask for that and write a date of its own, as Llama 3.2's does.
+  const { now } = options;
+  if (now !== undefined) variables['strftime_now'] = (format: unknown): string => strftime(now, String(format));
   for (const [name, value] of Object.entries(options.variables ?? {})) {
     if (Object.hasOwn(variables, name) || name === 'namespace') {
       throw new ConfigError(`chat template: the variable "${name}" is set already and cannot be set again`);

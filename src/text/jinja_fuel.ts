@@ -1,5 +1,5 @@
 import { Interpreter } from '@huggingface/jinja';
-import { CapacityError, UnsupportedError } from '../core/errors.ts';
+import { CapacityError, ConfigError, UnsupportedError } from '../core/errors.ts';
 import { findUses, type Node, type Use } from './jinja_uses.ts';
 import { isContainer, nItems, Scales, type Value } from './jinja_values.ts';
 
@@ -23,6 +23,13 @@ const STEPS_PER_LOOP_ELEMENT = 4;
 const STEPS_PER_JUMP = 30;
 /** Elements of a list that one call may make out of a string. */
 const MAX_NEW_ITEMS = 2 ** 17;
+
+/** The library's own words leave out which function it is. */
+function missingFunction(callee: Node): ConfigError {
+  const name = String(callee['value'] ?? 'what it has computed');
+  const advice = name === 'strftime_now' ? 'it asks for the date: pass `now`' : 'use generate --raw';
+  return new ConfigError(`chat template: calls ${name}, which is not there; ${advice}`);
+}
 
 /** The interpreter of @huggingface/jinja by what is public at run time. */
 const PlainInterpreter = Interpreter as unknown as new (
@@ -101,6 +108,7 @@ export class FueledInterpreter extends PlainInterpreter {
       }
       case 'CallExpression': {
         const callee = this.evaluate(node['callee'] as Node, scope);
+        if (callee.type === 'UndefinedValue') throw missingFunction(node['callee'] as Node);
         const method = this.methods.get(callee);
         if (method === undefined) return super.evaluate({ ...node, callee: known(callee) }, scope);
         const [args, values] = this.arguments(node['args'] as Node[], scope);

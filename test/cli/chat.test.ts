@@ -147,6 +147,21 @@ describe('what goes wrong', () => {
     expect(person.stdout).toBe(`${await answerTo(['user', 'Hello'])}\n`);
   });
 
+  test('a template that writes the date has a clock', async () => {
+    const template = `{% for m in messages %}{{ strftime_now('%Y')[:0] + m['content'] }}{% endfor %}`;
+    const content = withPair(await tinyContent(), 'tokenizer.chat_template', 'string', template);
+    const dated = await folder.put('dated.gguf', writeGguf(content));
+    const { exitCode, stdout } = await runCli(['chat', '--model', dated, ...GREEDY], { lines: ['Hello'] });
+    expect(exitCode).toBe(0);
+    await using loaded = await loadModel(dated);
+    const prompt = { messages: [{ role: 'user', content: 'Hello' }] };
+    expect(() => loaded.promptIds(prompt)).toThrow(
+      'calls strftime_now, which is not there; it asks for the date: pass `now`',
+    );
+    expect(loaded.promptIds({ ...prompt, now: new Date(0) })).toEqual(loaded.tokenize('Hello'));
+    expect(stdout).not.toBe('');
+  });
+
   test('a template that refuses the message', async () => {
     const template = `{{ raise_exception('no talking') }}`;
     const content = withPair(await tinyContent(), 'tokenizer.chat_template', 'string', template);

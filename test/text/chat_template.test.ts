@@ -91,6 +91,10 @@ describe('what templates can ask for', () => {
       '05 Feb 2024|2024-02-05 23:07:09|Monday February 5|036|11PM|%',
     );
     expect(() => renderChat("{{ strftime_now('%Y') }}", [])).toThrow(/pass `now`/);
+    // Llama 3.2 has a date of its own for programs that have no clock.
+    const orFixed = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}2020{% endif %}";
+    expect(renderChat(orFixed, [])).toBe('2020');
+    expect(renderChat(orFixed, [], { now })).toBe('2024');
     expect(() => renderChat("{{ strftime_now('%Q') }}", [], { now })).toThrow(ConfigError);
   });
 
