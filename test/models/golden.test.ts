@@ -212,6 +212,6 @@ describeWithFixture('embedded-lm-f16', 'embedded model in F16', () => {
 
 /** Keeps the union in step: a tier without a golden test would be noticed here. */
 test('all tiers are covered', () => {
-  const covered = new Set(TIERS.map((o) => o.executor));
-  expect([...covered].sort()).toEqual(['naive', 'naive64', 'wasm'] satisfies Tier[]);
+  const all: Record<Tier, true> = { naive64: true, naive: true, wasm: true }; // the compiler asks for a new one here
+  expect(new Set(TIERS.map((o) => o.executor))).toEqual(new Set(Object.keys(all)));
 });
