@@ -26,8 +26,3 @@ export function figuresLine(
   if (seed !== null) parts.push(`seed ${seed}`);
   return parts.join(' | ');
 }
-
-/** What programs get: the shape of `generate --json` and of each answer of `chat --json`. */
-export function timingsJson({ promptTokens, promptMs, genTokens, genMs }: Timings): Timings {
-  return { promptTokens, promptMs, genTokens, genMs };
-}
