@@ -46,7 +46,7 @@ export function parseIds(text: string): number[] {
 }
 
 /** "ID=VALUE", once for each id; "-inf" bans a token. Collects over repeated options. */
-export function collectLogitBias(text: string, previous: ReadonlyMap<number, number>): Map<number, number> {
+export function collectLogitBias(text: string, previous: ReadonlyMap<number, number> = new Map()): Map<number, number> {
   const [, id, value] = /^\s*(\d+)\s*=\s*(\S+)\s*$/.exec(text) ?? [];
   if (id === undefined || value === undefined) {
     throw new InvalidArgumentError('It must be ID=VALUE, for example 42=-1.5, or 42=-inf to ban the token.');
@@ -56,12 +56,12 @@ export function collectLogitBias(text: string, previous: ReadonlyMap<number, num
 }
 
 /** A stop string, for an option that may be given more than once. */
-export function collectStop(text: string, previous: readonly string[]): string[] {
+export function collectStop(text: string, previous: readonly string[] = []): string[] {
   if (text === '') throw new InvalidArgumentError('It must have at least one character.');
   return [...previous, text];
 }
 
 /** Names, for an option that may be given more than once. */
-export function collect(text: string, previous: readonly string[]): string[] {
+export function collect(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text];
 }

@@ -50,7 +50,7 @@ async function chat(io: Io, flags: Flags): Promise<void> {
   const note = (text: string): void => io.stderr.write(`${styleOf(io.stderr, io.env).dim(text)}\n`);
   const generateOptions: GenerateOptions = {
     ...sampling,
-    stop: flags.stop,
+    stop: flags.stop ?? [],
     ...(flags.maxTokens !== undefined && { maxTokens: flags.maxTokens }),
   };
   try {

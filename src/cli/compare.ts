@@ -177,5 +177,5 @@ function unmatchedText(side: string, unmatched: readonly Unmatched[]): string {
   if (unmatched.length === 0) return '';
   const names = unmatched.slice(0, 3).map((u) => printable(u.name));
   const more = unmatched.length > names.length ? ', ...' : '';
-  return `in ${side} only: ${plural(unmatched.length, 'value')} (${names.join(', ')}${more})\n`;
+  return `in ${side} only, since a pass merged or moved it: ${plural(unmatched.length, 'value')} (${names.join(', ')}${more})\n`;
 }

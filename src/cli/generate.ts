@@ -62,11 +62,14 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   const input = await readPrompt(io, { words, ...flags });
   await using model = await loadForCommand(io, flags.model, options);
   const ids = promptIds(model, input);
+  // A signal that came while a long prompt was cut into tokens is seen here.
+  await new Promise((resolve) => setImmediate(resolve));
+  io.signal.throwIfAborted();
   using session = model.createSession();
 
   const generation = model.generateIn(session, ids, {
     ...sampling,
-    stop: flags.stop,
+    stop: flags.stop ?? [],
     topLogprobs: flags.logprobs ?? 0,
     signal: io.signal,
     maxTokens: flags.maxTokens ?? defaultMaxTokens(flags.model),

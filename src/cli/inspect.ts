@@ -75,8 +75,8 @@ async function showGraph(io: Io, { model, name }: Inspected, flags: Flags): Prom
   const { graphText } = await import('../graph/text.ts');
   const { optimize } = await import('../graph/passes/index.ts');
   const before = graphText(model.graph);
-  const after = graphText(optimize(model.graph, flags.disablePass));
-  const reports = passReports(model.graph, flags.disablePass);
+  const after = graphText(optimize(model.graph, flags.disablePass ?? []));
+  const reports = passReports(model.graph, flags.disablePass ?? []);
   if (flags.json === true) {
     writeJson(io.stdout, {
       ...(flags.graph === true && { graph: { before, after } }),

@@ -21,7 +21,7 @@ export interface CommonFlags {
 export interface GraphFlags extends CommonFlags {
   readonly activations: Activations;
   readonly maxSeq?: number;
-  readonly disablePass: readonly string[];
+  readonly disablePass?: readonly string[];
 }
 
 /** Flags of commands that run a model. */
@@ -46,7 +46,7 @@ export function addGraphOptions(command: Command): Command {
         .default('q8'),
     )
     .option('--max-seq <n>', "positions of the context (default: the model's own, at most 4096)", parseCount)
-    .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect, []);
+    .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect);
 }
 
 /** How a model runs; commands that run one executor add addExecutorOption. */
@@ -77,10 +77,10 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Prom
     ...(flags.maxSeq !== undefined && { maxSeq: flags.maxSeq }),
     ...(flags.kernels !== undefined && { kernels: flags.kernels }),
     activations: flags.activations,
-    disabledPasses: flags.disablePass,
+    disabledPasses: flags.disablePass ?? [],
   };
   checkUsage(() => checkLoadOptions(options, Number.MAX_SAFE_INTEGER));
-  const unknown = flags.disablePass.find((name) => !PASSES.some((pass) => pass.name === name));
+  const unknown = (flags.disablePass ?? []).find((name) => !PASSES.some((pass) => pass.name === name));
   if (unknown !== undefined) {
     const known = PASSES.map((pass) => pass.name).join(', ');
     throw usageError(`disable-pass is ${JSON.stringify(unknown)}, passes are ${known}`);

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { CapacityError } from '../core/errors.ts';
 import type { Model } from '../engine/model.ts';
+import { systemError } from '../platform/node_file.ts';
 import type { Io } from './io.ts';
 import { usageError } from './usage.ts';
 
@@ -55,10 +56,18 @@ export function promptIds(model: Model, input: PromptInput): number[] {
  * Throws a usage error then, and what reading throws.
  */
 export async function readText(io: Io, file: string): Promise<string> {
-  const bytes = file === '-' ? await io.readStdin() : await readFile(file);
+  const bytes = file === '-' ? await io.readStdin() : await readPath(file);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw usageError(`${file === '-' ? 'standard input' : file}: is not UTF-8 text; convert it first`);
+  }
+}
+
+async function readPath(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (e) {
+    throw systemError(`--file ${file}`, e);
   }
 }

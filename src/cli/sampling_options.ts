@@ -14,10 +14,10 @@ export interface SamplingFlags {
   readonly repeatLastN: number;
   readonly frequencyPenalty: number;
   readonly presencePenalty: number;
-  readonly logitBias: ReadonlyMap<number, number>;
+  readonly logitBias?: ReadonlyMap<number, number>;
   readonly seed?: number | bigint;
   readonly maxTokens?: number;
-  readonly stop: readonly string[];
+  readonly stop?: readonly string[];
 }
 
 /** maxTokensDefault: what the command does without --max-tokens, for its help. */
@@ -34,14 +34,9 @@ export function addSamplingOptions(command: Command, maxTokensDefault: string): 
     .option('--repeat-last-n <n>', 'how many of the last tokens the penalties look at', parseCount, d.repeatLastN)
     .option('--frequency-penalty <x>', 'taken off a logit for each time it was seen', parseNumber, d.frequencyPenalty)
     .option('--presence-penalty <x>', 'taken off a logit once it was seen', parseNumber, d.presencePenalty)
-    .option(
-      '--logit-bias <id=value>',
-      'added to the logit of a token; -inf bans it (repeatable)',
-      collectLogitBias,
-      new Map(),
-    )
+    .option('--logit-bias <id=value>', 'added to the logit of a token; -inf bans it (repeatable)', collectLogitBias)
     .option('--seed <n>', 'same seed, same text (default: a new one each time, told in the figures)', parseSeed)
-    .option('--stop <text>', 'end before this text (repeatable)', collectStop, []);
+    .option('--stop <text>', 'end before this text (repeatable)', collectStop);
 }
 
 /** The flags as the engine's options, with a seed in any case. Throws a usage error for a value out of its range. */
@@ -56,7 +51,7 @@ export function samplingOf(flags: SamplingFlags): SamplingOptions {
     repeatLastN: flags.repeatLastN,
     frequencyPenalty: flags.frequencyPenalty,
     presencePenalty: flags.presencePenalty,
-    logitBias: flags.logitBias,
+    logitBias: flags.logitBias ?? DEFAULT_SAMPLING.logitBias,
     seed: flags.seed ?? freshSeed(),
   };
   checkUsage(() => validateSampling(sampling));

@@ -1,3 +1,4 @@
+import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { createRng } from '../core/rng.ts';
 import { DEFAULT_SAMPLING, type SamplingOptions, type TokenLogprob, validateSampling } from '../sample/options.ts';
@@ -66,6 +67,12 @@ export async function* generate(
   const { signal, maxTokens = Infinity, topLogprobs = 0 } = options;
   const rules: StopRules = { eosIds: tokenizer.eosIds, stopIds: new Set(options.stopIds), maxTokens, maxSeq };
   validateStopping(rules);
+  for (const [name, list] of [
+    ['stop', options.stop],
+    ['stopIds', options.stopIds],
+  ] as const) {
+    if (list !== undefined && !Array.isArray(list)) throw new ConfigError(`${name} is ${String(list)}, must be a list`);
+  }
   const rng = createRng(sampling.seed);
   const text = createStreamDecoder(tokenizer, { stop: options.stop ?? [], context: prompt });
 

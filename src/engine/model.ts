@@ -105,6 +105,9 @@ export function createModel(parts: ModelParts): Model {
     detokenize: (ids) => tokenizer.decode(ids),
     promptIds(prompt, encodeOptions) {
       if (typeof prompt === 'string') return checkNotEmpty(tokenizer.encode(prompt, encodeOptions));
+      if (typeof prompt !== 'object' || prompt === null || !('ids' in prompt || 'messages' in prompt)) {
+        throw new ConfigError(`the prompt is ${String(prompt)}; give a text, {messages: [...]} or {ids: [...]}`);
+      }
       if ('ids' in prompt) return checkNotEmpty([...prompt.ids]);
       const template = needChatTemplate(model.chatTemplate, `model ${parts.name}`);
       const { messages, ...given } = prompt;

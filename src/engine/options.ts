@@ -29,6 +29,9 @@ export const DEFAULT_MAX_SEQ = 4096;
 /** Long enough for matrix-matrix kernels to run at speed, short enough for a progress report every moment. */
 export const DEFAULT_PREFILL_CHUNK = 128;
 
+/** The naive tiers gain nothing from a long run, and a signal is only noticed after one. */
+export const NAIVE_PREFILL_CHUNK = 8;
+
 export interface CheckedLoadOptions {
   readonly executor: Tier;
   readonly kernels: 'auto' | 'simd' | 'relaxed';
@@ -52,7 +55,8 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   if (maxSeq > maxContext) {
     throw new ConfigError(`max-seq is ${maxSeq}, the model was made for ${maxContext} positions; use at most that`);
   }
-  const prefillChunk = o.prefillChunk ?? DEFAULT_PREFILL_CHUNK;
+  const isNaive = o.executor === 'naive' || o.executor === 'naive64';
+  const prefillChunk = o.prefillChunk ?? (isNaive ? NAIVE_PREFILL_CHUNK : DEFAULT_PREFILL_CHUNK);
   positiveInteger('prefill-chunk', prefillChunk);
   return {
     executor: o.executor ?? 'wasm',

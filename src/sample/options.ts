@@ -114,6 +114,9 @@ export function validateSampling(options: SamplingOptions): void {
     }
   }
   checkSeed(options.seed);
+  if (!(options.logitBias instanceof Map)) {
+    throw new ConfigError('logit-bias is no Map; give new Map([[id, value], ...])');
+  }
   for (const [id, bias] of options.logitBias) {
     if (!isCount(id)) {
       throw new ConfigError(`logit-bias names token id ${id}, must be an integer from 0; see "tokenize" for ids`);

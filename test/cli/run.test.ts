@@ -142,10 +142,10 @@ describe('what fails is one line on stderr', () => {
     expect(io.written.stderr).toMatch(/^error: x is not a function \(unexpected: .*GLASSFORMER_DEBUG=1/);
   });
 
-  test('a file that cannot be read is named by the system', async () => {
+  test('a file that cannot be read is named, with the next step', async () => {
     const { exitCode, stderr } = await runCli(['generate', '--file', '/no/such/prompt.txt']);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^error: ENOENT: .*prompt\.txt'\n$/);
+    expect(stderr).toMatch(/^error: --file \/no\/such\/prompt\.txt: there is no such file; check the path \(ENOENT\)\n$/);
   });
 });
 

@@ -117,6 +117,8 @@ describe('generate', () => {
     [{ maxTokens: 0 }, /max-tokens.* 0/],
     [{ seed: -1 }, /seed.* -1/],
     [{ stop: [''] }, /stop string/],
+    [{ stop: 'text' as never }, /stop is text, must be a list/],
+    [{ logitBias: { 5: 1 } as never }, /logit-bias is no Map/],
   ] as const)('refuses %o', async (options, message) => {
     await expect(all(PROMPT, options)).rejects.toMatchObject({
       name: 'ConfigError',
@@ -129,6 +131,7 @@ describe('generate', () => {
     expect(model.promptIds({ ids: [7, 8] })).toEqual([7, 8]);
     expect(() => model.promptIds({ ids: [] })).toThrow(/no tokens/);
     expect(() => model.promptIds('', { addSpecial: false })).toThrow(/no tokens/);
+    for (const prompt of [null, 5, {}]) expect(() => model.promptIds(prompt as never)).toThrow(/the prompt is/);
     expect(() => model.promptIds({ messages: [{ role: 'user', content: 'hi' }] })).toThrow(/no chat template/);
   });
 });
