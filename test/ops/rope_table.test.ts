@@ -22,6 +22,15 @@ function bigFrequency(base: number, ropeDim: number, i: number): bigint {
 
 const RELATIVE = 2 ** -53;
 
+/**
+ * What the cos or sin of position p may be off by, at most, in float64 and rounded to f32.
+ * The frequency is off by 5 units of 2^-53 at most, the product p * frequency rounds: so the angle, and with it cos and sin.
+ */
+function tableBounds(p: number, frequency: number): { readonly bound64: number; readonly bound32: number } {
+  const bound64 = 6 * RELATIVE * p * frequency + 2 * RELATIVE;
+  return { bound64, bound32: bound64 + 2 ** -25 };
+}
+
 describe.each([
   [10000, 128],
   [500000, 128],
@@ -53,11 +62,9 @@ describe.each([
           [table.cos[at]!, table64.cos[at]!, bigCos(angle)],
           [table.sin[at]!, table64.sin[at]!, bigSin(angle)],
         ] as const) {
-          // The frequency is off by 5 units of 2^-53 at most, the product rounds: so the angle, and with it cos and sin.
-          const angleError = 6 * RELATIVE * p * frequencies[i]!;
-          const bound64 = angleError + 2 * RELATIVE;
+          const { bound64, bound32 } = tableBounds(p, frequencies[i]!);
           expect(distance(f64, exact)).toBeLessThanOrEqual(bound64);
-          expect(distance(f32, exact)).toBeLessThanOrEqual(bound64 + 2 ** -25);
+          expect(distance(f32, exact)).toBeLessThanOrEqual(bound32);
         }
       });
     }
@@ -77,8 +84,11 @@ test('f32 angles would be wrong at length: why the table is made in float64', ()
   const exact = bigCos(BigInt(p) * bigFrequency(10000, 64, 1));
   const inF32 = Math.cos(Math.fround(p * Math.fround(f)));
   const own = ropeTable64({ frequencies: [f], magnitude: 1 }, p + 1).cos[p]!;
-  expect(distance(inF32, exact)).toBeGreaterThan(1e-4);
-  expect(distance(own, exact)).toBeLessThan(1e-10);
+  const { bound64, bound32 } = tableBounds(p, f);
+  expect(distance(own, exact)).toBeLessThanOrEqual(bound64);
+  // The frequency and the product each round by 2^-24 of the angle, which may reach cos whole: far beyond what f32 can hold.
+  expect(distance(inF32, exact)).toBeLessThanOrEqual(bound64 + 2 * 2 ** -24 * (1 + 2 ** -24) * p * f);
+  expect(distance(inF32, exact)).toBeGreaterThan(bound32);
 });
 
 test('the f32 table is the float64 one rounded once, and magnitude multiplies both', () => {
