@@ -2,120 +2,27 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
-import { createStreamDecoder, type StreamOptions } from '../../src/text/stream_decoder.ts';
-import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
+import { createStreamDecoder } from '../../src/text/stream_decoder.ts';
+import type { Tokenizer } from '../../src/text/tokenizer.ts';
 import { describeWithFixture, fixture, readFixtureJson } from '../support/fixtures.ts';
+import { continuesPrompt, FIRST_BYTE, joinsToDecode, type Streamed, spm, stopsAsDefined, streamed } from './streams.ts';
 import { EMBEDDED_MODEL, ggufTokenizer } from './vocabularies.ts';
 
-/** Every byte is a token (SPM's names), and a few pieces with spaces and with more than one character. */
-const PIECES = ['▁', '▁a', 'ab', 'b▁', 'é', '▁▁', '€x', '<|end|>'];
-const FIRST_BYTE = PIECES.length;
-const vocab: Record<string, number> = Object.fromEntries(PIECES.map((piece, id) => [piece, id]));
-for (let b = 0; b < 256; b++) vocab[`<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`] = FIRST_BYTE + b;
-const spm = createTokenizer({
-  tokenizerJson: {
-    added_tokens: [{ id: 7, content: '<|end|>', special: true }],
-    normalizer: { type: 'Prepend', prepend: '▁' },
-    model: { type: 'BPE', vocab, merges: [], byte_fallback: true },
-    decoder: {
-      type: 'Sequence',
-      decoders: [
-        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
-        { type: 'ByteFallback' },
-        { type: 'Fuse' },
-        { type: 'Strip', content: ' ', start: 1, stop: 0 },
-      ],
-    },
-  },
-});
-
-function streamed(tokenizer: Tokenizer, ids: readonly number[], options?: StreamOptions) {
-  const stream = createStreamDecoder(tokenizer, options);
-  const pieces = ids.map((id) => stream.push(id));
-  pieces.push(stream.flush());
-  return { pieces, text: pieces.join(''), stopped: stream.stopped };
-}
-
-/** Lead bytes, continuation bytes, bytes that are never valid, spaces, and whole pieces: characters cut anywhere. */
-const hardByte = fc.constantFrom(
-  0x00,
-  0x20,
-  0x41,
-  0x80,
-  0xbf,
-  0xc0,
-  0xc3,
-  0xa9,
-  0xe2,
-  0x82,
-  0xac,
-  0xed,
-  0xa0,
-  0xf0,
-  0x9f,
-  0x98,
-  0x80,
-  0xf4,
-  0x90,
-  0xff,
-  0xef,
-  0xbb,
-  0xbf,
-  0xbd,
-);
-const hardIds = fc.array(
-  fc.oneof(
-    fc.nat(PIECES.length - 1),
-    hardByte.map((b) => FIRST_BYTE + b),
-  ),
-  { maxLength: 30 },
-);
-
-type Streamed = (
-  ids: readonly number[],
-  options?: StreamOptions,
-) => { pieces: string[]; text: string; stopped: string | null };
-
-const joinsToDecode = (run: Streamed) =>
-  fc.property(hardIds, (ids) => {
-    const { pieces, text } = run(ids);
-    expect(text).toBe(spm.decode(ids));
-    for (const piece of pieces) expect(piece).not.toMatch(/\p{Surrogate}/u);
-  });
-
-/** What the stop strings should do, by looking at every prefix of the whole text. */
-function cutByDefinition(text: string, stops: readonly string[]): { text: string; stopped: string | null } {
-  for (let end = 1; end <= text.length; end++) {
-    const ending = stops.filter((stop) => text.slice(0, end).endsWith(stop)).sort((a, b) => b.length - a.length);
-    if (ending.length > 0) return { text: text.slice(0, end - ending[0]!.length), stopped: ending[0]! };
-  }
-  return { text, stopped: null };
-}
-
-const stopStrings = fc.array(
-  fc.constantFrom('a', 'ab', 'ba', 'aab', 'bab ', ' ', '€', '\uFFFD', 'x a', 'aaa', 'aaab'),
-  { maxLength: 3 },
-);
-const fewIds = fc.array(fc.constantFrom(0, 1, 2, 3, 6, FIRST_BYTE + 0x61, FIRST_BYTE + 0x62, FIRST_BYTE + 0xe2), {
-  maxLength: 16,
-});
-const stopsAsDefined = (run: Streamed) =>
-  fc.property(fewIds, stopStrings, (ids, stop) => {
-    const { text, stopped } = run(ids, { stop });
-    expect({ text, stopped }).toEqual(cutByDefinition(spm.decode(ids), stop));
-  });
+/** Ids in a stream: of any kind, and of the few kinds that stop strings are made of. */
+const HARD = 30;
+const FEW = 16;
 
 describe('pieces join to the decoded text', () => {
   test('for any ids, characters cut anywhere', () => {
     fc.assert(
-      joinsToDecode((ids) => streamed(spm, ids)),
+      joinsToDecode(HARD, (ids) => streamed(spm, ids)),
       { numRuns: 2000 },
     );
   });
 
   test('and up to the first stop string', () => {
     fc.assert(
-      stopsAsDefined((ids, options) => streamed(spm, ids, options)),
+      stopsAsDefined(FEW, (ids, options) => streamed(spm, ids, options)),
       { numRuns: 2000 },
     );
   });
@@ -140,23 +47,14 @@ describe('pieces join to the decoded text', () => {
       }
       return { pieces: [], text: text + stream.flush(), stopped: null };
     };
-    expect(fc.check(joinsToDecode(alone), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(joinsToDecode(unflushed), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(stopsAsDefined(unflushed), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(stopsAsDefined(impatient), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(joinsToDecode(HARD, alone), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(joinsToDecode(HARD, unflushed), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(stopsAsDefined(FEW, unflushed), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(stopsAsDefined(FEW, impatient), { numRuns: 2000 }).failed).toBe(true);
   });
 
   test('a prompt before: the stream goes on where the prompt ended', () => {
-    fc.assert(
-      fc.property(fewIds, hardIds, (context, ids) => {
-        // Characters that the context left unfinished belong to the stream, so compare beyond whole ones.
-        const before = createStreamDecoder(spm);
-        const shown = context.map((id) => before.push(id)).join('');
-        const { text } = streamed(spm, ids, { context });
-        expect(shown + text).toBe(spm.decode([...context, ...ids]));
-      }),
-      { numRuns: 1000 },
-    );
+    fc.assert(continuesPrompt(FEW, HARD), { numRuns: 1000 });
   });
 });
 
