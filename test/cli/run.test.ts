@@ -145,7 +145,9 @@ describe('what fails is one line on stderr', () => {
   test('a file that cannot be read is named, with the next step', async () => {
     const { exitCode, stderr } = await runCli(['generate', '--file', '/no/such/prompt.txt']);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^error: --file \/no\/such\/prompt\.txt: there is no such file; check the path \(ENOENT\)\n$/);
+    expect(stderr).toMatch(
+      /^error: --file \/no\/such\/prompt\.txt: there is no such file; check the path \(ENOENT\)\n$/,
+    );
   });
 });
 
