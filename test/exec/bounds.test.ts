@@ -2,57 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { f16ToF32, f32ToF16 } from '../../src/core/half.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
-import { type BoundsReport, boundedRun, checkBounds, joinReports } from '../../src/exec/bounds.ts';
-import type { Executor } from '../../src/exec/executor.ts';
-import { createInterpreter, type OpSet } from '../../src/exec/interpret.ts';
+import { boundedRun } from '../../src/exec/bounds.ts';
+import type { OpSet } from '../../src/exec/interpret.ts';
 import { NAIVE_OPS } from '../../src/exec/naive.ts';
 import { createNaive64Executor } from '../../src/exec/naive64.ts';
-import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
-import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
-import { heapStorage } from '../../src/kvcache/heap_storage.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
+import { boundsOf, executorWith, randomReport } from '../support/bounds_report.ts';
 import { buildModel, type RandomModel, randomModels } from '../support/random_model.ts';
-import { playScenario, reserveBatch, type Scenario, scenarios } from '../support/scenario.ts';
+import { reserveBatch, type Scenario } from '../support/scenario.ts';
 
 const { fround } = Math;
 const RUNS = { numRuns: 60, seed: 3 };
-
-/** The naive executor with some of its ops replaced. */
-function executorWith(ops: Partial<OpSet<Float32Array>>, graph: Graph, weights: RandomModel['weights']): Executor {
-  return createInterpreter({
-    tier: 'naive',
-    graph,
-    weights,
-    ops: { ...NAIVE_OPS, ...ops },
-    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
-  });
-}
-
-/** The bounds of a whole scenario, step by step. */
-function boundsOf(executor: Executor, { weights }: RandomModel, scenario: Scenario): BoundsReport {
-  const reports: BoundsReport[] = [];
-  playScenario(executor, scenario, (batch, recording, cache) => {
-    reports.push(checkBounds({ graph: executor.graph, weights, batch, recording, cache }));
-  });
-  return joinReports(reports);
-}
-
-/** Random models and scenarios as one report. */
-function randomReport(
-  ops: Partial<OpSet<Float32Array>>,
-  runs: { readonly numRuns: number; readonly seed: number },
-  transform: (graph: Graph) => Graph = (graph) => graph,
-): BoundsReport {
-  const reports: BoundsReport[] = [];
-  fc.assert(
-    fc.property(randomModels, scenarios, (model, scenario) => {
-      reports.push(boundsOf(executorWith(ops, transform(model.graph), model.weights), model, scenario));
-    }),
-    runs,
-  );
-  return joinReports(reports);
-}
 
 test('every value of every op lies within its bound', () => {
   const { ops, firstOutside } = randomReport({}, RUNS);

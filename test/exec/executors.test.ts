@@ -3,11 +3,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { DType } from '../../src/core/dtype.ts';
 import type { Executor } from '../../src/exec/executor.ts';
 import type { Activations } from '../../src/ops/linear.ts';
+import { chunksDoNotMatter, compareTiers, FORMS } from '../support/equal_bits.ts';
 import {
   BUILDS,
   batchOf,
   executorOf,
-  F32_TIERS,
   firstDifference,
   logitsInChunks,
   TIERS,
@@ -34,16 +34,6 @@ afterAll(async () => {
   for (const executor of made.values()) (await executor).dispose();
 });
 
-const FORMS: readonly (readonly [DType, Activations])[] = [
-  ['f32', 'f32'],
-  ['f16', 'f32'],
-  ['bf16', 'f32'],
-  ['q8_0', 'f32'],
-  ['q8_0', 'q8'],
-  ['q4_0', 'f32'],
-  ['q4_0', 'q8'],
-];
-
 const idArray = (min: number, max: number) =>
   fc.array(fc.integer({ min: 0, max: TINY_CONFIG.vocab - 1 }), { minLength: min, maxLength: max });
 
@@ -60,17 +50,7 @@ describe.each(TIERS)('%s', (tier) => {
     '%s weights, %s activations: any chunking has the bits of one token at a time',
     async (dtype, form) => {
       const executor = await shared(tier, dtype, form);
-      fc.assert(
-        fc.property(idsOverBorders, fc.array(fc.integer({ min: 1, max: 20 })), (ids, chunks) => {
-          const alone = logitsInChunks(
-            executor,
-            ids,
-            ids.map(() => 1),
-          );
-          return firstDifference(logitsInChunks(executor, ids, chunks), alone) === undefined;
-        }),
-        { numRuns: tier === 'naive64' ? 8 : 15 },
-      );
+      fc.assert(chunksDoNotMatter(executor, idsOverBorders), { numRuns: tier === 'naive64' ? 8 : 15 });
     },
   );
 
@@ -160,51 +140,8 @@ test('a wasm executor refuses a cache of another memory', async () => {
 });
 
 describe('equal bits', () => {
-  const geometry = fc.record({
-    nKvHeads: fc.integer({ min: 1, max: 3 }),
-    group: fc.integer({ min: 1, max: 5 }),
-    headDim: fc.constantFrom(2, 6, 8, 16, 20),
-    dim: fc.constantFrom(32, 64, 96),
-    hiddenDim: fc.constantFrom(32, 96, 160),
-    vocab: fc.constantFrom(3, 16, 37, 64),
-    ropeLayout: fc.constantFrom('pairs' as const, 'halves' as const),
-    partial: fc.boolean(),
-    tied: fc.boolean(),
-    seed: fc.integer(),
-  });
-
-  /** attn_output reads nHeads * headDim, which block formats need to be whole blocks. */
-  const fitsBlocks = (g: { nKvHeads: number; group: number; headDim: number }): boolean =>
-    (g.nKvHeads * g.group * g.headDim) % 32 === 0;
-
   test.each(FORMS)('%s weights, %s activations: wasm has the bits of naive in every value', async (dtype, form) => {
-    let compared = 0;
-    await fc.assert(
-      fc.asyncProperty(geometry, fc.array(fc.nat(), { minLength: 1, maxLength: 21 }), async (g, raw) => {
-        fc.pre(!dtype.startsWith('q') || fitsBlocks(g));
-        const { group, partial, seed, tied, ...rest } = g;
-        const config = { ...rest, nHeads: g.nKvHeads * group, ropeDim: partial ? 2 : g.headDim, nLayers: 1 };
-        const tiny = tinyLlama({ seed, dtype, tied, config });
-        const ids = raw.map((n) => n % g.vocab);
-        const traces: Map<string, { data: ArrayLike<number> }>[] = [];
-        for (const tier of F32_TIERS) {
-          const executor = await executorOf(tier, tiny, form);
-          traces.push(traceOf(executor, ids));
-          executor.dispose();
-        }
-        const [definition, ...others] = traces;
-        for (const other of others) {
-          for (const [name, event] of other) {
-            const expected = definition!.get(name);
-            if (expected === undefined) continue; // a merged value
-            compared++;
-            expect(firstDifference(event.data, expected.data), name).toBeUndefined();
-          }
-        }
-      }),
-      { numRuns: 12 },
-    );
-    expect(compared).toBeGreaterThan(100);
+    expect(await compareTiers(dtype, form, { numRuns: 12, maxTokens: 21 })).toBeGreaterThan(100);
   });
 
   test('and a changed weight bit is seen by that comparison', async () => {

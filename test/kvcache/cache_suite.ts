@@ -4,43 +4,67 @@ import type { KvCache, KvSequence } from '../../src/kvcache/cache.ts';
 import { type History, histories, type MakeCache, playHistory } from './history.ts';
 import { poisonStorage } from './poison_storage.ts';
 
-const RUNS = { numRuns: 40, seed: 7 };
+/** How many histories, and how long. */
+export interface HistoryRuns {
+  readonly numRuns: number;
+  readonly maxSteps: number;
+  readonly maxSeq: number;
+  /** The same for histories that are played once for each of their allocations. */
+  readonly nFailing: number;
+  readonly maxFailingSteps: number;
+}
+
+const SHORT: HistoryRuns = { numRuns: 40, maxSteps: 14, maxSeq: 700, nFailing: 15, maxFailingSteps: 6 };
+const SEED = 7;
 const LAYOUT = { nLayers: 2, nKvHeads: 2, headDim: 3, elementBytes: 4 } as const;
 
 /** What every form of the cache is held to: the same histories as `contiguous`, the definition. */
 export function describeCache(name: string, makeCache: MakeCache): void {
+  describeHistories(name, makeCache, SHORT);
+  describeMutants(name, makeCache);
+  describeMisuse(name, makeCache);
+}
+
+/** The part of it that says more when it runs longer. */
+export function describeHistories(name: string, makeCache: MakeCache, runs: HistoryRuns): void {
   describe(`${name}: histories`, () => {
     test('every history equals the model, and ends with nothing held', () => {
       fc.assert(
-        fc.property(histories, (history) => void playHistory(makeCache, history)),
-        RUNS,
+        fc.property(histories(runs.maxSteps, runs.maxSeq), (history) => void playHistory(makeCache, history)),
+        { numRuns: runs.numRuns, seed: SEED },
       );
     });
 
     test('an allocation that fails, whichever it is, changes nothing and loses nothing', () => {
       let nFailures = 0;
       fc.assert(
-        fc.property(histories, (history) => {
-          const short: History = { ...history, steps: history.steps.slice(0, 6) };
+        fc.property(histories(runs.maxSteps, runs.maxSeq), (history) => {
+          const short: History = { ...history, steps: history.steps.slice(0, runs.maxFailingSteps) };
           const nAllocs = playHistory(makeCache, short);
           for (let k = 0; k < nAllocs; k++, nFailures++) playHistory(makeCache, short, k);
         }),
-        { ...RUNS, numRuns: 15 },
+        { numRuns: runs.nFailing, seed: SEED },
       );
-      expect(nFailures).toBeGreaterThan(15);
+      expect(nFailures).toBeGreaterThan(runs.nFailing);
     });
+  });
+}
 
+function describeMutants(name: string, makeCache: MakeCache): void {
+  describe(`${name}: histories tell wrong caches apart`, () => {
     test.each(Object.entries(MUTANTS))('a mutant is caught: %s', (_what, mutant) => {
-      const property = fc.property(histories, (history) => {
+      const property = fc.property(histories(SHORT.maxSteps, SHORT.maxSeq), (history) => {
         const play = (failAt?: number) =>
           playHistory((layout, maxSeq, storage) => mutant(makeCache(layout, maxSeq, storage)), history, failAt);
         const nAllocs = play();
         if (nAllocs > 1) play(nAllocs - 1);
       });
-      expect(fc.check(property, { ...RUNS, numRuns: 150 }).failed).toBe(true);
+      expect(fc.check(property, { numRuns: 150, seed: SEED }).failed).toBe(true);
     });
   });
+}
 
+function describeMisuse(name: string, makeCache: MakeCache): void {
   describe(`${name}: misuse`, () => {
     const start = () => {
       const cache = makeCache(LAYOUT, 40, poisonStorage(Float32Array));

@@ -56,16 +56,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refuse' as const), which }) },
 );
 
-export const histories: fc.Arbitrary<History> = fc.record({
-  layout: fc.record({
-    nLayers: fc.integer({ min: 1, max: 2 }),
-    nKvHeads: fc.integer({ min: 1, max: 2 }),
-    headDim: fc.constantFrom(1, 2, 3),
-    elementBytes: fc.constantFrom(4, 8),
-  }),
-  maxSeq: fc.constantFrom(1, 17, 250, 700),
-  steps: fc.array(step, { minLength: 1, maxLength: 14 }),
-});
+/** Histories of up to `maxSteps` steps, in caches of small sizes up to `maxSeq` positions. */
+export const histories = (maxSteps: number, maxSeq: number): fc.Arbitrary<History> =>
+  fc.record({
+    layout: fc.record({
+      nLayers: fc.integer({ min: 1, max: 2 }),
+      nKvHeads: fc.integer({ min: 1, max: 2 }),
+      headDim: fc.constantFrom(1, 2, 3),
+      elementBytes: fc.constantFrom(4, 8),
+    }),
+    maxSeq: fc.constantFrom(1, 17, 250, maxSeq),
+    steps: fc.array(step, { minLength: 1, maxLength: maxSteps }),
+  });
 
 /** One sequence of the model: a row is its K and V numbers of all layers, [layer][K or V][nKvHeads * headDim]. */
 interface Twin {

@@ -79,13 +79,26 @@ export async function openAnything(open: Open, bytes: Uint8Array): Promise<Error
   return null;
 }
 
-/** Every file that differs in one bit, and every beginning of the file. Calls `visit` with a buffer that it must not keep. */
-export async function everyDamage(file: Uint8Array, visit: (damaged: Uint8Array) => Promise<void>): Promise<void> {
+/** Which part of a file is damaged: its first `nBytes`, at every `step`th bit and byte. */
+export interface DamageRange {
+  readonly nBytes: number;
+  readonly step: number;
+}
+
+/**
+ * Every file that differs in one bit, and every beginning of the file, unless `range` says fewer. Calls `visit` with a buffer
+ * that it must not keep.
+ */
+export async function everyDamage(
+  file: Uint8Array,
+  visit: (damaged: Uint8Array) => Promise<void>,
+  { nBytes, step }: DamageRange = { nBytes: file.length, step: 1 },
+): Promise<void> {
   const damaged = file.slice();
-  for (let bit = 0; bit < file.length * 8; bit++) {
+  for (let bit = 0; bit < nBytes * 8; bit += step) {
     damaged[bit >> 3]! ^= 1 << (bit & 7);
     await visit(damaged);
     damaged[bit >> 3]! ^= 1 << (bit & 7);
   }
-  for (let length = 0; length < file.length; length++) await visit(file.subarray(0, length));
+  for (let length = 0; length < nBytes; length += step) await visit(file.subarray(0, length));
 }
