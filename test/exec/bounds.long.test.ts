@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { randomReport } from '../support/bounds_report.ts';
 
-/** Other random models and scenarios than those of the short test, and ten times as many in each form. */
-const RUNS = { numRuns: 600, seed: 31 };
+/** Other random models and scenarios than those of the short test, and twenty times as many. */
+const RUNS = { numRuns: 1200, seed: 31 };
 
 test.each([
   ['as built', undefined],
