@@ -9,6 +9,6 @@ export default defineConfig({
     exclude: ['**/node_modules/**', 'test/peers/**'],
     maxWorkers: 2,
     testTimeout: 600_000,
-    hookTimeout: 60_000,
+    hookTimeout: 300_000,
   },
 });
