@@ -28,18 +28,9 @@ export function addLanes(v: v128): f32 {
 }
 
 /**
- * Sum of n floats: lane j adds elements j (mod 4). The tail's missing elements count as +0, which changes no lane: a lane
- * starts at +0, so it never holds -0.
+ * Sum of n squares, each rounded before it is added: lane j adds elements j (mod 4). The tail's missing elements count as +0,
+ * which changes no lane: a lane starts at +0, so it never holds -0.
  */
-export function sumRow(x: usize, n: i32): f32 {
-  let lanes = f32x4.splat(0);
-  const end = x + ((<usize>(n & ~3)) << 2);
-  for (; x < end; x += 16) lanes = f32x4.add(lanes, v128.load(x));
-  if (n & 3) lanes = f32x4.add(lanes, loadLanes(x, n & 3));
-  return addLanes(lanes);
-}
-
-/** Sum of n squares, each rounded before it is added; same order. */
 export function sumSquaresRow(x: usize, n: i32): f32 {
   let lanes = f32x4.splat(0);
   const end = x + ((<usize>(n & ~3)) << 2);
@@ -54,11 +45,25 @@ export function sumSquaresRow(x: usize, n: i32): f32 {
   return addLanes(lanes);
 }
 
-/** Largest of n floats, -Infinity for none; NaN when one is NaN. The order of maxima does not show in the result. */
+/**
+ * Largest of n floats that holds no NaN, -Infinity for none; with one it may be any of them, or that NaN. The order of
+ * maxima shows in nothing but the sign of a zero. Four maxima side by side, since each waits for the one before it.
+ */
 export function maxRow(x: usize, n: i32): f32 {
   let lanes = f32x4.splat(-Infinity);
+  let b = lanes;
+  let c = lanes;
+  let d = lanes;
+  const end16 = x + ((<usize>(n & ~15)) << 2);
   const end = x + ((<usize>(n & ~3)) << 2);
-  for (; x < end; x += 16) lanes = f32x4.max(lanes, v128.load(x));
+  for (; x < end16; x += 64) {
+    lanes = f32x4.pmax(lanes, v128.load(x));
+    b = f32x4.pmax(b, v128.load(x, 16));
+    c = f32x4.pmax(c, v128.load(x, 32));
+    d = f32x4.pmax(d, v128.load(x, 48));
+  }
+  lanes = f32x4.pmax(f32x4.pmax(lanes, b), f32x4.pmax(c, d));
+  for (; x < end; x += 16) lanes = f32x4.pmax(lanes, v128.load(x));
   let max: f32 = Mathf.max(
     Mathf.max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
     Mathf.max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),
@@ -67,41 +72,45 @@ export function maxRow(x: usize, n: i32): f32 {
   return max;
 }
 
-// exp: names and values of src/core/math_f32.ts, where the polynomial is explained.
-const EXP_LOW: f32 = -104;
-const EXP_HIGH: f32 = 89;
-const LOG2_E: f32 = Mathf.LOG2E;
-const LN2_HIGH: f32 = 0.693145751953125;
-const LN2_LOW: f32 = 1.4286068203094173e-6;
-const E2: f32 = 0.4999999403953552;
-const E3: f32 = 0.1666652113199234;
-const E4: f32 = 0.04166828840970993;
-const E5: f32 = 0.008368703536689281;
-const E6: f32 = 0.0013818931765854359;
-const F32_BIAS = 127;
+/**
+ * exp's constants, names and values of src/core/math_f32.ts, where the polynomial is explained:
+ * EXP_LOW, EXP_HIGH, LOG2_E, TO_WHOLE, LN2_HIGH, LN2_LOW, E6, E5, E4, E3, E2, 1. From memory: see CONSTANTS.
+ */
+const EXP = memory.data<f32>([
+  -104, 89, 1.4426950216293335, 12582912, 0.693145751953125, 1.4286068203094173e-6, 0.0013818931765854359,
+  0.008368703536689281, 0.04166828840970993, 0.1666652113199234, 0.4999999403953552, 1,
+]);
+/**
+ * Bits of TO_WHOLE = 1.5 * 2^23, less twice the exponent bias: adding TO_WHOLE to a small number rounds it to a whole one, ties to even,
+ * and leaves that one in the low bits. Here they become n + 254.
+ */
+const WHOLE_BITS = memory.data<i32>([0x4b400000 - 254]);
 const F32_FRACTION_BITS = 23;
 
-/** 2^n in each lane, for the n of normal numbers. */
-function pow2x4(n: v128): v128 {
-  return i32x4.shl(i32x4.add(n, i32x4.splat(F32_BIAS)), F32_FRACTION_BITS);
-}
-
-/** exp32 in four lanes, operation by operation. */
+/**
+ * exp32 in four lanes, with the bits of its twin. pmax and pmin, one instruction each, keep a NaN in their first operand, as max and
+ * min do; p stays NaN whatever its integer lanes become. Rounding through TO_WHOLE gives +0 where the twin has n = -0: r may
+ * be a zero of the other sign, and r + 1 does not show it.
+ */
 export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(EXP_LOW)), f32x4.splat(EXP_HIGH));
-  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(LOG2_E)));
-  const r = f32x4.sub(f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(LN2_HIGH))), f32x4.mul(n, f32x4.splat(LN2_LOW)));
-  let q = f32x4.splat(E6);
-  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E5));
-  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E4));
-  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E3));
-  q = f32x4.add(f32x4.mul(q, r), f32x4.splat(E2));
+  const clamped = f32x4.pmin(f32x4.pmax(x, v128.load32_splat(EXP)), v128.load32_splat(EXP, 4));
+  const shifted = f32x4.add(f32x4.mul(clamped, v128.load32_splat(EXP, 8)), v128.load32_splat(EXP, 12));
+  const n = f32x4.sub(shifted, v128.load32_splat(EXP, 12));
+  const high = f32x4.mul(n, v128.load32_splat(EXP, 16));
+  const r = f32x4.sub(f32x4.sub(clamped, high), f32x4.mul(n, v128.load32_splat(EXP, 20)));
+  let q = v128.load32_splat(EXP, 24);
+  q = f32x4.add(f32x4.mul(q, r), v128.load32_splat(EXP, 28));
+  q = f32x4.add(f32x4.mul(q, r), v128.load32_splat(EXP, 32));
+  q = f32x4.add(f32x4.mul(q, r), v128.load32_splat(EXP, 36));
+  q = f32x4.add(f32x4.mul(q, r), v128.load32_splat(EXP, 40));
   const tail = f32x4.add(r, f32x4.mul(f32x4.mul(r, r), q));
-  const p = f32x4.add(tail, f32x4.splat(1));
+  const p = f32x4.add(tail, v128.load32_splat(EXP, 44));
 
-  const whole = i32x4.trunc_sat_f32x4_s(n);
-  const half = i32x4.shr_s(whole, 1);
-  return f32x4.mul(f32x4.mul(p, pow2x4(half)), pow2x4(i32x4.sub(whole, half)));
+  // 2^n in two halves, the bias in each: (n + 254) >> 1 = (n >> 1) + 127.
+  const biased = i32x4.sub(shifted, v128.load32_splat(WHOLE_BITS));
+  const half = i32x4.shr_s(biased, 1);
+  const rest = i32x4.sub(biased, half);
+  return f32x4.mul(f32x4.mul(p, i32x4.shl(half, F32_FRACTION_BITS)), i32x4.shl(rest, F32_FRACTION_BITS));
 }
 
 /**
