@@ -1,55 +1,99 @@
-// Builds every kernel target of asconfig.json into dist/wasm. `--if-changed`: only when a source is newer than the builds.
-// The stamp is a hash of the sources, so that a fresh clone, a branch switch and an edit are all seen.
+// Builds dist/wasm/<build>/<module>.wasm for each build (a target of asconfig.json) and each file of kernels/modules, and
+// the ladder, which benchmarks compare with and which is no part of the package. `--if-changed`: only what differs from the
+// sources. A stamp is a hash of them, so that a fresh clone, a branch switch and an edit are all seen.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = join(here, '..');
 const outDir = join(root, 'dist', 'wasm');
-const stampFile = join(outDir, 'stamp.txt');
+const stampFile = join(outDir, 'stamps.json');
+const config = join(root, 'asconfig.json');
+const BUILDS = Object.keys(JSON.parse(readFileSync(config, 'utf8')).targets);
 
-function sources(dir) {
-  return readdirSync(dir, { withFileTypes: true })
-    .flatMap((e) => (e.isDirectory() ? sources(join(dir, e.name)) : [join(dir, e.name)]))
-    .sort();
-}
+// All modules of a model share one memory, and a module's constants are written to it when it is instantiated: each has a
+// region of its own for them. All regions lie in the memory's first page, which every module's import asks for.
+const FIRST_REGION = 1024;
+const REGION_BYTES = 2048;
+const PAGE_BYTES = 65536;
 
-const hash = createHash('sha256');
-for (const file of [...sources(here), join(root, 'asconfig.json'), join(root, 'package-lock.json')]) {
-  hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
-}
-const stamp = hash.digest('hex');
-// Source of each target's exports. The ladder is what benchmarks compare with, and no part of the package.
-const entryOf = (target) => join(here, target === 'ladder' ? 'ladder/index.ts' : 'index.ts');
-const targets = Object.keys(JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8')).targets);
-
-function upToDate() {
-  try {
-    return readFileSync(stampFile, 'utf8') === stamp && targets.every((t) => readdirSync(outDir).includes(`${t}.wasm`));
-  } catch {
-    return false;
+/** What is built: the source of its exports, its file, and where its constants may lie. */
+const jobs = [{ out: 'ladder.wasm', build: 'simd', entry: join(here, 'ladder', 'index.ts'), base: FIRST_REGION }];
+for (const [i, file] of readdirSync(join(here, 'modules')).sort().entries()) {
+  const base = FIRST_REGION + i * REGION_BYTES;
+  if (base + REGION_BYTES > PAGE_BYTES) throw new Error(`kernels: module ${file} has no region in the first page`);
+  for (const build of BUILDS) {
+    jobs.push({ out: `${build}/${file.replace(/\.ts$/, '.wasm')}`, build, entry: join(here, 'modules', file), base });
   }
 }
 
-if (!process.argv.includes('--if-changed') || !upToDate()) {
+/** A source and all that it imports. */
+function sourcesOf(file, found = new Set()) {
+  if (found.has(file)) return found;
+  found.add(file);
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']*)'/g)) {
+    sourcesOf(join(dirname(file), `${name}.ts`), found);
+  }
+  return found;
+}
+
+function stampOf({ out, build, entry, base }) {
+  const hash = createHash('sha256').update(`${out} ${build} ${base}\0`);
+  for (const file of [fileURLToPath(import.meta.url), config, join(root, 'package-lock.json'), ...sourcesOf(entry)]) {
+    hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
+  }
+  return hash.digest('hex');
+}
+
+function readStamps() {
+  try {
+    return JSON.parse(readFileSync(stampFile, 'utf8'));
+  } catch {
+    return {}; // none yet, or half of one
+  }
+}
+
+/** Throws when the constants of a module reach into the next one's region. */
+function checkRegion({ out, base }, bytes) {
+  // Node 20 has relaxed SIMD behind this flag; later ones complain about it.
+  if (!WebAssembly.validate(bytes)) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: PAGE_BYTES });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  const end = exports.heapBase?.() ?? base;
+  if (end > base + REGION_BYTES) {
+    throw new Error(`kernels: the constants of ${out} end at ${end}, its region at ${base + REGION_BYTES}`);
+  }
+}
+
+const before = process.argv.includes('--if-changed') ? readStamps() : {};
+const stamps = Object.fromEntries(jobs.map((job) => [job.out, stampOf(job)]));
+const changed = jobs.filter(({ out }) => stamps[out] !== before[out] || !existsSync(join(outDir, out)));
+
+if (changed.length > 0) {
   const { main } = await import('assemblyscript/asc');
-  mkdirSync(outDir, { recursive: true });
+  const started = Date.now();
+  for (const build of BUILDS) mkdirSync(join(outDir, build), { recursive: true });
   rmSync(stampFile, { force: true });
-  for (const target of targets) {
-    const started = Date.now();
-    const part = join(outDir, `${target}.wasm.${process.pid}.part`); // two builds at a time do not meet
-    const { error, stderr } = await main(
-      [entryOf(target), '--config', join(root, 'asconfig.json'), '--target', target, '--outFile', part],
-      {},
-    );
+  for (const job of changed) {
+    const out = join(outDir, job.out);
+    const part = `${out}.${process.pid}.part`; // two builds at a time do not meet
+    const options = ['--config', config, '--target', job.build, '--memoryBase', `${job.base}`, '--outFile', part];
+    const { error, stderr } = await main([job.entry, ...options], {});
     if (error) {
-      process.stderr.write(`${stderr.toString()}\nkernels: ${target}: ${error.message}\n`);
+      process.stderr.write(`${stderr.toString()}\nkernels: ${job.out}: ${error.message}\n`);
       process.exit(1);
     }
-    renameSync(part, join(outDir, `${target}.wasm`));
-    process.stderr.write(`kernels: built ${target}.wasm in ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
+    checkRegion(job, readFileSync(part));
+    renameSync(part, out);
   }
-  writeFileSync(stampFile, stamp);
+  // What is left of modules that are no more would be shipped.
+  for (const name of readdirSync(outDir, { recursive: true })) {
+    if (name.endsWith('.wasm') && stamps[name.replaceAll('\\', '/')] === undefined) rmSync(join(outDir, name));
+  }
+  writeFileSync(stampFile, JSON.stringify(stamps));
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  process.stderr.write(`kernels: built ${changed.length} of ${jobs.length} modules in ${seconds} s\n`);
 }

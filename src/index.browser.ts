@@ -4,13 +4,13 @@ import type { LoadOptions } from './engine/options.ts';
 import { type BrowserModel, createBrowserHost, type KernelLocation, openBrowserModel } from './platform/browser.ts';
 
 export * from './index.ts';
-export type { BrowserModel, KernelFile, KernelLocation } from './platform/browser.ts';
+export type { BrowserModel, KernelFile, KernelFiles, KernelLocation } from './platform/browser.ts';
 
 export interface BrowserLoadOptions extends LoadOptions {
   /**
-   * Where `simd.wasm` and `relaxed.wasm` of the package are served, their bytes, or the compiled modules. By default they are
-   * looked for where the package has them, beside this module: right for bundlers that copy `new URL(..., import.meta.url)`,
-   * and for pages that serve the package's folder as it is.
+   * The address of a folder that serves the package's `dist/wasm` (only what the model needs is fetched), or the files' own
+   * addresses, bytes or compiled modules. By default they are looked for where the package has them, beside this module: right
+   * for bundlers that copy `new URL(..., import.meta.url)`, and for pages that serve the package's folder as it is.
    */
   readonly kernelFiles?: KernelLocation;
 }
@@ -21,7 +21,7 @@ export interface BrowserLoadOptions extends LoadOptions {
  * model: an address (of a file, or of a folder: it ends with "/"), the file's bytes, a Blob, or the files of a Hugging Face
  * folder by name. A server that can send parts of a file is asked for parts, so the weights are in memory once.
  *
- *   const model = await loadModel('/models/model.gguf', { kernelFiles: { simd: '/simd.wasm', relaxed: '/relaxed.wasm' } });
+ *   const model = await loadModel('/models/model.gguf', { kernelFiles: '/wasm/' });
  *   for await (const { text } of model.generate('Once upon a time', { maxTokens: 50 })) postMessage(text);
  *
  * Throws ConfigError when an address does not answer, and what reading and building throw.

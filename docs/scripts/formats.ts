@@ -146,7 +146,7 @@ function tensorTypes(): string {
 async function panelExample(): Promise<string> {
   const [nOut, nIn] = [3, 4];
   const w = Float32Array.from({ length: nOut * nIn }, (_, i) => 10 * Math.floor(i / nIn) + (i % nIn));
-  const { kernels, arena } = await instantiateKernels(createNodeHost(), 'simd');
+  const { kernels, arena } = await instantiateKernels(createNodeHost(), 'simd', ['f32']);
   const address = arena.alloc(packedBytes('f32', nOut, nIn));
   packBytes(new Uint8Array(w.buffer), 'f32', nOut, nIn, address, kernels, arena);
   const rows = panelRows('f32');

@@ -1,3 +1,4 @@
+import type { DType } from './dtype.ts';
 import { FormatError } from './errors.ts';
 
 /**
@@ -35,11 +36,14 @@ declare global {
 /** Names of the kernel builds, the best first. */
 export type KernelBuild = 'relaxed' | 'simd';
 
+/** A build is several modules: `core` is needed by every model, the others by models with weights in that format. */
+export type KernelModule = 'core' | DType;
+
 export interface Host {
   /** "node v20.20.2", "browser Chromium 156": for figures and bug reports. */
   readonly description: string;
-  /** The bytes of a kernel build, or the module that the host already compiled; null when it was not shipped. */
-  kernelModule(build: KernelBuild): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
+  /** The bytes of one module of a kernel build, or the module that the host already compiled; null when it was not shipped. */
+  kernelModule(build: KernelBuild, name: KernelModule): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
   /** Milliseconds from any fixed start, monotonic. */
   now(): number;
   /** Lets the host do what waits: signals, input, painting. Called between tokens, never within one. */

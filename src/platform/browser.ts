@@ -1,18 +1,22 @@
 import { ConfigError } from '../core/errors.ts';
-import { bufferSource, type Host, type KernelBuild } from '../core/host.ts';
+import { bufferSource, type Host, type KernelBuild, type KernelModule } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
 import { openHttpModel } from './http_source.ts';
+import { packagedKernels } from './packaged_kernels.ts';
 import { fetchBytes } from './web_fetch.ts';
 import { blobFolder, blobSource } from './web_source.ts';
 
 /** An address to fetch, the bytes, or the compiled module (edge hosts, which compile nothing at run time). */
 export type KernelFile = string | URL | ArrayBuffer | Uint8Array<ArrayBuffer> | WebAssembly.Module;
 
-/** Where the kernel builds are. Without `relaxed` the simd build runs; both give the same bits. */
-export interface KernelLocation {
-  readonly simd: KernelFile;
-  readonly relaxed?: KernelFile;
-}
+/** Files of one build by module: `core`, and the formats of the models that will be loaded. */
+export type KernelFiles = Readonly<Partial<Record<KernelModule, KernelFile>>>;
+
+/**
+ * Where the kernels are: the address of a folder in which they lie as in the package (`simd/core.wasm`), or each file.
+ * Without `relaxed` the simd build runs; both give the same bits.
+ */
+export type KernelLocation = string | URL | { readonly simd: KernelFiles; readonly relaxed?: KernelFiles };
 
 /**
  * What a page can hand in as a model: bytes, a dropped file, an address (of a file, or of a folder: it ends with "/"), or the
@@ -24,8 +28,8 @@ export type BrowserModel = ArrayBuffer | Uint8Array | Blob | URL | string | Read
 export function createBrowserHost(kernels?: KernelLocation): Host {
   return {
     description: `browser ${globalThis.navigator?.userAgent ?? 'unknown'}`,
-    async kernelModule(build: KernelBuild) {
-      const from = (kernels ?? packagedKernels())[build];
+    async kernelModule(build: KernelBuild, name: KernelModule) {
+      const from = kernelFile(kernels ?? packagedKernels(), build, name);
       if (from === undefined) return null;
       if (typeof from === 'string' || from instanceof URL) {
         return fetchBytes(from, { next: 'serve it there, or say where it is with kernelFiles' });
@@ -66,13 +70,7 @@ function nextTask(): Promise<void> {
   });
 }
 
-/**
- * The builds in the package, as bundlers that know `new URL(..., import.meta.url)` find and copy them; the addresses are the
- * same from src/platform and from dist/platform.
- */
-function packagedKernels(): KernelLocation {
-  return {
-    simd: new URL('../../dist/wasm/simd.wasm', import.meta.url),
-    relaxed: new URL('../../dist/wasm/relaxed.wasm', import.meta.url),
-  };
+function kernelFile(at: KernelLocation, build: KernelBuild, name: KernelModule): KernelFile | undefined {
+  if (typeof at !== 'string' && !(at instanceof URL)) return at[build]?.[name];
+  return `${at}`.replace(/\/?$/, `/${build}/${name}.wasm`);
 }

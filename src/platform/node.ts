@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { ConfigError } from '../core/errors.ts';
-import type { Host, KernelBuild, SourceFolder } from '../core/host.ts';
+import type { Host, KernelBuild, KernelModule, SourceFolder } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
 import { isMissing, openNodeFile, systemError } from './node_file.ts';
 
@@ -18,8 +18,8 @@ const RELAXED_SIMD_FLAG = '--experimental-wasm-relaxed-simd';
 export function createNodeHost(): Host {
   return {
     description: `${runtimeName()} ${process.platform}-${process.arch}`,
-    async kernelModule(build: KernelBuild) {
-      const path = fileURLToPath(new URL(`${build}.wasm`, WASM_FOLDER));
+    async kernelModule(build: KernelBuild, name: KernelModule) {
+      const path = fileURLToPath(new URL(`${build}/${name}.wasm`, WASM_FOLDER));
       let bytes: Uint8Array<ArrayBuffer>;
       try {
         bytes = new Uint8Array(await readFile(path));

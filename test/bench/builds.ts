@@ -17,7 +17,7 @@ async function measureBuilds({ quick }: Pace): Promise<Table> {
     title: 'A 135M-parameter model in q8_0 and q4_0: plain and relaxed SIMD',
     note: `Activations q8, one thread; prefill of ${PROMPT} tokens.`,
   };
-  const relaxed = await createNodeHost().kernelModule('relaxed');
+  const relaxed = await createNodeHost().kernelModule('relaxed', 'core');
   const builds: KernelBuild[] = ['simd'];
   let skipped: string | undefined;
   if (relaxed instanceof Uint8Array && WebAssembly.validate(relaxed)) builds.push('relaxed');

@@ -15,7 +15,7 @@ const PEAK_AT_LEAST = 0.9;
 export const GEMM: Section = { name: 'gemm', run: measureGemm };
 
 async function measureGemm({ quick }: Pace): Promise<Table> {
-  const { kernels, arena } = await instantiateKernels(createNodeHost(), 'simd');
+  const { kernels, arena } = await instantiateKernels(createNodeHost(), 'simd', ['f32']);
   const ladder = await loadLadder();
   const x = randomFloats(N * N, 2);
   const y = arena.alloc(x.byteLength);
@@ -23,7 +23,7 @@ async function measureGemm({ quick }: Pace): Promise<Table> {
   const w = randomMatrix('f32', N, N, kernels, arena);
   const ours: Contender = {
     name: 'ours',
-    run: () => kernels.linearF32(y, N, input, N, N, N, w.address, N, 0, w.nPanels, 0),
+    run: () => kernels.format('f32').f32(y, N, input, N, N, N, w.address, N, 0, w.nPanels, 0),
   };
   const peer = await createOnnxMatMul(x, randomFloats(N * N, 1), N, N, N);
   const contenders = [ladder.peak, ours];

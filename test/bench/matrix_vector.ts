@@ -2,7 +2,6 @@ import type { DType } from '../../src/core/dtype.ts';
 import { isBlockFormat } from '../../src/core/dtype.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import { linearScratchBytes, quantizedRowsBytes } from '../../src/exec/wasm/layout.ts';
-import { linearKernels } from '../../src/exec/wasm/linear_kernels.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
 import { type Figure, figure, type Pace, type Section, type Table } from './figures.ts';
 import { loadLadder } from './ladder.ts';
@@ -18,7 +17,7 @@ const DTYPES = Object.keys(ROWS) as DType[];
 export const MATRIX_VECTOR: Section = { name: 'matvec', run: measureMatrixVector };
 
 async function measureMatrixVector({ quick }: Pace): Promise<Table> {
-  const { kernels, arena, build } = await instantiateKernels(createNodeHost(), 'auto');
+  const { kernels, arena, build } = await instantiateKernels(createNodeHost(), 'auto', DTYPES);
   const ladder = await loadLadder();
   const x = putFloats(randomFloats(N_IN, 2), arena);
   const y = arena.alloc(Math.max(...Object.values(ROWS)) * Float32Array.BYTES_PER_ELEMENT);
@@ -28,7 +27,7 @@ async function measureMatrixVector({ quick }: Pace): Promise<Table> {
   for (const dtype of DTYPES) {
     const w = randomMatrix(dtype, ROWS[dtype], N_IN, kernels, arena);
     const scratch = arena.alloc(linearScratchBytes(dtype, N_IN));
-    const { f32, q8 } = linearKernels(kernels)[dtype];
+    const { f32, q8 } = kernels.format(dtype);
     const name = isBlockFormat(dtype) ? `${dtype}, activations f32` : dtype;
     gb[name] = w.nBytes / 1e9;
     contenders.push({

@@ -4,8 +4,7 @@ import type { Batch } from '../../src/exec/executor.ts';
 import { arenaStorage } from '../../src/exec/wasm/arena_storage.ts';
 import { createFrames } from '../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
-import { linearKernels } from '../../src/exec/wasm/linear_kernels.ts';
-import { loadPackedWeights } from '../../src/exec/wasm/packed_weights.ts';
+import { loadPackedWeights, matrixFormats } from '../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../src/exec/wasm/rope_tables.ts';
 import { type Machine, runNode } from '../../src/exec/wasm/run_node.ts';
 import type { Graph } from '../../src/graph/ir.ts';
@@ -61,12 +60,12 @@ async function createTimedExecutor(dtype: DType) {
   const opened = await openModel(await openNodeModel(await randomModel('135M', dtype)));
   const { buildGraph, tensors } = opened.description;
   const graph = optimize(buildGraph('q8'));
-  const { kernels, build, arena } = await instantiateKernels(createNodeHost(), 'auto');
+  const { kernels, build, arena } = await instantiateKernels(createNodeHost(), 'auto', matrixFormats(graph));
   const weights = await loadPackedWeights(graph, tensors, kernels, arena, {});
   await opened.close();
   const ropes = createRopeTables(graph.ropes, arena);
   const frames = createFrames(graph, arena, build);
-  const machine: Machine = { graph, kernels, weights, ropes, linear: linearKernels(kernels) };
+  const machine: Machine = { graph, kernels, weights, ropes };
   const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, 2 * CONTEXT, arenaStorage(arena));
   const sequence = cache.create();
   const kinds = graph.nodes.map((node) => {

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { FORMAT_MODULES } from '../../src/exec/wasm/format_kernels.ts';
 import { type Figure, figure, type Section, type Table } from './figures.ts';
 
-const MODULES = ['simd', 'relaxed'] as const;
+const BUILDS = ['simd', 'relaxed'] as const;
 const MODULE_AT_MOST = 60;
 const BUNDLE_AT_MOST = 100;
 const KB = 1000;
@@ -14,7 +15,7 @@ export const SIZES: Section = { name: 'sizes', run: measureSizes };
 
 async function measureSizes(): Promise<Table> {
   const figures: Figure[] = [];
-  for (const name of MODULES) {
+  for (const name of BUILDS.flatMap((build) => ['core', ...Object.keys(FORMAT_MODULES)].map((m) => `${build}/${m}`))) {
     const bytes = readFileSync(new URL(`../../dist/wasm/${name}.wasm`, import.meta.url));
     figures.push(
       figure(`${name}.wasm`, 'kB', [bytes.length / KB]),

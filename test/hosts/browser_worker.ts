@@ -9,7 +9,7 @@ interface Golden {
   readonly greedy_ids: readonly number[];
 }
 
-const kernelFiles = { simd: '/wasm/simd.wasm', relaxed: '/wasm/relaxed.wasm' };
+const kernelFiles = '/wasm/';
 const MODEL = '/model.gguf';
 
 async function greedyText(golden: Golden, kernels: 'simd' | 'relaxed'): Promise<string> {

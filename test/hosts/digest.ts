@@ -57,7 +57,7 @@ export async function computeDigests(
 }
 
 async function hasRelaxed(host: Host): Promise<boolean> {
-  const module = await host.kernelModule('relaxed');
+  const module = await host.kernelModule('relaxed', 'core');
   return module !== null && (!(module instanceof Uint8Array) || WebAssembly.validate(module));
 }
 

@@ -2,14 +2,13 @@
 
 import { createBrowserHost, openBrowserModel } from '../../src/platform/browser.ts';
 import { computeDigests } from './digest.ts';
+import kernels from './kernels.mjs';
 import model from './model.gguf';
-import relaxed from './relaxed.wasm';
-import simd from './simd.wasm';
 
 /** Entry for workerd: the `test` handler of `workerd test`. Prints the same line of JSON as digest_node.ts. */
 const worker = {
   async test(_controller: unknown, env: { readonly prompt: readonly number[] }): Promise<void> {
-    const host = createBrowserHost({ simd, relaxed });
+    const host = createBrowserHost(kernels);
     const digests = await computeDigests(() => openBrowserModel(model), host, env.prompt);
     console.log(JSON.stringify({ host: host.description, digests }));
   },

@@ -1,3 +1,3 @@
 // What workerd gives for files that its configuration embeds: a WebAssembly.Module, an ArrayBuffer.
-declare module '*.wasm';
+declare module '*/kernels.mjs';
 declare module '*.gguf';

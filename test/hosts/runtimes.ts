@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { FORMAT_MODULES } from '../../src/exec/wasm/format_kernels.ts';
 import { ROOT } from '../support/fixtures.ts';
 import type { Digests } from './digest.ts';
 
@@ -39,8 +40,8 @@ function workerd(program: string): Runtime {
     run: (prompt) =>
       inScratch(async (folder) => {
         await bundle('digest_workerd.ts', folder, 'browser');
-        for (const build of ['simd.wasm', 'relaxed.wasm'])
-          copyFileSync(join(ROOT, 'dist/wasm', build), join(folder, build));
+        cpSync(join(ROOT, 'dist/wasm'), folder, { recursive: true });
+        writeFileSync(join(folder, 'kernels.mjs'), workerdKernels());
         copyFileSync(join(ROOT, 'src/embedded/lm/model.gguf'), join(folder, 'model.gguf'));
         const config = join(folder, 'config.capnp');
         writeFileSync(config, workerdConfig(prompt));
@@ -86,7 +87,7 @@ export async function bundle(entry: string, folder: string, platform: 'node' | '
     bundle: true,
     format: 'esm',
     target: 'es2022',
-    external: ['*.wasm', '*.gguf'],
+    external: ['*/kernels.mjs', '*.gguf'],
     logLevel: 'error',
   });
   return outfile;
@@ -104,14 +105,27 @@ function lastJsonLine(output: string): { host: string; digests: Digests } {
   return JSON.parse(line);
 }
 
+/** "simd/core.wasm" and its like: every module of both builds. */
+export const KERNEL_FILES: readonly string[] = (['simd', 'relaxed'] as const).flatMap((build) =>
+  ['core', ...Object.keys(FORMAT_MODULES)].map((name) => `${build}/${name}.wasm`),
+);
+
+/** A module whose default export is all kernels, compiled, as `createBrowserHost` takes them. */
+function workerdKernels(): string {
+  const imports = KERNEL_FILES.map((file, i) => `import m${i} from './${file}';`);
+  const entries = (build: string) =>
+    KERNEL_FILES.flatMap((file, i) => (file.startsWith(build) ? [`${basename(file, '.wasm')}: m${i}`] : [])).join(', ');
+  return `${imports.join('\n')}\nexport default { simd: { ${entries('simd')} }, relaxed: { ${entries('relaxed')} } };\n`;
+}
+
 function workerdConfig(prompt: readonly number[]): string {
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (services = [(name = "main", worker = .digest)]);
 const digest :Workerd.Worker = (
   modules = [
     (name = "main.mjs", esModule = embed "digest_workerd.mjs"),
-    (name = "simd.wasm", wasm = embed "simd.wasm"),
-    (name = "relaxed.wasm", wasm = embed "relaxed.wasm"),
+    (name = "kernels.mjs", esModule = embed "kernels.mjs"),
+    ${KERNEL_FILES.map((file) => `(name = "${file}", wasm = embed "${file}"),`).join('\n    ')}
     (name = "model.gguf", data = embed "model.gguf"),
   ],
   bindings = [(name = "prompt", json = "${JSON.stringify(prompt)}")],

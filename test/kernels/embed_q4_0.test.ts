@@ -6,12 +6,12 @@ describeBuilds('embed_q4_0', (bench) => {
   const { kernels } = bench;
   testKernel({
     name: 'embedQ40',
-    kernel: kernels.embedQ40,
+    kernel: kernels.format('q4_0').embed,
     sameBits: embedCases(bench, 'q4_0'),
     mutants: {
-      'codes read as bytes': kernels.embedQ80,
+      'codes read as bytes': kernels.format('q8_0').embed,
       'the last token is forgotten': (y, ids, nTokens, w, nIn) =>
-        kernels.embedQ40(y, ids, Math.max(0, nTokens - 1), w, nIn),
+        kernels.format('q4_0').embed(y, ids, Math.max(0, nTokens - 1), w, nIn),
     },
   });
 });

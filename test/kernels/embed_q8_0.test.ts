@@ -6,12 +6,12 @@ describeBuilds('embed_q8_0', (bench) => {
   const { kernels } = bench;
   testKernel({
     name: 'embedQ80',
-    kernel: kernels.embedQ80,
+    kernel: kernels.format('q8_0').embed,
     sameBits: embedCases(bench, 'q8_0'),
     mutants: {
-      'codes read as nibbles': kernels.embedQ40,
+      'codes read as nibbles': kernels.format('q4_0').embed,
       'the last token is forgotten': (y, ids, nTokens, w, nIn) =>
-        kernels.embedQ80(y, ids, Math.max(0, nTokens - 1), w, nIn),
+        kernels.format('q8_0').embed(y, ids, Math.max(0, nTokens - 1), w, nIn),
     },
   });
 });

@@ -10,15 +10,15 @@ describeBuilds('linear_bf16', (bench) => {
 
   testKernel<Linear>({
     name: 'linearBf16',
-    kernel: kernels.linearBf16,
+    kernel: kernels.format('bf16').f32,
     sameBits: (kernel) => fc.property(linearCases('bf16'), (c) => checkLinear(bench, 'bf16', 'f32', kernel, c)),
     mutants: {
-      ...linearMutants(kernels.linearBf16),
-      'the other 16-bit format': kernels.linearF16,
+      ...linearMutants(kernels.format('bf16').f32),
+      'the other 16-bit format': kernels.format('f16').f32,
     },
   });
 
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
-    checkLinear(bench, 'bf16', 'f32', kernels.linearBf16, largeCase('bf16', nTokens));
+    checkLinear(bench, 'bf16', 'f32', kernels.format('bf16').f32, largeCase('bf16', nTokens));
   });
 });

@@ -10,15 +10,15 @@ describeBuilds('linear_f16', (bench) => {
 
   testKernel<Linear>({
     name: 'linearF16',
-    kernel: kernels.linearF16,
+    kernel: kernels.format('f16').f32,
     sameBits: (kernel) => fc.property(linearCases('f16'), (c) => checkLinear(bench, 'f16', 'f32', kernel, c)),
     mutants: {
-      ...linearMutants(kernels.linearF16),
-      'the other 16-bit format': kernels.linearBf16,
+      ...linearMutants(kernels.format('f16').f32),
+      'the other 16-bit format': kernels.format('bf16').f32,
     },
   });
 
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
-    checkLinear(bench, 'f16', 'f32', kernels.linearF16, largeCase('f16', nTokens));
+    checkLinear(bench, 'f16', 'f32', kernels.format('f16').f32, largeCase('f16', nTokens));
   });
 });

@@ -12,10 +12,10 @@ describeBuilds('linear_f32', (bench) => {
 
   testKernel<Linear>({
     name: 'linearF32',
-    kernel: kernels.linearF32,
+    kernel: kernels.format('f32').f32,
     sameBits: (kernel) => fc.property(linearCases('f32'), (c) => checkLinear(bench, 'f32', 'f32', kernel, c)),
     mutants: {
-      ...linearMutants(kernels.linearF32),
+      ...linearMutants(kernels.format('f32').f32),
       'four partial sums instead of one': (y, ys, x, xs, nTokens, nIn, w, nOut, firstPanel, nPanels) => {
         const m = memory.view();
         for (let t = 0; t < nTokens; t++) {
@@ -45,6 +45,6 @@ describeBuilds('linear_f32', (bench) => {
   });
 
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
-    checkLinear(bench, 'f32', 'f32', kernels.linearF32, largeCase('f32', nTokens));
+    checkLinear(bench, 'f32', 'f32', kernels.format('f32').f32, largeCase('f32', nTokens));
   });
 });

@@ -10,15 +10,15 @@ describeBuilds('linear_q4_0_f32', (bench) => {
 
   testKernel<Linear>({
     name: 'linearQ40F32',
-    kernel: kernels.linearQ40F32,
+    kernel: kernels.format('q4_0').f32,
     sameBits: (kernel) => fc.property(linearCases('q4_0'), (c) => checkLinear(bench, 'q4_0', 'f32', kernel, c)),
     mutants: {
-      ...linearMutants(kernels.linearQ40F32),
-      'activations are rounded to int8': throughQ8(bench, kernels.linearQ40Q8),
+      ...linearMutants(kernels.format('q4_0').f32),
+      'activations are rounded to int8': throughQ8(bench, kernels.format('q4_0').q8!),
     },
   });
 
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
-    checkLinear(bench, 'q4_0', 'f32', kernels.linearQ40F32, largeCase('q4_0', nTokens));
+    checkLinear(bench, 'q4_0', 'f32', kernels.format('q4_0').f32, largeCase('q4_0', nTokens));
   });
 });

@@ -8,7 +8,7 @@ import { describeBuilds } from '../support/wasm_memory.ts';
 
 describeBuilds('linear_q4_0_q8', (bench) => {
   const { kernels } = bench;
-  const kernel = throughQ8(bench, kernels.linearQ40Q8);
+  const kernel = throughQ8(bench, kernels.format('q4_0').q8!);
 
   testKernel<Linear>({
     name: 'linearQ40Q8',
@@ -16,8 +16,8 @@ describeBuilds('linear_q4_0_q8', (bench) => {
     sameBits: (wanted) => fc.property(linearCases('q4_0'), (c) => checkLinear(bench, 'q4_0', 'q8', wanted, c)),
     mutants: {
       ...linearMutants(kernel),
-      'activations stay f32': kernels.linearQ40F32,
-      'sums of codes are not taken out': throughQ8(bench, kernels.linearQ40Q8, (q, x, xStride, nTokens, nIn) => {
+      'activations stay f32': kernels.format('q4_0').f32,
+      'sums of codes are not taken out': throughQ8(bench, kernels.format('q4_0').q8!, (q, x, xStride, nTokens, nIn) => {
         kernels.quantizeRowsQ8(q, x, xStride, nTokens, nIn);
         clearSums(bench, q, nTokens, nIn);
       }),

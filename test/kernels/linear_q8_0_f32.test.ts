@@ -10,15 +10,15 @@ describeBuilds('linear_q8_0_f32', (bench) => {
 
   testKernel<Linear>({
     name: 'linearQ80F32',
-    kernel: kernels.linearQ80F32,
+    kernel: kernels.format('q8_0').f32,
     sameBits: (kernel) => fc.property(linearCases('q8_0'), (c) => checkLinear(bench, 'q8_0', 'f32', kernel, c)),
     mutants: {
-      ...linearMutants(kernels.linearQ80F32),
-      'activations are rounded to int8': throughQ8(bench, kernels.linearQ80Q8),
+      ...linearMutants(kernels.format('q8_0').f32),
+      'activations are rounded to int8': throughQ8(bench, kernels.format('q8_0').q8!),
     },
   });
 
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
-    checkLinear(bench, 'q8_0', 'f32', kernels.linearQ80F32, largeCase('q8_0', nTokens));
+    checkLinear(bench, 'q8_0', 'f32', kernels.format('q8_0').f32, largeCase('q8_0', nTokens));
   });
 });

@@ -3,7 +3,7 @@ import { repackCases, repackMutants } from '../support/packed_cases.ts';
 import { describeBuilds } from '../support/wasm_memory.ts';
 
 describeBuilds('repack_q4_0', (bench) => {
-  const kernel = bench.kernels.repackQ40;
+  const kernel = bench.kernels.format('q4_0').repack;
   testKernel({
     name: 'repackQ40',
     kernel,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resultOf, testInChromium } from '../hosts/chromium.ts';
-import { GOLDEN, RUNTIMES } from '../hosts/runtimes.ts';
+import { GOLDEN, KERNEL_FILES, RUNTIMES } from '../hosts/runtimes.ts';
 import { serveFolder } from '../hosts/static_server.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { type Installed, output, packAndInstall } from './installed.ts';
@@ -29,8 +29,7 @@ test('holds the compiled program, types, kernels and the embedded model', () => 
       'dist/index.browser.js',
       'dist/index.browser.d.ts',
       'dist/cli/main.js',
-      'dist/wasm/simd.wasm',
-      'dist/wasm/relaxed.wasm',
+      ...KERNEL_FILES.map((file) => `dist/wasm/${file}`),
       'src/index.ts',
       'src/embedded/lm/model.gguf',
     ]),
@@ -43,13 +42,14 @@ test('holds the compiled program, types, kernels and the embedded model', () => 
 test('holds nothing else: no tests, tools, stale or temporary files', () => {
   const allowed = [
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
-    /^dist\/wasm\/(simd|relaxed)\.wasm$/,
     /^dist\/(?!wasm\/|stale).*\.(js|d\.ts)(\.map)?$/,
     /^src\/(?!embedded\/).*\.ts$/,
     /^src\/embedded\/\w+\/(model\.gguf|golden\.json|samples\.txt|README\.md)$/,
     /^docs\/(?!scripts\/).*\.md$/,
   ];
-  expect(paths().filter((path) => !allowed.some((rule) => rule.test(path)))).toEqual([]);
+  const kernels = KERNEL_FILES.map((file) => `dist/wasm/${file}`);
+  const others = paths().filter((path) => !kernels.includes(path));
+  expect(others.filter((path) => !allowed.some((rule) => rule.test(path)))).toEqual([]);
 });
 
 test('names no folder of the machine that built it, and its source maps lead to its sources', () => {
@@ -65,8 +65,11 @@ test('names no folder of the machine that built it, and its source maps lead to 
 
 test('every address in "exports" and "bin" is there', () => {
   const { exports, bin } = JSON.parse(readFileSync(inPackage('package.json'), 'utf8')) as Record<string, unknown>;
+  // "*" stands for every kernel module.
+  const filesOf = (target: string): string[] =>
+    target.includes('*') ? KERNEL_FILES.map((file) => target.replace('*.wasm', file)) : [target];
   const targets = (value: unknown): string[] =>
-    typeof value === 'string' ? [value] : Object.values(value as object).flatMap(targets);
+    typeof value === 'string' ? filesOf(value) : Object.values(value as object).flatMap(targets);
   const all = [...targets(exports), ...targets(bin)];
   expect(all.length).toBeGreaterThan(8);
   for (const target of all) expect(existsSync(inPackage(target)), target).toBe(true);

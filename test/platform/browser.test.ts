@@ -1,12 +1,19 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ConfigError, FormatError } from '../../src/core/errors.ts';
-import { type BrowserModel, createBrowserHost, openBrowserModel } from '../../src/platform/browser.ts';
+import {
+  type BrowserModel,
+  createBrowserHost,
+  type KernelLocation,
+  openBrowserModel,
+} from '../../src/platform/browser.ts';
+import { packagedKernels } from '../../src/platform/packaged_kernels.ts';
 import { ROOT } from '../support/fixtures.ts';
 
 /** The web platform's side runs on Node too: fetch, Blob and MessageChannel are the same there. */
@@ -14,7 +21,7 @@ import { ROOT } from '../support/fixtures.ts';
 const content = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
 /** Larger than what is read ahead, so that reads pass it by. */
 const large = new Uint8Array(9_000_000).map((_, i) => i & 255);
-const kernels = { simd: join(ROOT, 'dist/wasm/simd.wasm'), relaxed: join(ROOT, 'dist/wasm/relaxed.wasm') };
+const coreFile = join(ROOT, 'dist/wasm/simd/core.wasm');
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 const requests: string[] = [];
@@ -49,7 +56,7 @@ const answers: Record<string, Answer> = {
     () => `"${version}"`,
   ),
   '/folder/config.json': ranged(() => content.subarray(0, 10)),
-  '/simd.wasm': (_, response) => response.writeHead(200).end(readFileSync(kernels.simd)),
+  '/wasm/simd/core.wasm': (_, response) => response.writeHead(200).end(readFileSync(coreFile)),
 };
 const server = createServer((request, response) => {
   requests.push(`${request.url} ${request.headers.range ?? ''}`);
@@ -199,26 +206,39 @@ describe('openBrowserModel', () => {
 });
 
 describe('createBrowserHost', () => {
-  test('kernels come from an address, as bytes, or compiled; a build that was not given is null', async () => {
-    const bytes = new Uint8Array(readFileSync(kernels.simd));
+  test('kernels come from a folder, an address, as bytes, or compiled; what was not given is null', async () => {
+    const bytes = new Uint8Array(readFileSync(coreFile));
     const module = new WebAssembly.Module(bytes);
-    const kernelOf = (simd: Parameters<typeof createBrowserHost>[0] & object) =>
-      createBrowserHost(simd).kernelModule('simd');
-    expect(await kernelOf({ simd: `${base}/simd.wasm` })).toEqual(bytes);
-    expect(await kernelOf({ simd: bytes })).toBe(bytes);
-    expect(await kernelOf({ simd: bytes.buffer })).toEqual(bytes);
-    expect(await kernelOf({ simd: module })).toBe(module);
-    expect(await createBrowserHost({ simd: module }).kernelModule('relaxed')).toBeNull();
+    const coreOf = (at: KernelLocation) => createBrowserHost(at).kernelModule('simd', 'core');
+    for (const folder of [`${base}/wasm`, `${base}/wasm/`, new URL(`${base}/wasm/`)]) {
+      expect(await coreOf(folder)).toEqual(bytes);
+    }
+    expect(await coreOf({ simd: { core: `${base}/wasm/simd/core.wasm` } })).toEqual(bytes);
+    expect(await coreOf({ simd: { core: bytes } })).toBe(bytes);
+    expect(await coreOf({ simd: { core: bytes.buffer } })).toEqual(bytes);
+    expect(await coreOf({ simd: { core: module } })).toBe(module);
+    const host = createBrowserHost({ simd: { core: module } });
+    expect(await host.kernelModule('simd', 'q4_0')).toBeNull();
+    expect(await host.kernelModule('relaxed', 'core')).toBeNull();
+  });
+
+  test('the addresses of the packaged kernels lead to every module', () => {
+    for (const build of ['simd', 'relaxed'] as const) {
+      for (const [name, url] of Object.entries(packagedKernels()[build])) {
+        expect(url.href).toMatch(new RegExp(`/dist/wasm/${build}/${name}\\.wasm$`));
+        expect(existsSync(fileURLToPath(url)), url.href).toBe(true);
+      }
+    }
   });
 
   test('kernels that are not served are a ConfigError that says where they may be', async () => {
-    const e = await failure(createBrowserHost({ simd: `${base}/gone.wasm` }).kernelModule('simd'));
+    const e = await failure(createBrowserHost(`${base}/gone`).kernelModule('simd', 'core'));
     expect(e).toBeInstanceOf(ConfigError);
     expect(e.message).toContain('kernelFiles');
   });
 
   test('a pause lets messages and timers run, and the clock goes on', async () => {
-    const host = createBrowserHost({ simd: '' });
+    const host = createBrowserHost('');
     let ran = false;
     setTimeout(() => {
       ran = true;
@@ -231,7 +251,7 @@ describe('createBrowserHost', () => {
 
   test('a host without MessageChannel pauses by a timer', async () => {
     vi.stubGlobal('MessageChannel', undefined);
-    await createBrowserHost({ simd: '' }).pause();
+    await createBrowserHost('').pause();
     vi.unstubAllGlobals();
   });
 });

@@ -197,7 +197,7 @@ describe('createNodeHost', () => {
   test('ships both kernel builds, and switches relaxed SIMD on where the host has it behind a flag', async () => {
     const host = createNodeHost();
     for (const build of ['simd', 'relaxed'] as const) {
-      const module = await host.kernelModule(build);
+      const module = await host.kernelModule(build, 'core');
       expect(module).toBeInstanceOf(Uint8Array);
       expect(WebAssembly.validate(module as Uint8Array<ArrayBuffer>)).toBe(true);
     }

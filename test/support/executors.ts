@@ -20,7 +20,7 @@ export const BUILDS: readonly KernelBuild[] = await runnableBuilds();
 async function runnableBuilds(): Promise<KernelBuild[]> {
   const found: KernelBuild[] = [];
   for (const build of ['simd', 'relaxed'] as const) {
-    const module = await HOST.kernelModule(build);
+    const module = await HOST.kernelModule(build, 'core');
     if (module instanceof Uint8Array && WebAssembly.validate(module)) found.push(build);
   }
   return found;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { type DType, isBlockFormat } from '../../src/core/dtype.ts';
 import { tensor } from '../../src/core/tensor.ts';
-import type { Kernels, Linear } from '../../src/exec/wasm/kernels.ts';
+import type { Linear, LinearQ8 } from '../../src/exec/wasm/kernels.ts';
 import {
   linearScratchBytes,
   packedBytes,
@@ -93,11 +93,7 @@ export function checkLinear(bench: KernelBench, dtype: DType, activations: Activ
 }
 
 /** The quantized product in the shape of the plain one: quantize, then multiply. */
-export function throughQ8(
-  bench: KernelBench,
-  kernel: Kernels['linearQ80Q8'],
-  quantize = bench.kernels.quantizeRowsQ8,
-): Linear {
+export function throughQ8(bench: KernelBench, kernel: LinearQ8, quantize = bench.kernels.quantizeRowsQ8): Linear {
   return (y, yStride, x, xStride, nTokens, nIn, w, nOut, firstPanel, nPanels) => {
     const q = bench.memory.room(quantizedRowsBytes(bench.build, nTokens, nIn));
     quantize(q, x, xStride, nTokens, nIn);

@@ -1,6 +1,7 @@
 import { describe, test } from 'vitest';
 import type { KernelBuild } from '../../src/core/host.ts';
 import type { Arena } from '../../src/exec/wasm/arena.ts';
+import { FORMAT_MODULES, type KernelFormat } from '../../src/exec/wasm/format_kernels.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import type { Kernels } from '../../src/exec/wasm/kernels.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
@@ -101,12 +102,14 @@ export class TestMemory {
 
 const HOST = createNodeHost();
 const BUILDS: readonly KernelBuild[] = ['simd', 'relaxed'];
+/** All that have kernels. */
+const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
 const BENCHES = new Map<KernelBuild, KernelBench>();
 for (const build of BUILDS) {
-  const source = await HOST.kernelModule(build);
+  const source = await HOST.kernelModule(build, 'core');
   if (!(source instanceof Uint8Array)) throw new Error(`${build}.wasm is not built: run "npm run kernels"`);
   if (!WebAssembly.validate(source)) continue;
-  const { kernels, arena } = await instantiateKernels(HOST, build);
+  const { kernels, arena } = await instantiateKernels(HOST, build, FORMATS);
   BENCHES.set(build, { build, kernels, arena, memory: new TestMemory(arena) });
 }
 

@@ -9,8 +9,7 @@ import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
 import { instantiateKernels } from './instantiate.ts';
-import { linearKernels } from './linear_kernels.ts';
-import { loadPackedWeights } from './packed_weights.ts';
+import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
 import { type Machine, runNode } from './run_node.ts';
 import { traceNode } from './trace_node.ts';
@@ -30,11 +29,11 @@ export interface WasmExecutorOptions {
  */
 export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Executor> {
   const { graph } = o;
-  const { kernels, build, arena } = await instantiateKernels(o.host, o.kernels);
+  const { kernels, build, arena } = await instantiateKernels(o.host, o.kernels, matrixFormats(graph));
   const weights = await loadPackedWeights(graph, o.tensors, kernels, arena, o.read ?? {});
   const ropes = createRopeTables(graph.ropes, arena);
   const frames = createFrames(graph, arena, build);
-  const machine: Machine = { graph, kernels, weights, ropes, linear: linearKernels(kernels) };
+  const machine: Machine = { graph, kernels, weights, ropes };
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
   const caches = new WeakSet<KvCache>();
   let isDisposed = false;

@@ -1,14 +1,22 @@
+import type { DType } from '../../core/dtype.ts';
 import { KernelError } from '../../core/errors.ts';
 
+/** All kernels that are loaded: those of every model, and those of the weight formats that this one has. */
+export interface Kernels extends CoreKernels {
+  /** Asserts that the format's module was asked for. */
+  format(dtype: DType): FormatKernels;
+}
+
 /**
- * The kernels as TypeScript sees them: one entry for each export of `kernels/index.ts`, checked when a module is loaded.
+ * The kernels that know no weight format, as TypeScript sees them: one entry for each export of `kernels/modules/core.ts`,
+ * checked when the module is loaded.
  *
  * Addresses are byte addresses in the shared memory (multiples of 4; 16 is faster); counts and strides are in elements
  * unless they say bytes. A stride is the distance between the rows of consecutive tokens. Kernels allocate nothing and
  * check nothing: the caller has checked shapes when its plan was built. Except where a comment says so, outputs do not
  * overlap inputs.
  */
-export interface Kernels {
+export interface CoreKernels {
   /** First byte after the module's own constants; memory below it belongs to the module. */
   heapBase(): number;
 
@@ -116,33 +124,10 @@ export interface Kernels {
     accumulate: number,
   ): void;
 
-  // ---- linear, activations f32: weights unpacked exactly
-
-  readonly linearF32: Linear;
-  readonly linearF16: Linear;
-  readonly linearBf16: Linear;
-  readonly linearQ80F32: Linear;
-  readonly linearQ40F32: Linear;
-
-  // ---- linear, activations q8
+  // ---- activations q8
 
   /** q: `quantizedRowsBytes(build, nTokens, nIn)`, in the build's own layout.  x: f32 [nTokens, nIn], row stride xStride. */
   quantizeRowsQ8(q: number, x: number, xStride: number, nTokens: number, nIn: number): void;
-  readonly linearQ80Q8: LinearQ8;
-  readonly linearQ40Q8: LinearQ8;
-
-  // ---- packing, and rows read back
-
-  readonly repackF32: Repack;
-  readonly repackF16: Repack;
-  readonly repackBf16: Repack;
-  readonly repackQ80: Repack;
-  readonly repackQ40: Repack;
-  readonly embedF32: Embed;
-  readonly embedF16: Embed;
-  readonly embedBf16: Embed;
-  readonly embedQ80: Embed;
-  readonly embedQ40: Embed;
 }
 
 /**
@@ -208,8 +193,16 @@ export type Repack = (dst: number, src: number, nRows: number, nIn: number) => n
 /** y[t, :] = row ids[t] of the packed matrix w, unpacked exactly.  ids: i32 [nTokens].  y: f32 [nTokens, nIn], dense. */
 export type Embed = (y: number, ids: number, nTokens: number, w: number, nIn: number) => void;
 
+/** The kernels that know one weight format. q8: undefined where weights have no integer codes. */
+export interface FormatKernels {
+  readonly repack: Repack;
+  readonly embed: Embed;
+  readonly f32: Linear;
+  readonly q8: LinearQ8 | undefined;
+}
+
 /** Parameters of each kernel: a module from another version of the sources does not have the same. */
-const ARITY: Readonly<Record<keyof Kernels, number>> = {
+const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   heapBase: 0,
   addF32: 4,
   mulF32: 4,
@@ -224,41 +217,28 @@ const ARITY: Readonly<Record<keyof Kernels, number>> = {
   kvWriteVF32: 8,
   attendScoresF32: 14,
   attendMixF32: 14,
-  linearF32: 11,
-  linearF16: 11,
-  linearBf16: 11,
-  linearQ80F32: 11,
-  linearQ40F32: 11,
   quantizeRowsQ8: 5,
-  linearQ80Q8: 9,
-  linearQ40Q8: 9,
-  repackF32: 4,
-  repackF16: 4,
-  repackBf16: 4,
-  repackQ80: 4,
-  repackQ40: 4,
-  embedF32: 5,
-  embedF16: 5,
-  embedBf16: 5,
-  embedQ80: 5,
-  embedQ40: 5,
 };
 
 /**
- * The exports of a module as a typed table.
+ * The exports of the core module as a typed table.
  * Throws KernelError naming the first kernel that is missing or has another number of parameters.
  */
-export function checkedKernels(exports: WebAssembly.Exports, moduleName: string): Kernels {
-  for (const [name, arity] of Object.entries(ARITY)) {
-    const kernel = exports[name];
-    if (typeof kernel !== 'function') {
-      throw new KernelError(`${moduleName} has no kernel ${name}; rebuild it with "npm run kernels"`);
-    }
-    if (kernel.length !== arity) {
-      throw new KernelError(
-        `${moduleName}: kernel ${name} takes ${kernel.length} parameters, expected ${arity}; rebuild it with "npm run kernels"`,
-      );
-    }
+export function coreKernels(exports: WebAssembly.Exports, moduleName: string): CoreKernels {
+  for (const [name, arity] of Object.entries(ARITY)) checkedExport(exports, moduleName, name, arity);
+  return exports as unknown as CoreKernels;
+}
+
+/** One export. Throws KernelError when it is missing or has another number of parameters. */
+export function checkedExport(exports: WebAssembly.Exports, moduleName: string, name: string, arity: number): unknown {
+  const kernel = exports[name];
+  if (typeof kernel !== 'function') {
+    throw new KernelError(`${moduleName} has no kernel ${name}; rebuild it with "npm run kernels"`);
   }
-  return exports as unknown as Kernels;
+  if (kernel.length !== arity) {
+    throw new KernelError(
+      `${moduleName}: kernel ${name} takes ${kernel.length} parameters, expected ${arity}; rebuild it with "npm run kernels"`,
+    );
+  }
+  return kernel;
 }

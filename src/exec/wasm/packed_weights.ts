@@ -28,6 +28,11 @@ export interface PackedWeights {
   vector(id: ValueId): number;
 }
 
+/** The formats of a graph's matrices, whose kernels it needs; weights of one axis are unpacked without kernels. */
+export function matrixFormats(graph: Graph): ReadonlySet<DType> {
+  return new Set(graph.nodes.flatMap((n) => (n.op === 'weight' && n.shape.length > 1 ? [n.dtype] : [])));
+}
+
 /**
  * Reads the weights straight into WASM memory: each matrix some rows at a time, packed as they come, so that the model is
  * never there twice. The parts of a concat_weights become one matrix.

@@ -3,7 +3,7 @@ import { assert, ShapeError } from '../../core/errors.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import { type ReadOptions, readTensorBytes, tensorRows } from '../../load/weights.ts';
 import type { Arena } from './arena.ts';
-import type { Kernels, Repack } from './kernels.ts';
+import type { Kernels } from './kernels.ts';
 import { panelBytes, panelRows } from './layout.ts';
 
 /** Large enough for one read of a file, small enough to stay near the processor. */
@@ -85,7 +85,7 @@ function createPacker(dtype: DType, nOut: number, nIn: number, address: number, 
   const nFitting = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, bytesPerPanel)));
   const capacity = Math.min(nFitting, Math.max(1, Math.ceil(nOut / rowsPerPanel))) * rowsPerPanel;
   const staging = arena.alloc(capacity * bytesPerRow);
-  const repack = repackKernel(kernels, dtype);
+  const { repack } = kernels.format(dtype);
   let nStaged = 0;
   let nPacked = 0;
   let isAllFinite = true;
@@ -122,22 +122,5 @@ function checkRows(part: TensorInfo, dtype: DType, nIn: number): void {
     throw new ShapeError(
       `${part.name}: rows of ${nIn} ${dtype} weights take ${expected} bytes, the tensor has ${part.nBytes}`,
     );
-  }
-}
-
-function repackKernel(kernels: Kernels, dtype: DType): Repack {
-  switch (dtype) {
-    case 'f32':
-      return kernels.repackF32;
-    case 'f16':
-      return kernels.repackF16;
-    case 'bf16':
-      return kernels.repackBf16;
-    case 'q8_0':
-      return kernels.repackQ80;
-    case 'q4_0':
-      return kernels.repackQ40;
-    default:
-      return dtype satisfies never;
   }
 }

@@ -2,7 +2,6 @@ import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
 import type { Kernels } from './kernels.ts';
-import type { LinearKernels } from './linear_kernels.ts';
 import type { PackedWeights } from './packed_weights.ts';
 import type { RopeTables } from './rope_tables.ts';
 
@@ -10,7 +9,6 @@ import type { RopeTables } from './rope_tables.ts';
 export interface Machine {
   readonly graph: Graph;
   readonly kernels: Kernels;
-  readonly linear: LinearKernels;
   readonly weights: PackedWeights;
   readonly ropes: RopeTables;
 }
@@ -32,7 +30,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'embed': {
       const w = weights.matrix(node.inputs[1]!);
-      m.linear[w.dtype].embed(y, frame.ids, nRows, w.address, w.nIn);
+      kernels.format(w.dtype).embed(y, frame.ids, nRows, w.address, w.nIn);
       return;
     }
     case 'rms_norm':
@@ -94,7 +92,7 @@ export function widthOf(graph: Graph, id: ValueId): number {
 
 function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows: number, frame: RunFrame): void {
   const w = m.weights.matrix(node.inputs[1]!);
-  const kernel = m.linear[w.dtype];
+  const kernel = m.kernels.format(w.dtype);
   if (node.activations === 'f32' || kernel.q8 === undefined) {
     kernel.f32(y, w.nOut, x, w.nIn, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
     return;

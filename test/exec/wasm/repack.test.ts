@@ -83,7 +83,7 @@ describeBuilds('packing', ({ kernels, arena, memory }) => {
     expect(nReads).toBe(2);
     const ids = memory.put(Int32Array.from({ length: nRows }, (_, i) => i));
     const rows = memory.room(4 * nRows * nIn);
-    kernels.embedF32(rows, ids, nRows, packed, nIn);
+    kernels.format('f32').embed(rows, ids, nRows, packed, nIn);
     const expected = new Float32Array(nRows * nIn);
     FORMATS.f32.unpack(bytes, 0, expected, 0, expected.length);
     assertSameBits('rows', memory.f32(rows, expected.length), expected);

@@ -1,0 +1,20 @@
+// Kernels that know no weight format: every model runs with them. The other side of this list is src/exec/wasm/kernels.ts.
+export { addF32 } from '../add_f32';
+export { attendMixF32 } from '../attend_mix_f32';
+export { attendScoresF32 } from '../attend_scores_f32';
+export { kvWriteKF32 } from '../kv_write_k_f32';
+export { kvWriteVF32 } from '../kv_write_v_f32';
+export { mulF32 } from '../mul_f32';
+export { quantizeRowsQ8 } from '../quantize_rows_q8';
+export { rmsNormF32 } from '../rms_norm_f32';
+export { ropeF32Halves } from '../rope_f32_halves';
+export { ropeF32Pairs } from '../rope_f32_pairs';
+export { siluF32 } from '../silu_f32';
+export { sliceF32 } from '../slice_f32';
+export { softmaxF32 } from '../softmax_f32';
+export { takeRowsF32 } from '../take_rows_f32';
+
+/** First byte after the module's own constants. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,39 @@
+import type { DType } from '../../core/dtype.ts';
+import { checkedExport, type Embed, type FormatKernels, type Linear, type LinearQ8, type Repack } from './kernels.ts';
+
+interface ExportNames {
+  readonly repack: string;
+  readonly embed: string;
+  readonly f32: string;
+  readonly q8?: string;
+}
+
+/** The formats that have a module, kernels/modules/<dtype>.ts, and the names of its kernels. */
+export const FORMAT_MODULES = {
+  f32: { repack: 'repackF32', embed: 'embedF32', f32: 'linearF32' },
+  f16: { repack: 'repackF16', embed: 'embedF16', f32: 'linearF16' },
+  bf16: { repack: 'repackBf16', embed: 'embedBf16', f32: 'linearBf16' },
+  q8_0: { repack: 'repackQ80', embed: 'embedQ80', f32: 'linearQ80F32', q8: 'linearQ80Q8' },
+  q4_0: { repack: 'repackQ40', embed: 'embedQ40', f32: 'linearQ40F32', q8: 'linearQ40Q8' },
+} as const satisfies Partial<Record<DType, ExportNames>>;
+
+/** A format that has a module. */
+export type KernelFormat = keyof typeof FORMAT_MODULES;
+
+/** Parameters of each kind of kernel. */
+const ARITY: Readonly<Record<keyof FormatKernels, number>> = { repack: 4, embed: 5, f32: 11, q8: 9 };
+
+/**
+ * The exports of a format's module as a typed table.
+ * Throws KernelError naming the first kernel that is missing or has another number of parameters.
+ */
+export function formatKernels(dtype: KernelFormat, exports: WebAssembly.Exports, moduleName: string): FormatKernels {
+  const names: ExportNames = FORMAT_MODULES[dtype];
+  const kernel = (kind: keyof FormatKernels, name: string) => checkedExport(exports, moduleName, name, ARITY[kind]);
+  return {
+    repack: kernel('repack', names.repack) as Repack,
+    embed: kernel('embed', names.embed) as Embed,
+    f32: kernel('f32', names.f32) as Linear,
+    q8: names.q8 === undefined ? undefined : (kernel('q8', names.q8) as LinearQ8),
+  };
+}
