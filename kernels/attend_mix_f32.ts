@@ -57,24 +57,12 @@ export function attendMixF32(
           }
         }
       }
-      // The last tokens: the four rows are heads, which see the same positions.
+      // The last tokens, in decoding the only one: the rows are heads, which see the same positions.
       for (; t < nTokens; t++) {
         const count = min(n, load<i32>(lengths + ((<usize>t) << 2)) - first);
         if (count <= 0) continue;
-        let yt = yGroup + <usize>t * yBytes;
-        let pt = pChunk + <usize>t * sBytes;
-        const pHead = sBytes * <usize>nTokens;
-        let left = group;
-        for (; left >= 4; left -= 4) {
-          rows4(yt, headBytes, pt, pHead, chunk, headDim, count);
-          yt += headBytes << 2;
-          pt += pHead << 2;
-        }
-        for (; left > 0; left--) {
-          row1(yt, pt, chunk, headBytes, headDim, count);
-          yt += headBytes;
-          pt += pHead;
-        }
+        const pt = pChunk + <usize>t * sBytes;
+        headsOfToken(yGroup + <usize>t * yBytes, pt, sBytes * <usize>nTokens, chunk, headDim, group, count);
       }
     }
   }
@@ -141,27 +129,9 @@ function tile4x8(y0: usize, yBytes: usize, p0: usize, pBytes: usize, v: usize, v
   v128.store(y3, d1, 16);
 }
 
-/** One row x nDims head dims: 16 at a time, then 4, then 1. */
+/** One row x nDims head dims, 4 at a time, then 1: what tiles leave. */
 function row1(y: usize, p: usize, v: usize, vBytes: usize, nDims: i32, n: i32): void {
   const end = p + ((<usize>n) << 2);
-  for (; nDims >= 16; nDims -= 16, y += 64, v += 64) {
-    let a0 = v128.load(y);
-    let a1 = v128.load(y, 16);
-    let a2 = v128.load(y, 32);
-    let a3 = v128.load(y, 48);
-    let vs = v;
-    for (let ps = p; ps < end; ps += 4, vs += vBytes) {
-      const p4 = v128.load32_splat(ps);
-      a0 = f32x4.add(a0, f32x4.mul(p4, v128.load(vs)));
-      a1 = f32x4.add(a1, f32x4.mul(p4, v128.load(vs, 16)));
-      a2 = f32x4.add(a2, f32x4.mul(p4, v128.load(vs, 32)));
-      a3 = f32x4.add(a3, f32x4.mul(p4, v128.load(vs, 48)));
-    }
-    v128.store(y, a0);
-    v128.store(y, a1, 16);
-    v128.store(y, a2, 32);
-    v128.store(y, a3, 48);
-  }
   for (; nDims >= 4; nDims -= 4, y += 16, v += 16) {
     let a = v128.load(y);
     let vs = v;
@@ -175,5 +145,102 @@ function row1(y: usize, p: usize, v: usize, vBytes: usize, nDims: i32, n: i32): 
     let vs = v;
     for (let ps = p; ps < end; ps += 4, vs += vBytes) a += load<f32>(ps) * load<f32>(vs);
     store<f32>(y, a);
+  }
+}
+
+/**
+ * nRows heads of one token over n positions, four by four. With so few rows, reading the values takes the time: they are read
+ * in the order in which they lie, twice as fast as by columns when they come from memory, and the sums stay in y.
+ */
+function headsOfToken(y: usize, p: usize, pBytes: usize, v: usize, headDim: i32, nRows: i32, n: i32): void {
+  const vBytes = (<usize>headDim) << 2;
+  const simdBytes = vBytes & ~15;
+  for (; n > 0; n -= 4, p += 16, v += vBytes << 2) {
+    let yr = y;
+    let pr = p;
+    let left = nRows;
+    if (n >= 4) {
+      const half = v + (vBytes << 1);
+      for (; left >= 4; left -= 4, yr += vBytes << 2, pr += pBytes << 2) {
+        rows4x2(yr, pr, pBytes, v, vBytes, simdBytes);
+        rows4x2(yr, pr + 8, pBytes, half, vBytes, simdBytes);
+      }
+      if (left === 3) {
+        rows3x2(yr, pr, pBytes, v, vBytes, simdBytes);
+        rows3x2(yr, pr + 8, pBytes, half, vBytes, simdBytes);
+        left = 0;
+      }
+      for (; left > 0; left--, yr += vBytes, pr += pBytes) row1x4(yr, pr, v, vBytes, simdBytes);
+      if (headDim & 3) {
+        for (let i: usize = 0; i < <usize>nRows; i++) {
+          row1(y + i * vBytes + simdBytes, p + i * pBytes, v + simdBytes, vBytes, headDim & 3, 4);
+        }
+      }
+    } else {
+      for (; left > 0; left--, yr += vBytes, pr += pBytes) row1(yr, pr, v, vBytes, headDim, n);
+    }
+  }
+}
+
+/** Four rows, vBytes and pBytes apart, over two positions; simdBytes of head dims, one vector after the other. */
+function rows4x2(y0: usize, p0: usize, pBytes: usize, v: usize, vBytes: usize, simdBytes: usize): void {
+  const p2 = p0 + (pBytes << 1);
+  const a0 = v128.load32_splat(p0);
+  const a1 = v128.load32_splat(p0, 4);
+  const b0 = v128.load32_splat(p0 + pBytes);
+  const b1 = v128.load32_splat(p0 + pBytes, 4);
+  const c0 = v128.load32_splat(p2);
+  const c1 = v128.load32_splat(p2, 4);
+  const d0 = v128.load32_splat(p2 + pBytes);
+  const d1 = v128.load32_splat(p2 + pBytes, 4);
+  const y1 = y0 + vBytes;
+  const y2 = y1 + vBytes;
+  const y3 = y2 + vBytes;
+  const w = v + vBytes;
+  for (let i: usize = 0; i < simdBytes; i += 16) {
+    const v0 = v128.load(v + i);
+    const v1 = v128.load(w + i);
+    v128.store(y0 + i, f32x4.add(f32x4.add(v128.load(y0 + i), f32x4.mul(a0, v0)), f32x4.mul(a1, v1)));
+    v128.store(y1 + i, f32x4.add(f32x4.add(v128.load(y1 + i), f32x4.mul(b0, v0)), f32x4.mul(b1, v1)));
+    v128.store(y2 + i, f32x4.add(f32x4.add(v128.load(y2 + i), f32x4.mul(c0, v0)), f32x4.mul(c1, v1)));
+    v128.store(y3 + i, f32x4.add(f32x4.add(v128.load(y3 + i), f32x4.mul(d0, v0)), f32x4.mul(d1, v1)));
+  }
+}
+
+function rows3x2(y0: usize, p0: usize, pBytes: usize, v: usize, vBytes: usize, simdBytes: usize): void {
+  const p2 = p0 + (pBytes << 1);
+  const a0 = v128.load32_splat(p0);
+  const a1 = v128.load32_splat(p0, 4);
+  const b0 = v128.load32_splat(p0 + pBytes);
+  const b1 = v128.load32_splat(p0 + pBytes, 4);
+  const c0 = v128.load32_splat(p2);
+  const c1 = v128.load32_splat(p2, 4);
+  const y1 = y0 + vBytes;
+  const y2 = y1 + vBytes;
+  const w = v + vBytes;
+  for (let i: usize = 0; i < simdBytes; i += 16) {
+    const v0 = v128.load(v + i);
+    const v1 = v128.load(w + i);
+    v128.store(y0 + i, f32x4.add(f32x4.add(v128.load(y0 + i), f32x4.mul(a0, v0)), f32x4.mul(a1, v1)));
+    v128.store(y1 + i, f32x4.add(f32x4.add(v128.load(y1 + i), f32x4.mul(b0, v0)), f32x4.mul(b1, v1)));
+    v128.store(y2 + i, f32x4.add(f32x4.add(v128.load(y2 + i), f32x4.mul(c0, v0)), f32x4.mul(c1, v1)));
+  }
+}
+
+/** One row over four positions. */
+function row1x4(y: usize, p: usize, v0: usize, vBytes: usize, simdBytes: usize): void {
+  const p0 = v128.load32_splat(p);
+  const p1 = v128.load32_splat(p, 4);
+  const p2 = v128.load32_splat(p, 8);
+  const p3 = v128.load32_splat(p, 12);
+  const v1 = v0 + vBytes;
+  const v2 = v1 + vBytes;
+  const v3 = v2 + vBytes;
+  for (let i: usize = 0; i < simdBytes; i += 16) {
+    let a = f32x4.add(v128.load(y + i), f32x4.mul(p0, v128.load(v0 + i)));
+    a = f32x4.add(a, f32x4.mul(p1, v128.load(v1 + i)));
+    a = f32x4.add(a, f32x4.mul(p2, v128.load(v2 + i)));
+    a = f32x4.add(a, f32x4.mul(p3, v128.load(v3 + i)));
+    v128.store(y + i, a);
   }
 }

@@ -81,11 +81,11 @@ function rowsOfBlock(
     scores += sBytes << 2;
     q += qBytes << 2;
   }
-  for (; nRows > 0; nRows--) {
-    row1x16(scores, q, block, headDim, scale);
-    scores += sBytes;
-    q += qBytes;
-  }
+  if (nRows === 3) {
+    tile3x8(scores, sBytes, q, qBytes, block, headDim, scale);
+    tile3x8(scores + HALF_BLOCK, sBytes, q, qBytes, block + HALF_BLOCK, headDim, scale);
+  } else if (nRows === 2) tile2x16(scores, sBytes, q, qBytes, block, headDim, scale);
+  else if (nRows === 1) row1x16(scores, q, block, headDim, scale);
 }
 
 function tile4x8(scores: usize, sBytes: usize, q0: usize, qBytes: usize, k: usize, headDim: i32, scale: f32): void {
@@ -154,4 +154,82 @@ function row1x16(scores: usize, q: usize, k: usize, headDim: i32, scale: f32): v
   v128.store(scores, f32x4.mul(a1, by), 16);
   v128.store(scores, f32x4.mul(a2, by), 32);
   v128.store(scores, f32x4.mul(a3, by), 48);
+}
+
+function tile3x8(scores: usize, sBytes: usize, q0: usize, qBytes: usize, k: usize, headDim: i32, scale: f32): void {
+  let q1 = q0 + qBytes;
+  let q2 = q1 + qBytes;
+  let a0 = f32x4.splat(0);
+  let a1 = f32x4.splat(0);
+  let b0 = f32x4.splat(0);
+  let b1 = f32x4.splat(0);
+  let c0 = f32x4.splat(0);
+  let c1 = f32x4.splat(0);
+  const end = q0 + ((<usize>headDim) << 2);
+  for (; q0 < end; q0 += 4) {
+    const k0 = v128.load(k);
+    const k1 = v128.load(k, 16);
+    const qa = v128.load32_splat(q0);
+    a0 = f32x4.add(a0, f32x4.mul(qa, k0));
+    a1 = f32x4.add(a1, f32x4.mul(qa, k1));
+    const qb = v128.load32_splat(q1);
+    b0 = f32x4.add(b0, f32x4.mul(qb, k0));
+    b1 = f32x4.add(b1, f32x4.mul(qb, k1));
+    const qc = v128.load32_splat(q2);
+    c0 = f32x4.add(c0, f32x4.mul(qc, k0));
+    c1 = f32x4.add(c1, f32x4.mul(qc, k1));
+    q1 += 4;
+    q2 += 4;
+    k += KEY_STEP;
+  }
+  const by = f32x4.splat(scale);
+  v128.store(scores, f32x4.mul(a0, by));
+  v128.store(scores, f32x4.mul(a1, by), 16);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(b0, by));
+  v128.store(scores, f32x4.mul(b1, by), 16);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(c0, by));
+  v128.store(scores, f32x4.mul(c1, by), 16);
+}
+
+function tile2x16(scores: usize, sBytes: usize, q0: usize, qBytes: usize, k: usize, headDim: i32, scale: f32): void {
+  let q1 = q0 + qBytes;
+  let a0 = f32x4.splat(0);
+  let a1 = f32x4.splat(0);
+  let a2 = f32x4.splat(0);
+  let a3 = f32x4.splat(0);
+  let b0 = f32x4.splat(0);
+  let b1 = f32x4.splat(0);
+  let b2 = f32x4.splat(0);
+  let b3 = f32x4.splat(0);
+  const end = q0 + ((<usize>headDim) << 2);
+  for (; q0 < end; q0 += 4) {
+    const qa = v128.load32_splat(q0);
+    const qb = v128.load32_splat(q1);
+    const k0 = v128.load(k);
+    a0 = f32x4.add(a0, f32x4.mul(qa, k0));
+    b0 = f32x4.add(b0, f32x4.mul(qb, k0));
+    const k1 = v128.load(k, 16);
+    a1 = f32x4.add(a1, f32x4.mul(qa, k1));
+    b1 = f32x4.add(b1, f32x4.mul(qb, k1));
+    const k2 = v128.load(k, 32);
+    a2 = f32x4.add(a2, f32x4.mul(qa, k2));
+    b2 = f32x4.add(b2, f32x4.mul(qb, k2));
+    const k3 = v128.load(k, 48);
+    a3 = f32x4.add(a3, f32x4.mul(qa, k3));
+    b3 = f32x4.add(b3, f32x4.mul(qb, k3));
+    q1 += 4;
+    k += KEY_STEP;
+  }
+  const by = f32x4.splat(scale);
+  v128.store(scores, f32x4.mul(a0, by));
+  v128.store(scores, f32x4.mul(a1, by), 16);
+  v128.store(scores, f32x4.mul(a2, by), 32);
+  v128.store(scores, f32x4.mul(a3, by), 48);
+  scores += sBytes;
+  v128.store(scores, f32x4.mul(b0, by));
+  v128.store(scores, f32x4.mul(b1, by), 16);
+  v128.store(scores, f32x4.mul(b2, by), 32);
+  v128.store(scores, f32x4.mul(b3, by), 48);
 }
