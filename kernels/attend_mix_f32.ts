@@ -12,6 +12,7 @@ export function attendMixF32(
   yStride: i32,
   p: usize,
   sStride: i32,
+  sHeadStride: i32,
   v: usize,
   vHeadStride: i32,
   lengths: usize,
@@ -25,6 +26,7 @@ export function attendMixF32(
 ): void {
   const yBytes = (<usize>yStride) << 2;
   const sBytes = (<usize>sStride) << 2;
+  const sHeadBytes = (<usize>sHeadStride) << 2;
   const headBytes = (<usize>headDim) << 2;
   if (!accumulate) {
     const nBytes = <usize>(nKvHeads * group) * headBytes;
@@ -33,7 +35,7 @@ export function attendMixF32(
   for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
     const h = kvHead * group;
     const yGroup = y + <usize>h * headBytes;
-    const pGroup = p + <usize>(h * nTokens) * sBytes;
+    const pGroup = p + <usize>h * sHeadBytes;
     const values = v + <usize>kvHead * <usize>vHeadStride;
     for (let s = 0; s < nPositions; s += CHUNK_POSITIONS) {
       const chunk = values + <usize>s * headBytes;
@@ -46,7 +48,7 @@ export function attendMixF32(
         const shared = min(n, shortest4(lengths + ((<usize>t) << 2)) - first);
         for (let g = 0; g < group; g++) {
           const yt = yGroup + <usize>t * yBytes + <usize>g * headBytes;
-          const pt = pChunk + <usize>(g * nTokens + t) * sBytes;
+          const pt = pChunk + <usize>g * sHeadBytes + <usize>t * sBytes;
           if (shared > 0) rows4(yt, yBytes, pt, sBytes, chunk, headDim, shared);
           const done = max(shared, 0);
           for (let i = 0; i < 4; i++) {
@@ -62,7 +64,7 @@ export function attendMixF32(
         const count = min(n, load<i32>(lengths + ((<usize>t) << 2)) - first);
         if (count <= 0) continue;
         const pt = pChunk + <usize>t * sBytes;
-        headsOfToken(yGroup + <usize>t * yBytes, pt, sBytes * <usize>nTokens, chunk, headDim, group, count);
+        headsOfToken(yGroup + <usize>t * yBytes, pt, sHeadBytes, chunk, headDim, group, count);
       }
     }
   }

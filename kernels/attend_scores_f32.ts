@@ -13,6 +13,7 @@ const HALF_BLOCK: usize = 32;
 export function attendScoresF32(
   scores: usize,
   sStride: i32,
+  sHeadStride: i32,
   q: usize,
   qStride: i32,
   k: usize,
@@ -27,13 +28,14 @@ export function attendScoresF32(
   scale: f32,
 ): void {
   const sBytes = (<usize>sStride) << 2;
+  const sHeadBytes = (<usize>sHeadStride) << 2;
   const qBytes = (<usize>qStride) << 2;
   const headBytes = (<usize>headDim) << 2;
   const blockBytes = <usize>headDim * KEY_STEP;
   for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
     const h = kvHead * group;
     const qGroup = q + <usize>h * headBytes;
-    const sGroup = scores + <usize>(h * nTokens) * sBytes;
+    const sGroup = scores + <usize>h * sHeadBytes;
     let block = k + <usize>kvHead * <usize>kHeadStride;
     for (let s = 0; s < nPositions; s += KEY_BLOCK, block += blockBytes) {
       const at = sGroup + ((<usize>(from + s)) << 2);
@@ -42,7 +44,7 @@ export function attendScoresF32(
         for (let t = 0; t < nTokens; t++) {
           if (load<i32>(lengths + ((<usize>t) << 2)) <= from + s) continue;
           const qt = qGroup + <usize>t * qBytes;
-          rowsOfBlock(at + <usize>t * sBytes, sBytes * <usize>nTokens, qt, headBytes, group, block, headDim, scale);
+          rowsOfBlock(at + <usize>t * sBytes, sHeadBytes, qt, headBytes, group, block, headDim, scale);
         }
       } else {
         for (let t = 0; t < nTokens; t += 4) {
@@ -50,7 +52,7 @@ export function attendScoresF32(
           if (longest(lengths + ((<usize>t) << 2), n) <= from + s) continue;
           for (let g = 0; g < group; g++) {
             const qt = qGroup + <usize>t * qBytes + <usize>g * headBytes;
-            rowsOfBlock(at + <usize>(g * nTokens + t) * sBytes, sBytes, qt, qBytes, n, block, headDim, scale);
+            rowsOfBlock(at + <usize>g * sHeadBytes + <usize>t * sBytes, sBytes, qt, qBytes, n, block, headDim, scale);
           }
         }
       }

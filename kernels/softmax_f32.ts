@@ -2,11 +2,19 @@
 import { addLanes, exp4, loadLanes, maxRow, storeLanes } from './lanes';
 
 /** The rest of a row, up to its stride, is neither read nor written. */
-export function softmaxF32(p: usize, x: usize, lengths: usize, nHeads: i32, nTokens: i32, stride: i32): void {
-  const rowBytes = (<usize>stride) << 2;
+export function softmaxF32(
+  p: usize,
+  x: usize,
+  lengths: usize,
+  nHeads: i32,
+  headStride: i32,
+  nTokens: i32,
+  stride: i32,
+): void {
   for (let h = 0; h < nHeads; h++) {
-    for (let t = 0; t < nTokens; t++, p += rowBytes, x += rowBytes) {
-      softmaxRow(p, x, load<i32>(lengths + ((<usize>t) << 2)));
+    for (let t = 0; t < nTokens; t++) {
+      const row = (<usize>h * <usize>headStride + <usize>t * <usize>stride) << 2;
+      softmaxRow(p + row, x + row, load<i32>(lengths + ((<usize>t) << 2)));
     }
   }
 }

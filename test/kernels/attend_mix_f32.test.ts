@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { tensor } from '../../src/core/tensor.ts';
 import { vIndex } from '../../src/kvcache/layout.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
-import { asCache, attendCases, attendSizes, cachedRows, dense, runsOf } from '../support/attend_cases.ts';
+import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense, runsOf } from '../support/attend_cases.ts';
 import { hardFloats } from '../support/hard_floats.ts';
 import { assertSameBits, testKernel } from '../support/kernel_property.ts';
 import { describeBuilds, UNWRITTEN } from '../support/wasm_memory.ts';
@@ -29,12 +29,16 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
       const y = memory.room(4 * nTokens * yStride, c.skew ^ 4);
       const runs = runsOf(c);
       if (runs.length === 0) runs.push({ from: 0, count: 0 });
-      for (const { from, count } of runs) {
-        const run = atV + 4 * vIndex(c.headDim, from, 0);
-        const { nKvHeads, group, headDim } = c;
+      const { group, headDim } = c;
+      const headStride = 4 * capacity * headDim;
+      for (const call of callsOf(c, runs)) {
+        const head = call.kvHead * group;
+        const { from, count } = call.run;
         // biome-ignore format: the kernel's arguments in its own order
-        kernel(y, yStride, atP, sStride, run, 4 * capacity * headDim, atLengths,
-          nTokens, nKvHeads, group, headDim, from, count, from === 0 ? 0 : 1);
+        kernel(y + 4 * (call.token * yStride + head * headDim), yStride,
+          atP + 4 * (head * nTokens + call.token) * sStride, sStride, nTokens * sStride,
+          atV + call.kvHead * headStride + 4 * vIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
+          call.nTokens, call.nKvHeads, group, headDim, from, count, from === 0 ? 0 : 1);
       }
 
       const probs = dense(p, nHeads * nTokens, nPositions, sStride);
@@ -50,15 +54,34 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
     kernel: kernels.attendMixF32,
     sameBits,
     mutants: {
-      'every run starts from zero': (y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
-        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 0),
-      'no run starts from zero': (y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
-        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 1),
+      'heads lie as near as the tokens of one call': (
+        y,
+        ys,
+        p,
+        ss,
+        _hs,
+        v,
+        headStride,
+        l,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        more,
+      ) =>
+        kernels.attendMixF32(y, ys, p, ss, nTokens * ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more),
+      'every run starts from zero': (y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 0),
+      'no run starts from zero': (y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 1),
       'every row sees what the first one sees': (
         y,
         ys,
         p,
         ss,
+        hs,
         v,
         headStride,
         l,
@@ -73,7 +96,7 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         const m = new Int32Array(memory.view().buffer);
         const kept = m.slice(l / 4, l / 4 + nTokens);
         m.fill(kept[0] ?? 0, l / 4, l / 4 + nTokens);
-        kernels.attendMixF32(y, ys, p, ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more);
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more);
         m.set(kept, l / 4);
       },
       'chunks of positions are summed apart': (
@@ -81,6 +104,7 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         ys,
         p,
         ss,
+        hs,
         v,
         headStride,
         l,
@@ -100,6 +124,7 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
             ys,
             p,
             ss,
+            hs,
             v + 4 * d * at,
             headStride,
             l,

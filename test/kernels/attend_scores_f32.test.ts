@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { tensor } from '../../src/core/tensor.ts';
 import { kIndex, vIndex } from '../../src/kvcache/layout.ts';
 import { attendScores } from '../../src/ops/attend_scores.ts';
-import { asCache, attendCases, attendSizes, cachedRows, dense, runsOf } from '../support/attend_cases.ts';
+import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense } from '../support/attend_cases.ts';
 import { hardFloats } from '../support/hard_floats.ts';
 import { assertSameBits, testKernel } from '../support/kernel_property.ts';
 import { describeBuilds } from '../support/wasm_memory.ts';
@@ -25,12 +25,16 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
       const atK = memory.put(asCache(k, capacity, index), c.skew ^ 8);
       const atLengths = memory.put(lengths);
       const scores = memory.room(4 * nHeads * nTokens * sStride, c.skew);
-      for (const { from, count } of runsOf(c)) {
-        const run = atK + 4 * kIndex(c.headDim, from, 0);
-        const { nKvHeads, group, headDim } = c;
+      const { group, headDim } = c;
+      const headStride = 4 * capacity * headDim;
+      for (const call of callsOf(c)) {
+        const head = call.kvHead * group;
+        const { from, count } = call.run;
         // biome-ignore format: the kernel's arguments in its own order
-        kernel(scores, sStride, atQ, qStride, run, 4 * capacity * headDim, atLengths,
-          nTokens, nKvHeads, group, headDim, from, count, SCALE);
+        kernel(scores + 4 * (head * nTokens + call.token) * sStride, sStride, nTokens * sStride,
+          atQ + 4 * (call.token * qStride + head * headDim), qStride,
+          atK + call.kvHead * headStride + 4 * kIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
+          call.nTokens, call.nKvHeads, group, headDim, from, count, SCALE);
       }
 
       const dims = [nTokens, nHeads, c.headDim];
@@ -49,9 +53,44 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
     kernel: kernels.attendScoresF32,
     sameBits,
     mutants: {
+      'heads lie as near as the tokens of one call': (
+        s,
+        ss,
+        _hs,
+        q,
+        qs,
+        k,
+        headStride,
+        l,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        scale,
+      ) =>
+        kernels.attendScoresF32(
+          s,
+          ss,
+          nTokens * ss,
+          q,
+          qs,
+          k,
+          headStride,
+          l,
+          nTokens,
+          nKvHeads,
+          group,
+          d,
+          from,
+          n,
+          scale,
+        ),
       'all heads share the first kv head': (
         s,
         ss,
+        hs,
         q,
         qs,
         k,
@@ -64,12 +103,29 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         from,
         n,
         scale,
-      ) => kernels.attendScoresF32(s, ss, q, qs, k, 0, l, nTokens, nKvHeads, group, d, from, n, scale),
-      'scaled twice': (s, ss, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n, scale) =>
-        kernels.attendScoresF32(s, ss, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n, scale * scale),
+      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, 0, l, nTokens, nKvHeads, group, d, from, n, scale),
+      'scaled twice': (s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n, scale) =>
+        kernels.attendScoresF32(
+          s,
+          ss,
+          hs,
+          q,
+          qs,
+          k,
+          headStride,
+          l,
+          nTokens,
+          nKvHeads,
+          group,
+          d,
+          from,
+          n,
+          scale * scale,
+        ),
       'every run starts at position 0': (
         s,
         ss,
+        hs,
         q,
         qs,
         k,
@@ -82,10 +138,11 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         _from,
         n,
         scale,
-      ) => kernels.attendScoresF32(s, ss, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, 0, n, scale),
+      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, 0, n, scale),
       'the last block of a run is forgotten': (
         s,
         ss,
+        hs,
         q,
         qs,
         k,
@@ -98,7 +155,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         from,
         n,
         scale,
-      ) => kernels.attendScoresF32(s, ss, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n & ~15, scale),
+      ) =>
+        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n & ~15, scale),
     },
   });
 

@@ -18,7 +18,8 @@ describeBuilds('softmax_f32', ({ kernels, memory }) => {
       skews,
       fc.boolean(),
       fc.constantFrom(1, 30),
-      (source, nHeads, rowLengths, slack, skew, inPlace, scale) => {
+      fc.nat(4),
+      (source, nHeads, rowLengths, slack, skew, inPlace, scale, tokensFirst) => {
         memory.reset();
         const nTokens = rowLengths.length;
         const lengths = Int32Array.from(rowLengths);
@@ -28,7 +29,11 @@ describeBuilds('softmax_f32', ({ kernels, memory }) => {
         const atLengths = memory.put(lengths);
         const p = inPlace ? atX : memory.room(4 * x.length, skew);
         const before = memory.f32(p, x.length);
-        kernel(p, atX, atLengths, nHeads, nTokens, stride);
+        // Two calls, the first tokens of all heads and the rest.
+        const first = Math.min(tokensFirst, nTokens);
+        const tokens = 4 * first * stride;
+        kernel(p, atX, atLengths, nHeads, nTokens * stride, first, stride);
+        kernel(p + tokens, atX + tokens, atLengths + 4 * first, nHeads, nTokens * stride, nTokens - first, stride);
         const expected = softmax(tensor([nHeads, nTokens, stride], x), lengths).data;
         for (let i = 0; i < x.length; i++) {
           const t = Math.floor(i / stride) % nTokens;
@@ -44,16 +49,18 @@ describeBuilds('softmax_f32', ({ kernels, memory }) => {
     kernel: kernels.softmaxF32,
     sameBits,
     mutants: {
-      'every row has the length of the first': (p, x, lengths, nHeads, nTokens, stride) => {
-        for (let row = 0; row < nHeads * nTokens; row++) {
-          kernels.softmaxF32(p + 4 * row * stride, x + 4 * row * stride, lengths, 1, 1, stride);
+      'heads lie as near as the tokens of one call': (p, x, lengths, nHeads, _headStride, nTokens, stride) =>
+        kernels.softmaxF32(p, x, lengths, nHeads, nTokens * stride, nTokens, stride),
+      'every row has the length of the first': (p, x, lengths, nHeads, headStride, nTokens, stride) => {
+        for (let t = 0; t < nTokens; t++) {
+          kernels.softmaxF32(p + 4 * t * stride, x + 4 * t * stride, lengths, nHeads, headStride, 1, stride);
         }
       },
-      'the whole stride is a row': (p, x, lengths, nHeads, nTokens, stride) => {
+      'the whole stride is a row': (p, x, lengths, nHeads, headStride, nTokens, stride) => {
         const m = new Int32Array(memory.view().buffer);
         const kept = m.slice(lengths / 4, lengths / 4 + nTokens);
         m.fill(stride, lengths / 4, lengths / 4 + nTokens);
-        kernels.softmaxF32(p, x, lengths, nHeads, nTokens, stride);
+        kernels.softmaxF32(p, x, lengths, nHeads, headStride, nTokens, stride);
         m.set(kept, lengths / 4);
       },
     },

@@ -17,6 +17,9 @@ export interface AttendCase {
   readonly cuts: readonly number[];
   /** Positions of the cache behind the longest row. */
   readonly spare: number;
+  /** Tokens and kv heads of a kernel's first call; a second one does the rest. */
+  readonly tokensFirst: number;
+  readonly headsFirst: number;
 }
 
 /** Prefill (lengths rise by one), decode, and rows of any lengths; over the borders of key blocks and of chunks of 64. */
@@ -38,6 +41,8 @@ export const attendCases: fc.Arbitrary<AttendCase> = fc.record({
   skew: skews,
   cuts: fc.array(fc.nat(8), { maxLength: 3 }),
   spare: fc.nat(20),
+  tokensFirst: fc.constantFrom(0, 1, 4, 5, 9),
+  headsFirst: fc.nat(2),
 });
 
 export function attendSizes(c: AttendCase) {
@@ -58,6 +63,32 @@ export function runsOf(c: AttendCase): { from: number; count: number }[] {
   const borders = [0, ...c.cuts.map((block) => 16 * block).filter((at) => at < nPositions), nPositions];
   const sorted = [...new Set(borders)].sort((a, b) => a - b);
   return sorted.slice(1).map((until, i) => ({ from: sorted[i]!, count: until - sorted[i]! }));
+}
+
+export interface AttendCall {
+  readonly token: number;
+  readonly nTokens: number;
+  readonly kvHead: number;
+  readonly nKvHeads: number;
+  readonly run: { readonly from: number; readonly count: number };
+}
+
+/** The calls that a case is cut into: ranges of tokens and of kv heads, each over all runs by rising positions. */
+export function callsOf(c: AttendCase, runs: readonly AttendCall['run'][] = runsOf(c)): AttendCall[] {
+  return cut(c.lengths.length, c.tokensFirst).flatMap(([token, nTokens]) =>
+    cut(c.nKvHeads, c.headsFirst).flatMap(([kvHead, nKvHeads]) =>
+      runs.map((run) => ({ token, nTokens, kvHead, nKvHeads, run })),
+    ),
+  );
+}
+
+/** [first, count] of what comes before `at`, and of the rest; one part where the other would be empty. */
+function cut(n: number, at: number): [number, number][] {
+  if (at <= 0 || at >= n) return [[0, n]];
+  return [
+    [0, at],
+    [at, n - at],
+  ];
 }
 
 /** Rows [S, nKvHeads, headDim] in the order of the cache, [nKvHeads][capacity x headDim]; the rest is NaN, which must not be read. */

@@ -34,10 +34,18 @@ export interface CoreKernels {
   /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
   rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
   /**
-   * x, p: [nHeads, nTokens, stride]; may be the same.  lengths: i32 [nTokens]. Row (h, t) is its first lengths[t] elements;
-   * the rest of it is neither read nor written.
+   * x, p: [nHeads, nTokens, stride], headStride from one head to the next; may be the same.  lengths: i32 [nTokens].
+   * Row (h, t) is its first lengths[t] elements; the rest of it is neither read nor written.
    */
-  softmaxF32(p: number, x: number, lengths: number, nHeads: number, nTokens: number, stride: number): void;
+  softmaxF32(
+    p: number,
+    x: number,
+    lengths: number,
+    nHeads: number,
+    headStride: number,
+    nTokens: number,
+    stride: number,
+  ): void;
   /** Turns pairs (2i, 2i+1): see RopeF32. */
   readonly ropeF32Pairs: RopeF32;
   /** Turns pairs (i, i + ropeDim/2): see RopeF32. */
@@ -50,7 +58,8 @@ export interface CoreKernels {
   /** y[t, i] = x[t, i], i < width.  y: [nTokens, width], dense.  x: the first column taken, row stride xStride. */
   sliceF32(y: number, x: number, xStride: number, nTokens: number, width: number): void;
 
-  // ---- attention; src/kvcache/layout.ts draws how K and V lie
+  // ---- attention; src/kvcache/layout.ts draws how K and V lie. Any range of kv heads, tokens or positions is a call of its
+  // own: addresses move to its first one, strides stay.
 
   /**
    * Writes token t's keys to position `position + t`.  x: [nTokens, nKvHeads, headDim], row stride xStride.
@@ -80,7 +89,8 @@ export interface CoreKernels {
   /**
    * scores[h, t, from + s] = scale * sum_d q[t, h, d] * k[s, h / group, d], for the positions s < nPositions of one run.
    *
-   * scores: [nKvHeads * group, nTokens, sStride].  q: [nTokens, nKvHeads * group, headDim], row stride qStride.
+   * scores: [nKvHeads * group, nTokens, sStride], sHeadStride from one head to the next.
+   * q: [nTokens, nKvHeads * group, headDim], row stride qStride.
    * k: the run's first block, kHeadStride in bytes.  lengths: i32 [nTokens], absolute: a row needs positions
    * < lengths[t] alone; up to the end of their key block scores are written, from keys that are read but may hold anything.
    * from: a multiple of 16.  sStride: at least `from + nPositions` rounded up to 16.
@@ -88,6 +98,7 @@ export interface CoreKernels {
   attendScoresF32(
     scores: number,
     sStride: number,
+    sHeadStride: number,
     q: number,
     qStride: number,
     k: number,
@@ -105,13 +116,15 @@ export interface CoreKernels {
    * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over s < nPositions and from + s < lengths[t], s rising.
    *
    * y: [nTokens, nKvHeads * group, headDim], row stride yStride. accumulate = 0 starts from +0, 1 goes on from y (the next run).
-   * p: [nKvHeads * group, nTokens, sStride].  v: the run's first position, vHeadStride in bytes. Nothing from lengths[t] on is read.
+   * p: [nKvHeads * group, nTokens, sStride], sHeadStride from one head to the next.  v: the run's first position, vHeadStride in
+   * bytes. Nothing from lengths[t] on is read.
    */
   attendMixF32(
     y: number,
     yStride: number,
     p: number,
     sStride: number,
+    sHeadStride: number,
     v: number,
     vHeadStride: number,
     lengths: number,
@@ -208,15 +221,15 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   mulF32: 4,
   siluF32: 3,
   rmsNormF32: 6,
-  softmaxF32: 6,
+  softmaxF32: 7,
   ropeF32Pairs: 11,
   ropeF32Halves: 11,
   takeRowsF32: 5,
   sliceF32: 5,
   kvWriteKF32: 8,
   kvWriteVF32: 8,
-  attendScoresF32: 14,
-  attendMixF32: 14,
+  attendScoresF32: 15,
+  attendMixF32: 15,
   quantizeRowsQ8: 5,
 };
 

@@ -61,7 +61,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       const nHeads = node.shape[0] as number;
       for (const { from, count, stride, offset } of frame.segments) {
         const at = offset * nHeads * F32_BYTES;
-        kernels.softmaxF32(y + at, x + at, frame.lengths + from * F32_BYTES, nHeads, count, stride);
+        kernels.softmaxF32(y + at, x + at, frame.lengths + from * F32_BYTES, nHeads, count * stride, count, stride);
       }
       return;
     }
@@ -133,7 +133,7 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
     const lengths = frame.lengths + segment.from * F32_BYTES;
     // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
     m.kernels.attendScoresF32(
-      scores, segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
+      scores, segment.stride, segment.count * segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
       segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
     );
   });
@@ -150,7 +150,7 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
     const isFirst = run.from === 0;
     // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
     m.kernels.attendMixF32(
-      mix, yStride, probs, segment.stride, run.vAddress, run.headStride, lengths,
+      mix, yStride, probs, segment.stride, segment.count * segment.stride, run.vAddress, run.headStride, lengths,
       segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
     );
   });
