@@ -29,6 +29,7 @@ export function linearQ40Q8(
   nOut: i32,
   firstPanel: i32,
   nPanels: i32,
+  _scratch: usize,
 ): void {
   const yBytes = (<usize>yStride) << 2;
   const nBlocks = nIn / BLOCK_SIZE;

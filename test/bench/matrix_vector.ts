@@ -40,7 +40,7 @@ async function measureMatrixVector({ quick }: Pace): Promise<Table> {
       name: `${dtype}, activations q8`,
       run() {
         kernels.quantizeRowsQ8(q, x, N_IN, 1, N_IN);
-        q8(y, w.nOut, q, 1, N_IN, w.address, w.nOut, 0, w.nPanels);
+        q8(y, w.nOut, q, 1, N_IN, w.address, w.nOut, 0, w.nPanels, scratch);
       },
     });
   }

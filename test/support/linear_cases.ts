@@ -94,10 +94,10 @@ export function checkLinear(bench: KernelBench, dtype: DType, activations: Activ
 
 /** The quantized product in the shape of the plain one: quantize, then multiply. */
 export function throughQ8(bench: KernelBench, kernel: LinearQ8, quantize = bench.kernels.quantizeRowsQ8): Linear {
-  return (y, yStride, x, xStride, nTokens, nIn, w, nOut, firstPanel, nPanels) => {
+  return (y, yStride, x, xStride, nTokens, nIn, w, nOut, firstPanel, nPanels, scratch) => {
     const q = bench.memory.room(quantizedRowsBytes(bench.build, nTokens, nIn));
     quantize(q, x, xStride, nTokens, nIn);
-    kernel(y, yStride, q, nTokens, nIn, w, nOut, firstPanel, nPanels);
+    kernel(y, yStride, q, nTokens, nIn, w, nOut, firstPanel, nPanels, scratch);
   };
 }
 

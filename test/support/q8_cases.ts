@@ -2,7 +2,7 @@ import { DTYPES, type DType, rowBytes } from '../../src/core/dtype.ts';
 import { f32ToF16 } from '../../src/core/half.ts';
 import { tensor } from '../../src/core/tensor.ts';
 import type { Linear } from '../../src/exec/wasm/kernels.ts';
-import { ACTIVATION_BLOCK_BYTES, packedBytes, panelCount } from '../../src/exec/wasm/layout.ts';
+import { ACTIVATION_BLOCK_BYTES, linearScratchBytes, packedBytes, panelCount } from '../../src/exec/wasm/layout.ts';
 import { packBytes } from '../../src/exec/wasm/repack.ts';
 import { linear } from '../../src/ops/linear.ts';
 import { BLOCK_SIZE } from '../../src/quant/block.ts';
@@ -38,7 +38,8 @@ export function extremeCase(bench: KernelBench, dtype: DType, kernel: Linear, nT
   packBytes(bytes, dtype, nOut, nIn, packed, kernels, arena);
   const atX = memory.put(x);
   const y = memory.room(4 * nTokens * nOut);
-  kernel(y, nOut, atX, nIn, nTokens, nIn, packed, nOut, 0, panelCount(dtype, nOut), 0);
+  const scratch = memory.room(linearScratchBytes(dtype, nIn));
+  kernel(y, nOut, atX, nIn, nTokens, nIn, packed, nOut, 0, panelCount(dtype, nOut), scratch);
   const w = { name: 'w', dtype, shape: [nOut, nIn], bytes };
   assertSameBits('y', memory.f32(y, nTokens * nOut), linear(tensor([nTokens, nIn], x), w, 'q8').data);
   memory.check();

@@ -21,7 +21,7 @@ export const FORMAT_MODULES = {
 export type KernelFormat = keyof typeof FORMAT_MODULES;
 
 /** Parameters of each kind of kernel. */
-const ARITY: Readonly<Record<keyof FormatKernels, number>> = { repack: 4, embed: 5, f32: 11, q8: 9 };
+const ARITY: Readonly<Record<keyof FormatKernels, number>> = { repack: 4, embed: 5, f32: 11, q8: 10 };
 
 /**
  * The exports of a format's module as a typed table.

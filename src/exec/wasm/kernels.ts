@@ -183,7 +183,7 @@ export type Linear = (
   scratch: number,
 ) => void;
 
-/** The same product from activations that `quantizeRowsQ8` wrote at q, for the same nTokens and nIn. */
+/** The same product from activations that `quantizeRowsQ8` wrote at q, for the same nTokens and nIn; the same scratch. */
 export type LinearQ8 = (
   y: number,
   yStride: number,
@@ -194,6 +194,7 @@ export type LinearQ8 = (
   nOut: number,
   firstPanel: number,
   nPanels: number,
+  scratch: number,
 ) => void;
 
 /**

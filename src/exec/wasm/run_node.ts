@@ -102,7 +102,7 @@ function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows:
     m.kernels.quantizeRowsQ8(frame.quantized, x, w.nIn, nRows, w.nIn);
     frame.quantizedOf = node.inputs[0];
   }
-  kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels);
+  kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
 }
 
 /** Stores new rows where the cache has reserved their places, which may lie in several stretches. */
