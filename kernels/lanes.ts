@@ -1,4 +1,4 @@
-// What kernels share: the first n lanes of a vector, the stated order of sums within a row (twin: src/core/sum.ts), exp in
+// What kernels share: the first n lanes of a vector, rows turned into columns, the stated order of sums within a row (twin: src/core/sum.ts), exp in
 // four lanes (twin: src/core/math_f32.ts), and the exact decoding of f16.
 
 /** Stores the first n lanes of v at `at`; n >= 4 stores all four, n <= 0 none. */
@@ -20,6 +20,75 @@ export function loadLanes(at: usize, n: i32): v128 {
   if (n > 1) v = f32x4.replace_lane(v, 1, load<f32>(at, 4));
   if (n > 2) v = f32x4.replace_lane(v, 2, load<f32>(at, 8));
   return v;
+}
+
+/** Stores column i of four rows of four 32-bit lanes at to + i * stride. */
+export function storeColumns4(to: usize, stride: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const ab01 = i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+  const ab23 = i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+  const cd01 = i8x16.shuffle(c, d, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+  const cd23 = i8x16.shuffle(c, d, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+  v128.store(to, lowHalves(ab01, cd01));
+  v128.store(to + stride, highHalves(ab01, cd01));
+  v128.store(to + 2 * stride, lowHalves(ab23, cd23));
+  v128.store(to + 3 * stride, highHalves(ab23, cd23));
+}
+
+/**
+ * Turns eight rows of eight u16 that lie `stride` bytes apart into eight columns from `to` on, one behind the other. Gives the lanes,
+ * all bits set, in which any row has all bits of `exponent`.
+ */
+export function storeColumns8(to: usize, from: usize, stride: usize, exponent: v128): v128 {
+  let found = i16x8.splat(0);
+  for (let half: usize = 0; half < 2; half++, to += 8, from += 4 * stride) {
+    const a = v128.load(from);
+    const b = v128.load(from + stride);
+    const c = v128.load(from + 2 * stride);
+    const d = v128.load(from + 3 * stride);
+    found = v128.or(found, i16x8.eq(v128.and(a, exponent), exponent));
+    found = v128.or(found, i16x8.eq(v128.and(b, exponent), exponent));
+    found = v128.or(found, i16x8.eq(v128.and(c, exponent), exponent));
+    found = v128.or(found, i16x8.eq(v128.and(d, exponent), exponent));
+    const abLow = i8x16.shuffle(a, b, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23);
+    const abHigh = i8x16.shuffle(a, b, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31);
+    const cdLow = i8x16.shuffle(c, d, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23);
+    const cdHigh = i8x16.shuffle(c, d, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31);
+    storeTwoColumns(to, i8x16.shuffle(abLow, cdLow, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23));
+    storeTwoColumns(to + 32, i8x16.shuffle(abLow, cdLow, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31));
+    storeTwoColumns(to + 64, i8x16.shuffle(abHigh, cdHigh, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23));
+    storeTwoColumns(
+      to + 96,
+      i8x16.shuffle(abHigh, cdHigh, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
+    );
+  }
+  return found;
+}
+
+/** Four rows of two neighbouring columns of eight. */
+function storeTwoColumns(to: usize, columns: v128): void {
+  v128.store64_lane(to, columns, 0);
+  v128.store64_lane(to, columns, 1, 16);
+}
+
+function lowHalves(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+}
+
+function highHalves(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+/** Eight u16, one from each of eight rows that lie `stride` bytes apart. */
+export function gatherU16x8(at: usize, stride: usize): v128 {
+  let v = i16x8.splat(0);
+  v = v128.load16_lane(at, v, 0);
+  v = v128.load16_lane(at + stride, v, 1);
+  v = v128.load16_lane(at + 2 * stride, v, 2);
+  v = v128.load16_lane(at + 3 * stride, v, 3);
+  v = v128.load16_lane(at + 4 * stride, v, 4);
+  v = v128.load16_lane(at + 5 * stride, v, 5);
+  v = v128.load16_lane(at + 6 * stride, v, 6);
+  return v128.load16_lane(at + 7 * stride, v, 7);
 }
 
 /** (l0 + l2) + (l1 + l3): the end of every sum within a row. */

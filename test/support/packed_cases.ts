@@ -39,8 +39,9 @@ export function repackCases(bench: KernelBench, dtype: DType): (kernel: Repack) 
   const { memory } = bench;
   const blocks = isBlockFormat(dtype) ? 32 : 1;
   const rows = fc.oneof(fc.nat(9), fc.nat(40));
+  const widths = isBlockFormat(dtype) ? fc.nat(6) : fc.oneof(fc.nat(9), fc.nat(20)); // rows of whole vectors, and ends
   return (kernel) =>
-    fc.property(weightSource, rows, fc.nat(6), skews, fc.nat(3), (source, nRows, width, skew, odd) => {
+    fc.property(weightSource, rows, widths, skews, fc.nat(3), (source, nRows, width, skew, odd) => {
       memory.reset();
       const nIn = width * blocks;
       const bytes = weightBytes(source, dtype, nRows, nIn);

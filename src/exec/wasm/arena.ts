@@ -21,8 +21,11 @@ export interface Arena {
   alloc(nBytes: number, align?: number): number;
   /** Takes back what `alloc` gave at this address. */
   free(address: number): void;
-  /** Throws CapacityError when nBytes more can never fit: before a model is read, not in the middle of it. */
-  checkRoom(nBytes: number): void;
+  /**
+   * Grows the memory at once to what arrays of nBytes in all will need; pages that are never written cost nothing.
+   * Throws CapacityError when they can never fit, or the host refuses: before a model is read, not in the middle of it.
+   */
+  reserve(nBytes: number): void;
   /** Views of n elements at an address. */
   f32(address: number, n: number): Float32Array;
   i32(address: number, n: number): Int32Array;
@@ -185,9 +188,10 @@ export function createArena(
       bytesInUse -= size;
       addHole(address, size);
     },
-    checkRoom(nBytes: number): void {
+    reserve(nBytes: number): void {
       const needed = first + bytesInUse + nBytes;
       if (needed > maxBytes) throw full(nBytes, needed);
+      grow(nBytes, VECTOR_BYTES);
     },
     f32: (address, n) => view(Float32Array, address, n),
     i32: (address, n) => view(Int32Array, address, n),

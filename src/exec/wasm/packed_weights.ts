@@ -1,15 +1,16 @@
-import type { DType } from '../../core/dtype.ts';
+import { type DType, rowBytes } from '../../core/dtype.ts';
 import { assert } from '../../core/errors.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import { readersOf } from '../../graph/rewrite.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
-import { progressOver, type ReadOptions, readTensorBytes } from '../../load/weights.ts';
+import { progressOver, type ReadOptions } from '../../load/weights.ts';
 import { FORMATS } from '../../quant/formats.ts';
 import { tensorsOf } from '../load_weights.ts';
 import type { Arena } from './arena.ts';
 import type { Kernels } from './kernels.ts';
-import { packedBytes, panelCount } from './layout.ts';
-import { packMatrix } from './repack.ts';
+import { packedBytes, panelCount, VECTOR_BYTES } from './layout.ts';
+import { type Chunk, readAhead, withStaging } from './read_ahead.ts';
+import { chunkBytes, matrixChunks } from './repack.ts';
 
 /** A matrix in its packed layout (layout.ts). */
 export interface PackedMatrix {
@@ -36,6 +37,7 @@ export function matrixFormats(graph: Graph): ReadonlySet<DType> {
 /**
  * Reads the weights straight into WASM memory: each matrix some rows at a time, packed as they come, so that the model is
  * never there twice. The parts of a concat_weights become one matrix.
+ * All memory is taken before the first read, and does not grow until the last one.
  * Throws CapacityError, before anything is read, when the memory cannot hold them.
  */
 export async function loadPackedWeights(
@@ -46,33 +48,32 @@ export async function loadPackedWeights(
   options: ReadOptions,
 ): Promise<PackedWeights> {
   const infos = tensorsOf(graph, tensors);
-  const totalBytes = [...infos.values()].reduce((n, info) => n + info.nBytes, 0);
-  arena.checkRoom(totalBytes);
-  const nextProgress = options.onProgress && progressOver(totalBytes, options.onProgress);
-  const readOptions = (): ReadOptions => ({ ...options, onProgress: nextProgress?.() });
   const infoOf = (id: ValueId): TensorInfo => infos.get(graph.nodes[id]!.name)!;
+  const { nBytes, stagingBytes } = weightsNeed(graph);
+  arena.reserve(nBytes + 2 * stagingBytes);
 
-  const readers = readersOf(graph);
   const packed = new Map<ValueId, PackedMatrix>();
   const vectors = new Map<ValueId, number>();
-  let nBytes = 0;
-  for (const [id, node] of graph.nodes.entries()) {
-    if (node.op !== 'weight' && node.op !== 'concat_weights') continue;
+  const chunks: Chunk[] = [];
+  for (const { id, node } of heldWeights(graph)) {
     if (node.shape.length === 1) {
-      vectors.set(id, await loadVector(node as NodeOf<'weight'>, infoOf(id), arena, readOptions()));
-      nBytes += (node.shape[0] as number) * Float32Array.BYTES_PER_ELEMENT;
+      const address = arena.alloc((node.shape[0] as number) * Float32Array.BYTES_PER_ELEMENT);
+      vectors.set(id, address);
+      chunks.push(vectorChunk(infoOf(id), node, address, arena));
       continue;
     }
-    const isPartOnly = readers[id]!.every((reader) => graph.nodes[reader]!.op === 'concat_weights');
-    if (isPartOnly) continue;
+    const { dtype } = node;
     const [nOut, nIn] = node.shape as [number, number];
-    const size = packedBytes(node.dtype, nOut, nIn);
-    const address = arena.alloc(size);
+    const matrix = { dtype, address: arena.alloc(packedBytes(dtype, nOut, nIn)), nOut, nIn };
+    packed.set(id, { ...matrix, nPanels: panelCount(dtype, nOut) });
     const parts = node.op === 'concat_weights' ? node.inputs.map(infoOf) : [infoOf(id)];
-    await packMatrix(parts, node.dtype, nIn, address, kernels, arena, readOptions);
-    packed.set(id, { dtype: node.dtype, address, nOut, nIn, nPanels: panelCount(node.dtype, nOut) });
-    nBytes += size;
+    chunks.push(...matrixChunks(parts, matrix, kernels));
   }
+
+  const totalBytes = [...infos.values()].reduce((n, info) => n + info.nBytes, 0);
+  const nextProgress = options.onProgress && progressOver(totalBytes, options.onProgress);
+  const readOptions = (): ReadOptions => ({ ...options, onProgress: nextProgress?.() });
+  await withStaging(arena, stagingBytes, (staging) => readAhead(chunks, staging, arena, readOptions));
   return {
     nBytes,
     matrix(id) {
@@ -88,16 +89,50 @@ export async function loadPackedWeights(
   };
 }
 
-async function loadVector(
-  node: NodeOf<'weight'>,
-  info: TensorInfo,
-  arena: Arena,
-  options: ReadOptions,
-): Promise<number> {
+interface HeldWeight {
+  readonly id: ValueId;
+  readonly node: NodeOf<'weight' | 'concat_weights'>;
+}
+
+/** What lies in memory: all weights but those that are only parts of a merged one. */
+function heldWeights(graph: Graph): HeldWeight[] {
+  const readers = readersOf(graph);
+  return graph.nodes.flatMap((node, id) => {
+    if (node.op !== 'weight' && node.op !== 'concat_weights') return [];
+    const isPartOnly = node.shape.length > 1 && readers[id]!.every((r) => graph.nodes[r]!.op === 'concat_weights');
+    return isPartOnly ? [] : [{ id, node }];
+  });
+}
+
+/**
+ * Bytes of a graph's weights in WASM memory, and of one of the two buffers that they pass through.
+ * Throws CapacityError when a matrix alone is beyond 4 GiB.
+ */
+export function weightsNeed(graph: Graph): { readonly nBytes: number; readonly stagingBytes: number } {
+  let nBytes = 0;
+  let stagingBytes = 0;
+  for (const { node } of heldWeights(graph)) {
+    const [nOut, nIn] = node.shape as [number, number?];
+    if (nIn === undefined) {
+      nBytes += roundUpToVector(nOut * Float32Array.BYTES_PER_ELEMENT);
+      stagingBytes = Math.max(stagingBytes, rowBytes(node.dtype, nOut));
+    } else {
+      nBytes += roundUpToVector(packedBytes(node.dtype, nOut, nIn));
+      stagingBytes = Math.max(stagingBytes, chunkBytes({ dtype: node.dtype, nOut, nIn }));
+    }
+  }
+  return { nBytes, stagingBytes: roundUpToVector(stagingBytes) };
+}
+
+/** Weights of one axis are few: they are unpacked to f32 without kernels. */
+function vectorChunk(info: TensorInfo, node: HeldWeight['node'], address: number, arena: Arena): Chunk {
   const n = node.shape[0] as number;
-  const bytes = new Uint8Array(info.nBytes);
-  await readTensorBytes(info, 0, bytes, options);
-  const address = arena.alloc(n * Float32Array.BYTES_PER_ELEMENT);
-  FORMATS[node.dtype].unpack(bytes, 0, arena.f32(address, n), 0, n);
-  return address;
+  return {
+    pieces: [{ info, from: 0, nBytes: info.nBytes }],
+    use: (staged) => FORMATS[node.dtype].unpack(arena.bytes(staged, info.nBytes), 0, arena.f32(address, n), 0, n),
+  };
+}
+
+function roundUpToVector(nBytes: number): number {
+  return Math.ceil(nBytes / VECTOR_BYTES) * VECTOR_BYTES;
 }

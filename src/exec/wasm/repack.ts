@@ -1,23 +1,52 @@
 import { type DType, rowBytes } from '../../core/dtype.ts';
-import { assert, ShapeError } from '../../core/errors.ts';
+import { ShapeError } from '../../core/errors.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
-import { type ReadOptions, readTensorBytes, tensorRows } from '../../load/weights.ts';
+import { type ReadOptions, tensorRows } from '../../load/weights.ts';
 import type { Arena } from './arena.ts';
 import type { Kernels } from './kernels.ts';
 import { panelBytes, panelRows } from './layout.ts';
+import { type Chunk, type Piece, readAhead, withStaging } from './read_ahead.ts';
 
-/** Large enough for one read of a file, small enough to stay near the processor. */
-const STAGING_BYTES = 2 ** 20;
+/** Large enough for one read of a file, small enough that two of them stay near the processor. */
+const CHUNK_BYTES = 2 ** 20;
+
+/** A matrix [nOut, nIn] in the arena, in its packed layout (layout.ts), which takes `packedBytes` from `address` on. */
+export interface PackTarget {
+  readonly dtype: DType;
+  readonly nOut: number;
+  readonly nIn: number;
+  readonly address: number;
+}
+
+/** Bytes of the largest chunk of a matrix as its file has it: what a staging buffer must hold. */
+export function chunkBytes(matrix: Omit<PackTarget, 'address'>): number {
+  return rowsPerChunk(matrix) * rowBytes(matrix.dtype, matrix.nIn);
+}
 
 /**
- * Reads a matrix [sum of the parts' rows, nIn] into its packed layout (layout.ts) at `address`, which has room for
- * `packedBytes`. Some rows of file bytes at a time go into a staging buffer in WASM memory, and a kernel spreads them over
- * their panels, so a weight is never in memory twice. The parts of a merged matrix come one below the other.
+ * The reads that fill a matrix: some rows of file bytes at a time, which a kernel spreads over their panels, so that a weight is
+ * never in memory twice. The parts of a merged matrix come one below the other, also within a panel.
  *
- * readOptions: called for each read. Until the promise settles nothing may be allocated in the arena: a growing memory
- * detaches what is being read into.
- * Gives false when a weight (in block formats: a scale) is NaN or infinite.
- * Throws ShapeError when a part's rows are not nIn weights of this format, and what reading throws.
+ * onNotFinite: called when a weight (in block formats: a scale) is NaN or infinite.
+ * Throws ShapeError when a part's rows are not nIn weights of this format.
+ */
+export function matrixChunks(
+  parts: readonly TensorInfo[],
+  target: PackTarget,
+  kernels: Kernels,
+  onNotFinite: () => void = () => {},
+): Chunk[] {
+  for (const part of parts) checkRows(part, target);
+  const bytesPerRow = rowBytes(target.dtype, target.nIn);
+  return rowGroups(target, kernels, onNotFinite).map(({ firstRow, nRows, pack }) => ({
+    pieces: piecesOf(parts, firstRow * bytesPerRow, nRows * bytesPerRow),
+    use: pack,
+  }));
+}
+
+/**
+ * Reads a matrix [sum of the parts' rows, nIn] and packs it at `address`, through staging buffers of its own.
+ * Gives false when a weight (in block formats: a scale) is NaN or infinite. Throws as `matrixChunks` and `readAhead` do.
  */
 export async function packMatrix(
   parts: readonly TensorInfo[],
@@ -26,27 +55,16 @@ export async function packMatrix(
   address: number,
   kernels: Kernels,
   arena: Arena,
-  readOptions: () => ReadOptions = () => ({}),
+  readOptions?: () => ReadOptions,
 ): Promise<boolean> {
-  for (const part of parts) checkRows(part, dtype, nIn);
   const nOut = parts.reduce((n, part) => n + tensorRows(part).nRows, 0);
-  const packer = createPacker(dtype, nOut, nIn, address, kernels, arena);
-  try {
-    for (const part of parts) {
-      const { nRows } = tensorRows(part);
-      for (let row = 0; row < nRows; ) {
-        const n = Math.min(nRows - row, packer.room());
-        const into = packer.stage(n);
-        await readTensorBytes(part, row * packer.rowBytes, into, readOptions());
-        assert(into.byteLength === n * packer.rowBytes, 'the memory did not grow while a weight was read into it');
-        packer.advance(n);
-        row += n;
-      }
-    }
-    return packer.finish();
-  } finally {
-    packer.dispose();
-  }
+  const target = { dtype, nOut, nIn, address };
+  let isAllFinite = true;
+  const chunks = matrixChunks(parts, target, kernels, () => {
+    isAllFinite = false;
+  });
+  await withStaging(arena, chunkBytes(target), (staging) => readAhead(chunks, staging, arena, readOptions));
+  return isAllFinite;
 }
 
 /** Packs a matrix whose bytes are in memory. As above; throws ShapeError when `bytes` is not [nOut, nIn]. */
@@ -59,64 +77,75 @@ export function packBytes(
   kernels: Kernels,
   arena: Arena,
 ): boolean {
-  if (bytes.byteLength !== nOut * rowBytes(dtype, nIn)) {
-    const expected = nOut * rowBytes(dtype, nIn);
+  const bytesPerRow = rowBytes(dtype, nIn);
+  if (bytes.byteLength !== nOut * bytesPerRow) {
+    const expected = nOut * bytesPerRow;
     throw new ShapeError(`${dtype} matrix [${nOut}, ${nIn}] takes ${expected} bytes, got ${bytes.byteLength}`);
   }
-  const packer = createPacker(dtype, nOut, nIn, address, kernels, arena);
-  try {
-    for (let row = 0; row < nOut; ) {
-      const n = Math.min(nOut - row, packer.room());
-      packer.stage(n).set(bytes.subarray(row * packer.rowBytes, (row + n) * packer.rowBytes));
-      packer.advance(n);
-      row += n;
-    }
-    return packer.finish();
-  } finally {
-    packer.dispose();
-  }
-}
-
-/** The rows between file and panels: staged until whole panels, or the matrix, are full. */
-function createPacker(dtype: DType, nOut: number, nIn: number, address: number, kernels: Kernels, arena: Arena) {
-  const bytesPerRow = rowBytes(dtype, nIn);
-  const bytesPerPanel = panelBytes(dtype, nIn);
-  const rowsPerPanel = panelRows(dtype);
-  const nFitting = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, bytesPerPanel)));
-  const capacity = Math.min(nFitting, Math.max(1, Math.ceil(nOut / rowsPerPanel))) * rowsPerPanel;
-  const staging = arena.alloc(capacity * bytesPerRow);
-  const { repack } = kernels.format(dtype);
-  let nStaged = 0;
-  let nPacked = 0;
+  const target = { dtype, nOut, nIn, address };
   let isAllFinite = true;
-
-  /** Every flush but a matrix's last one is of whole panels. */
-  const flush = (): void => {
-    const panel = address + (nPacked / rowsPerPanel) * bytesPerPanel;
-    if (repack(panel, staging, nStaged, nIn) === 0) isAllFinite = false;
-    nPacked += nStaged;
-    nStaged = 0;
-  };
-
-  return {
-    rowBytes: bytesPerRow,
-    /** Rows that can be staged before the next flush: at least one. */
-    room: (): number => capacity - nStaged,
-    /** Where the next n rows go. */
-    stage: (n: number): Uint8Array => arena.bytes(staging + nStaged * bytesPerRow, n * bytesPerRow),
-    advance(n: number): void {
-      nStaged += n;
-      if (nStaged === capacity) flush();
-    },
-    finish(): boolean {
-      if (nStaged > 0) flush();
-      return isAllFinite;
-    },
-    dispose: (): void => arena.free(staging),
-  };
+  const groups = rowGroups(target, kernels, () => {
+    isAllFinite = false;
+  });
+  const staging = arena.alloc(chunkBytes(target));
+  try {
+    for (const { firstRow, nRows, pack } of groups) {
+      const rows = bytes.subarray(firstRow * bytesPerRow, (firstRow + nRows) * bytesPerRow);
+      arena.bytes(staging, rows.length).set(rows);
+      pack(staging);
+    }
+  } finally {
+    arena.free(staging);
+  }
+  return isAllFinite;
 }
 
-function checkRows(part: TensorInfo, dtype: DType, nIn: number): void {
+/** Rows that one call of a kernel packs: whole panels, or the matrix's last rows. */
+interface RowGroup {
+  readonly firstRow: number;
+  readonly nRows: number;
+  /** staged: the address of their bytes, as the file has them. */
+  readonly pack: (staged: number) => void;
+}
+
+function rowGroups(target: PackTarget, kernels: Kernels, onNotFinite: () => void): RowGroup[] {
+  const { dtype, nOut, nIn, address } = target;
+  const { repack } = kernels.format(dtype);
+  const step = rowsPerChunk(target);
+  return Array.from({ length: Math.ceil(nOut / step) }, (_, i) => {
+    const firstRow = i * step;
+    const nRows = Math.min(step, nOut - firstRow);
+    const panel = address + (firstRow / panelRows(dtype)) * panelBytes(dtype, nIn);
+    return {
+      firstRow,
+      nRows,
+      pack(staged) {
+        if (repack(panel, staged, nRows, nIn) === 0) onNotFinite();
+      },
+    };
+  });
+}
+
+/** Whole panels, as many as CHUNK_BYTES hold: at least one, at most the matrix. */
+function rowsPerChunk({ dtype, nOut, nIn }: Omit<PackTarget, 'address'>): number {
+  const nFitting = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, panelBytes(dtype, nIn))));
+  return Math.min(nFitting, Math.max(1, Math.ceil(nOut / panelRows(dtype)))) * panelRows(dtype);
+}
+
+/** Bytes [from, from + nBytes) of tensors that follow one another. */
+function piecesOf(parts: readonly TensorInfo[], from: number, nBytes: number): Piece[] {
+  const pieces: Piece[] = [];
+  let start = 0;
+  for (const info of parts) {
+    const first = Math.max(from, start);
+    const end = Math.min(from + nBytes, start + info.nBytes);
+    if (end > first) pieces.push({ info, from: first - start, nBytes: end - first });
+    start += info.nBytes;
+  }
+  return pieces;
+}
+
+function checkRows(part: TensorInfo, { dtype, nIn }: PackTarget): void {
   const expected = tensorRows(part).nRows * rowBytes(dtype, nIn);
   if (part.nBytes !== expected) {
     throw new ShapeError(

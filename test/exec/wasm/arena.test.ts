@@ -40,9 +40,19 @@ describe('arena', () => {
           'use a smaller model, a smaller format or a shorter context',
       ),
     );
-    expect(() => arena.checkRoom(3 * PAGE)).not.toThrow();
-    expect(() => arena.checkRoom(3 * PAGE + 1)).toThrow(CapacityError);
+    expect(() => arena.reserve(3 * PAGE)).not.toThrow();
+    expect(() => arena.reserve(3 * PAGE + 1)).toThrow(CapacityError);
     expect(arena.alloc(3 * PAGE)).toBe(PAGE); // the refusal changed nothing
+  });
+
+  test('what was reserved needs no growth later', () => {
+    const arena = createArena(createMemory(), 0);
+    arena.reserve(2 ** 26);
+    const view = arena.bytes(arena.alloc(16), 16);
+    for (let i = 0; i < 15; i++) arena.alloc(2 ** 22);
+    expect(view.length).toBe(16); // not detached
+    const refused = createArena(new WebAssembly.Memory({ initial: 1, maximum: 2 }), 0);
+    expect(() => refused.reserve(3 * PAGE)).toThrow(/the host refuses to grow it from 65536 to 196608 bytes/);
   });
 
   test('more than 4 GiB is refused before the host is asked', () => {
