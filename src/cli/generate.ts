@@ -70,7 +70,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   const generation = model.generateIn(session, ids, {
     ...sampling,
     stop: flags.stop ?? [],
-    topLogprobs: flags.logprobs ?? 0,
+    ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
     signal: io.signal,
     maxTokens: flags.maxTokens ?? defaultMaxTokens(flags.model),
   });

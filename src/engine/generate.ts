@@ -15,7 +15,10 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly stop?: readonly string[];
   /** Generation ends at any of these ids, besides the model's own end tokens. */
   readonly stopIds?: readonly number[];
-  /** How many of the likeliest tokens each piece lists. */
+  /**
+   * How many of the likeliest tokens each piece lists; 0 gives the chosen token's log-probability alone. Left out, none is
+   * computed, which over a large vocabulary saves a millisecond or two a token.
+   */
   readonly topLogprobs?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -25,7 +28,10 @@ export interface Piece {
   readonly id: number;
   /** What can be shown now: empty while a character, or what may become a stop string, is incomplete. */
   readonly text: string;
-  /** Natural logarithm of the token's probability under the model's own, unmodified distribution. */
+  /**
+   * Natural logarithm of the token's probability under the model's own, unmodified distribution; NaN unless topLogprobs was
+   * given.
+   */
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];
 }
@@ -64,7 +70,7 @@ export async function* generate(
 ): AsyncGenerator<Piece, Summary, void> {
   const sampling: SamplingOptions = { ...DEFAULT_SAMPLING, ...given(options) };
   validateSampling(sampling);
-  const { signal, maxTokens = Infinity, topLogprobs = 0 } = options;
+  const { signal, maxTokens = Infinity, topLogprobs = null } = options;
   const rules: StopRules = { eosIds: tokenizer.eosIds, stopIds: new Set(options.stopIds), maxTokens, maxSeq };
   validateStopping(rules);
   for (const [name, list] of [

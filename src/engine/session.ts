@@ -90,7 +90,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
             },
             cache,
           );
-          if (outRows.length > 0) chunks.push({ vocab: result.vocab, data: result.data.slice() });
+          if (outRows.length > 0) chunks.push(result);
         }
         const logits = joinLogits(chunks);
         if (!allFinite(logits.data)) await parts.diagnose([...ids, ...newIds]);

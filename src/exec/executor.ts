@@ -38,7 +38,7 @@ export interface TraceEvent {
 
 export type Trace = (event: TraceEvent) => void;
 
-/** Logits [R, vocab]: f32, and float64 from naive64. */
+/** Logits [R, vocab]: f32, and float64 from naive64. The array is the caller's: no later run touches it. */
 export interface Logits {
   readonly vocab: number;
   readonly data: Float32Array | Float64Array;

@@ -10,6 +10,9 @@ export interface Logprobs {
   readonly top: readonly TokenLogprob[];
 }
 
+/** When none were asked for. */
+export const NO_LOGPROBS: Logprobs = { logprob: NaN, top: [] };
+
 /**
  * Natural log-probabilities, (logits[i] - max) - log(sum_j exp(logits[j] - max)), of `id` and of the nTop likeliest tokens (all, if fewer).
  *

@@ -36,12 +36,9 @@ export function selectTop(keys: Float64Array, k: number): Int32Array<ArrayBuffer
   // A heap whose root ranks lowest of those kept: each further index is compared with that one alone.
   for (let i = 0; i < nKept; i++) heap[i] = i;
   for (let node = (nKept >> 1) - 1; node >= 0; node--) sink(keys, heap, node, nKept);
-  for (let i = nKept; i < keys.length; i++) {
-    // At equal keys the one already kept has the lower index, so it stays.
-    if (keys[i]! > keys[heap[0]!]!) {
-      heap[0] = i;
-      sink(keys, heap, 0, nKept);
-    }
+  for (let i = nextAbove(keys, nKept, keys[heap[0]!]!); i < keys.length; i = nextAbove(keys, i + 1, keys[heap[0]!]!)) {
+    heap[0] = i;
+    sink(keys, heap, 0, nKept);
   }
 
   // Heapsort: the lowest goes to the end, then the lowest of the rest before it.
@@ -52,6 +49,16 @@ export function selectTop(keys: Float64Array, k: number): Int32Array<ArrayBuffer
     sink(keys, heap, 0, end);
   }
   return heap;
+}
+
+/**
+ * The first index from `from` on whose key is above `limit`; keys.length for none. At equal keys the one already kept has
+ * the lower index, so it stays. On its own, since nearly all the time goes here.
+ */
+function nextAbove(keys: Float64Array, from: number, limit: number): number {
+  let i = from;
+  while (i < keys.length && keys[i]! <= limit) i++;
+  return i;
 }
 
 function ranksBelow(keys: Float64Array, a: number, b: number): boolean {

@@ -2,12 +2,12 @@ import { assert } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import { type Candidates, minP, topK, topP, typicalP } from './filters.ts';
 import { adjustLogits, allowedTokens, checkLogits } from './logits.ts';
-import { type Logprobs, logprobsOf } from './logprobs.ts';
+import { type Logprobs, logprobsOf, NO_LOGPROBS } from './logprobs.ts';
 import type { SamplingOptions } from './options.ts';
 import { selectTop } from './ranking.ts';
 import { softmaxWeights } from './softmax.ts';
 
-/** The chosen token; `logprob` and `top` are of the model's own distribution (see logprobs.ts). */
+/** The chosen token; `logprob` and `top` are of the model's own distribution (see logprobs.ts), if they were asked for. */
 export interface SampledToken extends Logprobs {
   readonly id: number;
 }
@@ -16,7 +16,8 @@ export interface SampledToken extends Logprobs {
  * Room 8: logits in, one token id out.
  *
  * logits: f32 or f64 [vocab], not changed.  history: the ids so far, prompt included.  options: as `validateSampling` passed
- * them.  rng: one number is drawn, at temperature 0 none.  nTop: how many of the likeliest tokens to list.
+ * them.  rng: one number is drawn, at temperature 0 none.  nTop: how many of the likeliest tokens to list; null leaves
+ * out log-probabilities, the chosen token's too: over a large vocabulary they cost ten times what choosing does.
  * All arithmetic is f64 in a stated order, with exp and log of our own: same logits and same rng give the same token on
  * every host.
  * Throws KernelError for logits that are not finite, ConfigError when every token is banned or an option does not fit the
@@ -27,13 +28,26 @@ export function sampleToken(
   history: readonly number[],
   options: SamplingOptions,
   rng: Rng,
-  nTop = 0,
+  nTop: number | null = 0,
 ): SampledToken {
   checkLogits(logits);
   const own = new Float64Array(logits);
-  const allowed = allowedTokens(adjustLogits(own, history, options));
-  const id = options.temperature === 0 ? likeliest(allowed) : drawFrom(allowed, options, rng);
-  return { id, ...logprobsOf(own, id, nTop) };
+  const adjusted = adjustLogits(own, history, options);
+  const allowed = likeliestAllowed(adjusted, options.temperature === 0 ? 1 : options.topK) ?? allowedTokens(adjusted);
+  const id = options.temperature === 0 ? allowed.ids[0]! : drawFrom(allowed, options, rng);
+  return { id, ...(nTop === null ? NO_LOGPROBS : logprobsOf(own, id, nTop)) };
+}
+
+/**
+ * What top-k (k > 0) leaves of all allowed tokens, without a list of them all: the k highest logits, when none of these is
+ * banned; undefined otherwise. Of a vocabulary of 150,000 that list is a megabyte.
+ */
+function likeliestAllowed(adjusted: Float64Array, k: number): Candidates | undefined {
+  if (k === 0 || k >= adjusted.length) return undefined;
+  const ids = selectTop(adjusted, k);
+  if (adjusted[ids.at(-1)!] === -Infinity) return undefined;
+  ids.sort();
+  return { ids, logits: Float64Array.from(ids, (id) => adjusted[id]!) };
 }
 
 /** The filters, in their order (docs/decisions/0003-sampling-order.md). They do not depend on the temperature. */
@@ -61,11 +75,6 @@ export function drawIndex(weights: Float64Array, u: number): number {
     if (running > target) return i;
   }
   assert(false, `a draw ends, here with u = ${u} and total = ${total}`);
-}
-
-/** The highest logit; of equal ones the lowest id. */
-function likeliest({ ids, logits }: Candidates): number {
-  return ids[selectTop(logits, 1)[0]!]!;
 }
 
 function drawFrom(allowed: Candidates, options: SamplingOptions, rng: Rng): number {

@@ -76,7 +76,7 @@ describe('generate', () => {
   });
 
   test('the same seed tells the same story, in naive and wasm; another seed another one', async () => {
-    const options = { maxTokens: 12, temperature: 1, topK: 0, topP: 1, minP: 0, seed: 42 };
+    const options = { maxTokens: 12, temperature: 1, topK: 0, topP: 1, minP: 0, seed: 42, topLogprobs: 1 };
     const first = await all(PROMPT, options);
     expect((await all(PROMPT, options)).text).toBe(first.text);
     expect((await all(PROMPT, { ...options, seed: 43 })).text).not.toBe(first.text);
@@ -92,6 +92,16 @@ describe('generate', () => {
       expect(top[0]).toEqual({ id, logprob }); // greedy takes the likeliest
       for (let i = 1; i < top.length; i++) expect(top[i]!.logprob).toBeLessThanOrEqual(top[i - 1]!.logprob);
       expect(top.reduce((sum, t) => sum + Math.exp(t.logprob), 0)).toBeLessThan(1);
+    }
+  });
+
+  test('log-probabilities that nobody asked for are not computed; the tokens are the same', async () => {
+    const asked = await all(PROMPT, { maxTokens: 5, seed: 3, topLogprobs: 0 });
+    const plain = await all(PROMPT, { maxTokens: 5, seed: 3 });
+    expect(plain.pieces).toEqual(asked.pieces.map((piece) => ({ ...piece, logprob: NaN })));
+    for (const { logprob, top } of asked.pieces) {
+      expect(logprob).toBeLessThan(0);
+      expect(top).toEqual([]);
     }
   });
 

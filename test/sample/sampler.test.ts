@@ -4,6 +4,7 @@ import { ConfigError, KernelError } from '../../src/core/errors.ts';
 import { createRng } from '../../src/core/rng.ts';
 import { gamma64, U64 } from '../../src/core/sum.ts';
 import { type Candidates, minP, topK, topP } from '../../src/sample/filters.ts';
+import { adjustLogits, allowedTokens } from '../../src/sample/logits.ts';
 import type { SamplingOptions } from '../../src/sample/options.ts';
 import { drawIndex, filterCandidates, sampleToken } from '../../src/sample/sampler.ts';
 import { softmaxWeights } from '../../src/sample/softmax.ts';
@@ -239,6 +240,34 @@ describe('sampleToken', () => {
     expect(logprob).toBe(
       sampleToken(Float64Array.from(LOGITS), [], { ...NEUTRAL, logitBias: new Map([[3, 99]]) }, createRng(0)).logprob,
     );
+  });
+
+  /** Ids of many tokens, with ties and bans, as the list of all allowed tokens and every filter give them. */
+  test('chooses as the whole list of tokens does, whatever shortcut it takes', () => {
+    const bans = fc.array(fc.nat(11), { maxLength: 11 });
+    let shortcuts = 0;
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 12, maxLength: 12 }),
+        bans,
+        fc.nat(13),
+        fc.constantFrom(0, 1),
+        fc.nat(),
+        (list, banned, k, temperature, seed) => {
+          const logitBias = new Map(banned.map((id) => [id, -Infinity]));
+          const options = { ...NEUTRAL, logitBias, topK: k, temperature };
+          const whole = allowedTokens(adjustLogits(Float64Array.from(list), [], options));
+          const highest = whole.ids[whole.logits.indexOf(Math.max(...whole.logits))]!;
+          const left = filterCandidates(whole, options);
+          const drawn = () => left.ids[drawIndex(softmaxWeights(left.logits, 1), createRng(seed).next())]!;
+          if (k > 0 && k <= whole.ids.length && banned.length > 0) shortcuts++;
+          const { id } = sampleToken(Float64Array.from(list), [], options, createRng(seed), null);
+          return id === (temperature === 0 ? highest : drawn());
+        },
+      ),
+      RUNS,
+    );
+    expect(shortcuts).toBeGreaterThan(100);
   });
 
   test('f32 logits and the same numbers in f64 give the same token and log-probability; neither is changed', () => {
