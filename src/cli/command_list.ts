@@ -43,4 +43,8 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: 'tokens a second',
     load: async () => (await import('./bench.ts')).defineBench,
   },
+  'make-random': {
+    summary: 'a model of random weights, for measuring and trying out',
+    load: async () => (await import('./make_random.ts')).defineMakeRandom,
+  },
 };

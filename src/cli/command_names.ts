@@ -1,7 +1,16 @@
 import { editDistance } from './spelling.ts';
 
 /** Every command, in the order of --help. */
-export const COMMAND_NAMES = ['generate', 'chat', 'tokenize', 'logits', 'inspect', 'compare', 'bench'] as const;
+export const COMMAND_NAMES = [
+  'generate',
+  'chat',
+  'tokenize',
+  'logits',
+  'inspect',
+  'compare',
+  'bench',
+  'make-random',
+] as const;
 
 export type CommandName = (typeof COMMAND_NAMES)[number];
 

@@ -1,18 +1,25 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { ConfigError } from '../core/errors.ts';
+import { CapacityError, ConfigError, type GlassformerError } from '../core/errors.ts';
+import { showBytes } from './format.ts';
 
 /** A file that is there whole or not at all. */
 export interface OutputFile {
-  /** Writes everything and gives the file its name. */
-  commit(bytes: Uint8Array): Promise<void>;
+  /** Writes the next bytes; they may be used again afterwards. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Writes the last bytes, if there are any left, and gives the file its name. */
+  commit(bytes?: Uint8Array): Promise<void>;
   /** Removes what was begun; nothing after a commit. */
   discard(): Promise<void>;
 }
 
+/** What a system says when there is no room for more: the disk, the user's share of it, the largest file it can have. */
+const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
 /**
  * Begins a file under a temporary name beside `path`. Called before the work whose result it takes, so that a folder that
  * cannot be written is known at once. An older file stays until the new one is complete.
- * Throws ConfigError when the folder is missing or must not be written.
+ * Throws ConfigError when the folder is missing or must not be written. `write` and `commit` throw CapacityError when the disk
+ * is full, ConfigError for what else fails there.
  */
 export async function beginOutputFile(path: string): Promise<OutputFile> {
   const partPath = `${path}.${process.pid}.part`;
@@ -23,15 +30,38 @@ export async function beginOutputFile(path: string): Promise<OutputFile> {
     throw new ConfigError(`${path}: cannot be written (${(error as Error).message}); choose another place`);
   }
   let isOpen = true;
+  let written = 0;
+  const failure = (error: unknown, wanted: number): GlassformerError => {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined || !NO_ROOM.includes(code)) {
+      return new ConfigError(`${path}: cannot be written (${message}); choose another place`);
+    }
+    return new CapacityError(
+      `${path}: no room for ${showBytes(wanted)} after the first ${showBytes(written)} (${code}); make room on the disk, or choose another place`,
+    );
+  };
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    try {
+      await handle.writeFile(bytes);
+    } catch (error) {
+      throw failure(error, bytes.length);
+    }
+    written += bytes.length;
+  };
   const close = async (): Promise<void> => {
     if (isOpen) await handle.close();
     isOpen = false;
   };
   return {
+    write,
     async commit(bytes) {
-      await handle.writeFile(bytes);
-      await close();
-      await rename(partPath, path);
+      if (bytes !== undefined) await write(bytes);
+      try {
+        await close();
+        await rename(partPath, path);
+      } catch (error) {
+        throw failure(error, 0);
+      }
     },
     async discard() {
       await close();

@@ -20,10 +20,10 @@ export interface ProgressLine {
 }
 
 /**
- * A bar for reading weights: "reading weights [######......]  45%  blk.12.attn_q.weight  1.20 GB of 2.60 GB".
+ * A bar for reading weights, or for other work on many bytes: "reading weights [######......]  45%  blk.12.attn_q.weight  1.20 GB of 2.60 GB".
  * now: milliseconds from any start, monotonic.
  */
-export function createProgress(io: Pick<Io, 'stderr'>, now: () => number): ProgressLine {
+export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work = 'reading weights'): ProgressLine {
   const { stderr } = io;
   const start = now();
   let lastDraw = -Infinity;
@@ -35,7 +35,7 @@ export function createProgress(io: Pick<Io, 'stderr'>, now: () => number): Progr
       if (!stderr.isTerminal || !isDue || at - lastDraw < REDRAW_MS) return;
       lastDraw = at;
       isShown = true;
-      stderr.write(CLEAR_LINE + barOf(progress, stderr.columns));
+      stderr.write(CLEAR_LINE + barOf(work, progress, stderr.columns));
     },
     done() {
       if (isShown) stderr.write(CLEAR_LINE);
@@ -44,11 +44,11 @@ export function createProgress(io: Pick<Io, 'stderr'>, now: () => number): Progr
   };
 }
 
-function barOf({ doneBytes, totalBytes, what }: Progress, columns: number): string {
+function barOf(work: string, { doneBytes, totalBytes, what }: Progress, columns: number): string {
   const part = totalBytes === 0 ? 1 : doneBytes / totalBytes;
   const bar = '#'.repeat(Math.floor(part * BAR_CELLS)).padEnd(BAR_CELLS, '.');
   const percent = `${Math.floor(100 * part)}%`.padStart(4);
-  const line = `reading weights [${bar}] ${percent}  ${showBytes(doneBytes)} of ${showBytes(totalBytes)}  ${printable(what)}`;
+  const line = `${work} [${bar}] ${percent}  ${showBytes(doneBytes)} of ${showBytes(totalBytes)}  ${printable(what)}`;
   return line.slice(0, columns - 1); // the last column would wrap, and a wrapped line cannot be cleared
 }
 

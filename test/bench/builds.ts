@@ -27,7 +27,7 @@ async function measureBuilds({ quick }: Pace): Promise<Table> {
   const figures: Figure[] = [];
   for (const dtype of DTYPES) {
     const runners: { tier: KernelBuild; runner: ModelRunner }[] = [];
-    for (const tier of builds) runners.push({ tier, runner: await createRunner({ shape: '135M', dtype, tier }) });
+    for (const tier of builds) runners.push({ tier, runner: await createRunner({ shape: '135m', dtype, tier }) });
     const times = await inTurns(
       [
         ladder.stream,

@@ -7,9 +7,10 @@ import { loadWeights } from '../../src/exec/load_weights.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
 import { createWasmExecutor } from '../../src/exec/wasm/executor.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
+import type { RandomShapeName } from '../../src/load/random_shape.ts';
 import { createNodeHost, openNodeModel } from '../../src/platform/node.ts';
 import type { Contender } from './measure.ts';
-import { randomModel, type SHAPES } from './random_model.ts';
+import { randomModel } from './random_model.ts';
 
 /** Positions that are in the cache when decoding is measured. */
 const DECODE_AT = 64;
@@ -29,7 +30,7 @@ export interface ModelRunner {
 }
 
 export interface RunnerOptions {
-  readonly shape: keyof typeof SHAPES;
+  readonly shape: RandomShapeName;
   readonly dtype: DType;
   readonly tier: 'naive' | KernelBuild | 'auto';
 }

@@ -57,7 +57,7 @@ async function nodeTimes(dtype: DType, runs: number): Promise<Figure[]> {
 
 /** The wasm executor's parts, put together as it does it, with a clock around each node. */
 async function createTimedExecutor(dtype: DType) {
-  const opened = await openModel(await openNodeModel(await randomModel('135M', dtype)));
+  const opened = await openModel(await openNodeModel(await randomModel('135m', dtype)));
   const { buildGraph, tensors } = opened.description;
   const graph = optimize(buildGraph('q8'));
   const { kernels, build, arena } = await instantiateKernels(createNodeHost(), 'auto', matrixFormats(graph));

@@ -14,8 +14,8 @@ export const TIERS: Section = { name: 'tiers', run: measureTiers };
 
 async function measureTiers({ quick }: Pace): Promise<Table> {
   const ladder = await loadLadder();
-  const wasm = await createRunner({ shape: '135M', dtype: 'f32', tier: 'auto' });
-  const naive = await createRunner({ shape: '135M', dtype: 'f32', tier: 'naive' });
+  const wasm = await createRunner({ shape: '135m', dtype: 'f32', tier: 'auto' });
+  const naive = await createRunner({ shape: '135m', dtype: 'f32', tier: 'naive' });
 
   const slow = await inTurns(
     [

@@ -24,7 +24,7 @@ describe('help and version', () => {
     const { exitCode, stdout } = await runCli([name, '--help']);
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`Usage: glassformer ${name}`);
-    expect(stdout).toContain('--model <path>');
+    expect(stdout).toContain(name === 'make-random' ? '--out <path>' : '--model <path>');
     expect(stdout).toContain('Examples:');
     expect((await runCli(['help', name])).stdout).toBe(stdout);
   });

@@ -4,10 +4,14 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { loadModel } from '../../src/engine/load_model.ts';
 import { openGguf } from '../../src/load/gguf.ts';
-import { FIRST_FILLER, type RandomModelShape, randomGguf } from '../../src/load/random_gguf.ts';
-import { dtypeOf, readTensorBytes } from '../../src/load/weights.ts';
+import type { TensorInfo } from '../../src/load/model_file.ts';
+import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
+import { randomGguf } from '../../src/load/random_gguf.ts';
+import { RANDOM_SHAPES, type RandomModelShape } from '../../src/load/random_shape.ts';
+import { FIRST_FILLER } from '../../src/load/random_vocabulary.ts';
+import { readTensorBytes } from '../../src/load/weights.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
-import { FORMATS } from '../../src/quant/formats.ts';
+import { GGML_FORMATS, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
 
 const SHAPE: RandomModelShape = {
   nLayers: 2,
@@ -21,17 +25,44 @@ const SHAPE: RandomModelShape = {
 };
 
 const ALL_DTYPES = Object.keys(DTYPES) as DType[];
+const ALL_FORMATS = Object.keys(GGML_FORMATS) as GgmlFormatName[];
+const ALL_ARCHITECTURES = Object.keys(RANDOM_ARCHITECTURES) as RandomArchitectureName[];
+
+interface Change extends Partial<RandomModelShape> {
+  readonly architecture?: RandomArchitectureName;
+}
+
+function modelOf(format: GgmlFormatName, seed: number, { architecture = 'llama', ...change }: Change = {}) {
+  return randomGguf({ architecture, shape: { ...SHAPE, ...change }, format, seed });
+}
 
 /** The chunks as one file: each is copied before the next is taken. */
-function fileOf(dtype: DType, seed: number, change: Partial<RandomModelShape> = {}): Uint8Array<ArrayBuffer> {
-  const chunks = Array.from(randomGguf({ shape: { ...SHAPE, ...change }, dtype, seed }), (chunk) => chunk.slice());
-  const file = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
+function fileOf(format: GgmlFormatName, seed: number, change: Change = {}): Uint8Array<ArrayBuffer> {
+  const model = modelOf(format, seed, change);
+  const file = new Uint8Array(model.nBytes);
   let at = 0;
-  for (const chunk of chunks) {
+  for (const chunk of model.chunks()) {
     file.set(chunk, at);
     at += chunk.length;
   }
+  expect(at, 'bytes as announced').toBe(model.nBytes);
   return file;
+}
+
+async function tensorsOf(bytes: Uint8Array<ArrayBuffer>): Promise<TensorInfo[]> {
+  return [...(await openGguf(bufferSource('random.gguf', bytes))).tensors.values()];
+}
+
+async function bytesOf(info: TensorInfo): Promise<Uint8Array> {
+  const data = new Uint8Array(info.nBytes);
+  await readTensorBytes(info, 0, data);
+  return data;
+}
+
+async function valuesOf(info: TensorInfo): Promise<Float32Array> {
+  const values = new Float32Array(info.shape.reduce((a, b) => a * b, 1));
+  GGML_FORMATS[info.type as GgmlFormatName].unpack(await bytesOf(info), 0, values, 0, values.length);
+  return values;
 }
 
 test('equal seeds give equal bytes, others do not', () => {
@@ -52,7 +83,7 @@ test.each(ALL_DTYPES)('%s: loads, with equal logits from both f32 tiers', async 
         return { data, ids: model.tokenize('Hi') };
       }),
     );
-    expect(wasm!.ids).toEqual([1, ...bytesOf(' Hi')]);
+    expect(wasm!.ids).toEqual([1, ...idsOf(' Hi')]);
     expect(wasm!.data).toEqual(naive!.data);
     expect(new Set(wasm!.data).size).toBeGreaterThan(SHAPE.vocab);
     texts.push(String(wasm!.data[0]));
@@ -61,38 +92,67 @@ test.each(ALL_DTYPES)('%s: loads, with equal logits from both f32 tiers', async 
 });
 
 /** The id of each byte, as the vocabulary numbers them; "▁" stands for a space and is three bytes of its own. */
-function bytesOf(text: string): number[] {
+function idsOf(text: string): number[] {
   return Array.from(new TextEncoder().encode(text.replaceAll(' ', '▁')), (byte) => 3 + byte);
 }
 
+test.each(ALL_ARCHITECTURES)('%s: is known to the engine', async (architecture) => {
+  const source = { kind: 'file', source: bufferSource('r.gguf', fileOf('f32', 3, { architecture })) } as const;
+  await using model = await loadModel(source, createNodeHost(), {});
+  expect(model.info.vocab).toBe(SHAPE.vocab);
+});
+
 test.each(ALL_DTYPES)('%s: no weight and no scale is subnormal or zero', async (dtype) => {
-  const bytes = fileOf(dtype, 5, { dim: 128, hiddenDim: 4096 });
-  const file = await openGguf(bufferSource('random.gguf', bytes));
-  for (const info of file.tensors.values()) {
-    const data = new Uint8Array(info.nBytes);
-    await readTensorBytes(info, 0, data);
-    const n = info.shape.reduce((a, b) => a * b, 1);
-    const format = dtypeOf(info);
+  for (const info of await tensorsOf(fileOf(dtype, 5, { dim: 128, hiddenDim: 4096 }))) {
+    const format = info.type as DType;
     // The upper byte of each f16: weights, or the scale at the start of each block.
     const f16Step = format === 'f16' ? 2 : DTYPES[format].blockSize > 1 ? DTYPES[format].blockBytes : 0;
     if (f16Step > 0) {
+      const data = await bytesOf(info);
       for (let at = 0; at < data.length; at += f16Step) {
         if ((data[at + 1]! & 0x7c) === 0) throw new Error(`${info.name}: the f16 at byte ${at} is zero or subnormal`);
       }
     } else {
-      const values = new Float32Array(n);
-      FORMATS[format].unpack(data, 0, values, 0, n);
-      for (const v of values) if (!(Math.abs(v) >= 2 ** -126)) throw new Error(`${info.name}: ${v}`);
+      for (const v of await valuesOf(info)) if (!(Math.abs(v) >= 2 ** -126)) throw new Error(`${info.name}: ${v}`);
     }
   }
 });
 
-test('a file larger than one chunk is the sum of its chunks', async () => {
-  const shape = { ...SHAPE, vocab: 9000 };
-  const sizes = Array.from(randomGguf({ shape, dtype: 'f32', seed: 1 }), (chunk) => chunk.length);
+/** More than a pool of packed blocks has, for every format. */
+const LARGE = { dim: 1024, hiddenDim: 256, nLayers: 1, vocab: 300, tied: true };
+
+test.each(ALL_FORMATS)('%s: rows of a large tensor differ, and all weights are of the right size', async (format) => {
+  const infos = await tensorsOf(fileOf(format, 5, LARGE));
+  const large = infos.find(({ name }) => name === 'token_embd.weight')!;
+  const [bytes, nRows] = [Buffer.from(await bytesOf(large)), large.shape[0]!];
+  const rowBytes = bytes.length / nRows;
+  const rows = Array.from({ length: nRows }, (_, r) => bytes.toString('latin1', r * rowBytes, (r + 1) * rowBytes));
+  expect(new Set(rows).size).toBe(nRows);
+
+  // Outputs are spread about as inputs are where this is 1. Formats of two bits take their liberties; a scale that is set
+  // wrongly is off by hundreds.
+  for (const info of infos) {
+    const values = await valuesOf(info);
+    const rms = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
+    const spread = info.shape.length === 1 ? rms : rms * Math.sqrt(info.shape[1]!);
+    const what = `${info.name} ${info.type}`;
+    expect([what, spread > 0.5, spread < 2]).toEqual([what, true, true]);
+  }
+});
+
+test('a large file comes in chunks of a megabyte at most', async () => {
+  const change = { vocab: 9000 };
+  const sizes = Array.from(modelOf('f32', 1, change).chunks(), (chunk) => chunk.length);
   expect(Math.max(...sizes)).toBeLessThanOrEqual(2 ** 20);
-  const file = await openGguf(bufferSource('random.gguf', fileOf('f32', 1, { vocab: 9000 })));
-  expect(file.tensors.get('token_embd.weight')!.shape).toEqual([9000, 64]);
+  const infos = await tensorsOf(fileOf('f32', 1, change));
+  expect(infos.find(({ name }) => name === 'token_embd.weight')!.shape).toEqual([9000, 64]);
+});
+
+test('the shapes have as many parameters as their names say', () => {
+  const counts = Object.values(RANDOM_SHAPES).map((shape) => {
+    return (randomGguf({ architecture: 'llama', shape, format: 'q4_0', seed: 0 }).nParameters / 1e6).toFixed(0);
+  });
+  expect(counts).toEqual(['135', '494', '1236']);
 });
 
 test.each([
@@ -100,9 +160,13 @@ test.each([
   ['dim', { dim: 68 }, /dim is 68/],
   ['nKvHeads', { nKvHeads: 3 }, /nHeads is 4, must be a multiple of nKvHeads=3/],
   ['nLayers', { nLayers: 0 }, /nLayers is 0/],
-  ['hiddenDim', { hiddenDim: 80 }, /not whole blocks of 32/],
+  ['hiddenDim', { hiddenDim: 80 }, /ffn_down.weight has rows of 80, which are not whole blocks of 32 \(q4_0\)/],
 ])('refuses %s', (_name, change, message) => {
-  const make = () => randomGguf({ shape: { ...SHAPE, ...change }, dtype: 'q4_0', seed: 1 }).next();
+  const make = () => modelOf('q4_0', 1, change);
   expect(make).toThrow(ConfigError);
   expect(make).toThrow(message);
+});
+
+test.each([-1, 0.5, 2 ** 32, Number.NaN])('refuses %d as a seed', (seed) => {
+  expect(() => modelOf('q4_0', seed)).toThrow(/seed is .*, must be an integer in 0\.\.2\^32 - 1/);
 });

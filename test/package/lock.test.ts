@@ -20,7 +20,7 @@ function missingFrom({ packages }: Lock): string[] {
   );
 }
 
-test.each(['.', 'test/hosts/runtimes'])('the lock file of %s has every package, of all platforms', (folder) => {
+test.each(['.', 'test/hosts/runtimes', 'test/peers'])('the lock file of %s has every package, of all platforms', (folder) => {
   const lock = JSON.parse(readFileSync(join(ROOT, folder, 'package-lock.json'), 'utf8')) as Lock;
   expect(Object.keys(lock.packages).length).toBeGreaterThan(1);
   expect(missingFrom(lock)).toEqual([]);

@@ -1,0 +1,52 @@
+import type { Answer, Call, Engine, OpenOptions, Sample } from './engine.ts';
+
+/** The child's side: opens one engine, and runs and times it as the parent asks, until the parent is gone. */
+export function answerCalls(open: (options: OpenOptions) => Promise<Engine>): void {
+  let engine: Engine | undefined;
+  const answer = async (call: Call): Promise<Answer> => {
+    if (call.name === 'open') {
+      const sample = await timed(async () => {
+        engine = await open(call.options);
+      });
+      return { sample, version: engine!.version };
+    }
+    if (engine === undefined) throw new Error(`${call.name} before open`);
+    const { name, nTokens } = call;
+    if (name === 'prefill') {
+      await engine.clear();
+      return { sample: await timed(() => engine!.append(tokensFrom(0, nTokens))) };
+    }
+    await engine.clear();
+    await engine.append(tokensFrom(0, call.after));
+    return {
+      sample: await timed(async () => {
+        for (let t = 0; t < nTokens; t++) await engine!.append(tokensFrom(call.after + t, 1));
+      }),
+    };
+  };
+  process.on('message', (call: Call) => {
+    answer(call).then(
+      (reply) => process.send!(reply),
+      (e) => process.send!({ error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
+    );
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+/** Any ids do: the rows of a random model cost the same. A prime step takes them from all over a vocabulary. */
+function tokensFrom(position: number, count: number): number[] {
+  return Array.from({ length: count }, (_, t) => FIRST_ID + (((position + t) * ID_STEP) % ID_RANGE));
+}
+
+const FIRST_ID = 300;
+const ID_STEP = 7919;
+const ID_RANGE = 40_000;
+
+async function timed(work: () => Promise<void>): Promise<Sample> {
+  const cpuStart = process.cpuUsage();
+  const start = performance.now();
+  await work();
+  const clockMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpuStart);
+  return { clockMs, cpuMs: (user + system) / 1000, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
+}

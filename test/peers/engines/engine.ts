@@ -1,0 +1,36 @@
+/** What an engine's process is told to open. */
+export interface OpenOptions {
+  readonly model: string;
+  readonly threads: number;
+  /** Of Glassformer alone. */
+  readonly kernels?: 'auto' | 'simd' | 'relaxed';
+  readonly maxSeq: number;
+}
+
+/** An engine as a child process drives it. */
+export interface Engine {
+  /** Its name and version, and how it was set up. */
+  readonly version: string;
+  /** Forgets everything that was appended. */
+  clear(): Promise<void>;
+  /** Runs the tokens after those that are there, with logits of the last one. */
+  append(ids: readonly number[]): Promise<void>;
+}
+
+export type Call =
+  | { readonly name: 'open'; readonly options: OpenOptions }
+  /** A prompt, from nothing. */
+  | { readonly name: 'prefill'; readonly nTokens: number }
+  /** One token after the other, with `after` others before them, which are not timed. */
+  | { readonly name: 'decode'; readonly nTokens: number; readonly after: number };
+
+/** One timed piece of work. */
+export interface Sample {
+  readonly clockMs: number;
+  /** Of all threads of the process. */
+  readonly cpuMs: number;
+  /** Of the process up to now. */
+  readonly peakRssBytes: number;
+}
+
+export type Answer = { readonly sample: Sample; readonly version?: string } | { readonly error: string };

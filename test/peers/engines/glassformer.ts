@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { loadModel } from '../../../src/index.node.ts';
+import { answerCalls } from './answer.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+answerCalls(async ({ model: path, threads, kernels = 'auto', maxSeq }) => {
+  const model = await loadModel(path, { kernels, maxSeq, ...(threads > 1 && { threads }) });
+  let session = model.createSession();
+  return {
+    version: `Glassformer ${version}, ${model.info.kernels}, ${process.version}`,
+    async clear() {
+      session.dispose();
+      session = model.createSession();
+    },
+    async append(ids) {
+      await session.append(ids);
+    },
+  };
+});
