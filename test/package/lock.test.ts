@@ -20,11 +20,14 @@ function missingFrom({ packages }: Lock): string[] {
   );
 }
 
-test.each(['.', 'test/hosts/runtimes', 'test/peers'])('the lock file of %s has every package, of all platforms', (folder) => {
-  const lock = JSON.parse(readFileSync(join(ROOT, folder, 'package-lock.json'), 'utf8')) as Lock;
-  expect(Object.keys(lock.packages).length).toBeGreaterThan(1);
-  expect(missingFrom(lock)).toEqual([]);
-});
+test.each(['.', 'test/hosts/runtimes', 'test/peers'])(
+  'the lock file of %s has every package, of all platforms',
+  (folder) => {
+    const lock = JSON.parse(readFileSync(join(ROOT, folder, 'package-lock.json'), 'utf8')) as Lock;
+    expect(Object.keys(lock.packages).length).toBeGreaterThan(1);
+    expect(missingFrom(lock)).toEqual([]);
+  },
+);
 
 test('and one without is caught', () => {
   const owner = { version: '1.0.0', optionalDependencies: { here: '1.0.0', gone: '1.0.0' } };
