@@ -86,7 +86,7 @@ export async function choiceRegions({ opened, ids, run, at }: Walk): Promise<[st
   await using model = await loadModel('embedded', { executor: 'naive' });
   const streamed: (string | number)[][] = [];
   let position = ids.length;
-  for await (const piece of model.generate(TOUR_PROMPT, { seed: 0, maxTokens: STREAM_TOKENS })) {
+  for await (const piece of model.generate(TOUR_PROMPT, { seed: 0, maxTokens: STREAM_TOKENS, topLogprobs: 0 })) {
     streamed.push([
       position++,
       piece.id,
