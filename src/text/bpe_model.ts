@@ -84,18 +84,20 @@ function mergesByList(model: Json, pieces: Pieces): MergesOfWord {
   const byPair = new Map<number, Merge>();
   optionalArray(model['merges'], 'model.merges').forEach((entry, rank) => {
     const [left, right] = splitMerge(entry, rank);
-    const need = (text: string) => {
-      const id = pieces.named.get(text);
-      if (id !== undefined) return id;
+    const joined = left + right;
+    const leftId = pieces.named.get(left);
+    const rightId = pieces.named.get(right);
+    const id = pieces.named.get(joined);
+    if (leftId === undefined || rightId === undefined || id === undefined) {
+      const missing = leftId === undefined ? left : rightId === undefined ? right : joined;
       throw new ConfigError(
         `tokenizer: merge ${rank} (${JSON.stringify(left)} ${JSON.stringify(right)}) needs the piece ` +
-          `${JSON.stringify(text)}, which the vocabulary does not have; convert the model again`,
+          `${JSON.stringify(missing)}, which the vocabulary does not have; convert the model again`,
       );
-    };
-    const pair = need(left) * PAIR_BASE + need(right);
-    const id = need(left + right);
+    }
+    const pair = leftId * PAIR_BASE + rightId;
     // A pair listed twice keeps its first, lower rank. Merging never makes a special token.
-    if (!byPair.has(pair) && pieces.idOf.has(left + right)) byPair.set(pair, { rank, id });
+    if (!byPair.has(pair) && pieces.idOf.has(joined)) byPair.set(pair, { rank, id });
   });
   const rule: MergeRule = (left, right) => byPair.get(left * PAIR_BASE + right) ?? null;
   return () => rule;

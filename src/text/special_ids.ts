@@ -1,4 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
+import type { NamedIds } from './subword_model.ts';
 import { type Json, needId, needObject, needText, optionalArray } from './tokenizer_json.ts';
 
 /** What a caller knows better than the tokenizer's own files, e.g. from generation_config.json. */
@@ -30,7 +31,7 @@ export function readSpecialIds(
   postProcessor: Json | null,
   config: Json,
   special: SpecialOverrides,
-  named: ReadonlyMap<string, number>,
+  named: NamedIds,
 ): SpecialIds {
   const template = readTemplate(postProcessor, named);
   const fromConfig = (...fields: string[]) => {
@@ -71,7 +72,7 @@ function tokenText(value: unknown): string | null {
   return typeof value === 'string' ? value : needText(needObject(value, 'special token')['content'], 'special token');
 }
 
-function lookUp(named: ReadonlyMap<string, number>, text: string, field: string): number {
+function lookUp(named: NamedIds, text: string, field: string): number {
   const id = named.get(text);
   if (id !== undefined) return id;
   throw new ConfigError(
@@ -85,7 +86,7 @@ interface Template {
 }
 
 /** What a post-processor writes around a single text. Throws ConfigError for one that is not known here. */
-function readTemplate(json: Json | null, named: ReadonlyMap<string, number>): Template {
+function readTemplate(json: Json | null, named: NamedIds): Template {
   if (json === null) return { prefix: [], suffix: [] };
   const type = needText(json['type'], 'post_processor.type');
   switch (type) {
@@ -116,7 +117,7 @@ function readTemplate(json: Json | null, named: ReadonlyMap<string, number>): Te
   }
 }
 
-function readTemplateProcessing(json: Json, named: ReadonlyMap<string, number>): Template {
+function readTemplateProcessing(json: Json, named: NamedIds): Template {
   const specials = json['special_tokens'] === undefined ? {} : needObject(json['special_tokens'], 'special_tokens');
   const prefix: number[] = [];
   const suffix: number[] = [];

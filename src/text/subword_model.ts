@@ -8,10 +8,13 @@ export interface Pieces {
   /** What text can spell: all tokens but the special ones, which only the parser of special tokens makes. */
   readonly idOf: ReadonlyMap<string, number>;
   /** All tokens, for fields that name one ("unk_token"). */
-  readonly named: ReadonlyMap<string, number>;
+  readonly named: NamedIds;
   /** By id; undefined where an id has no token. */
   readonly textOf: readonly (string | undefined)[];
 }
+
+/** The id of a token by its text. */
+export type NamedIds = Pick<ReadonlyMap<string, number>, 'get'>;
 
 /** What a model does with text that no piece of the vocabulary covers. */
 export interface Fallback {
@@ -28,7 +31,7 @@ export function byteTokenName(byte: number): string {
 }
 
 /** The ids of all 256 byte tokens, or null when any is missing. */
-export function findByteIds(vocab: ReadonlyMap<string, number>): readonly number[] | null {
+export function findByteIds(vocab: NamedIds): readonly number[] | null {
   const ids: number[] = [];
   for (let byte = 0; byte < 256; byte++) {
     const id = vocab.get(byteTokenName(byte));

@@ -7,6 +7,7 @@ import { makeNormalizer, makeWordCutter, unigramModel } from './text_steps.ts';
 import { makeTokenDecoder } from './token_bytes.ts';
 import {
   type AddedToken,
+  isId,
   type Json,
   needId,
   needObject,
@@ -172,36 +173,41 @@ function withEnds(
 
 /** Collects the vocabulary of the model and the added tokens, which come last and win. */
 function readPieces(model: Json, addedTokens: readonly AddedToken[]): Pieces {
-  const named = new Map<string, number>();
-  const textOf: (string | undefined)[] = [];
-  const vocab = model['vocab'];
-  if (Array.isArray(vocab)) {
-    // Unigram: [piece, score] by id.
-    vocab.forEach((entry, id) => {
-      const piece = needText(optionalArray(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`);
-      named.set(piece, id);
-      textOf[id] = piece;
-    });
-  } else {
-    for (const [piece, value] of Object.entries(needObject(vocab, 'model.vocab'))) {
-      const id = needId(value, `model.vocab[${JSON.stringify(piece)}]`);
-      if (textOf[id] !== undefined) {
-        throw new ConfigError(
-          `tokenizer: id ${id} is both ${JSON.stringify(textOf[id])} and ${JSON.stringify(piece)}; fetch tokenizer.json again`,
-        );
-      }
-      named.set(piece, id);
-      textOf[id] = piece;
-    }
-  }
+  const { idOf, textOf } = readVocab(model['vocab']);
+  const added = new Map<string, number>();
   for (const token of addedTokens) {
-    named.set(token.content, token.id);
+    added.set(token.content, token.id);
+    idOf.set(token.content, token.id);
     textOf[token.id] = token.content;
   }
   if (textOf.length === 0) throw new ConfigError('tokenizer: the vocabulary is empty; fetch tokenizer.json again');
-  const idOf = new Map(named);
   for (const token of addedTokens) if (token.special) idOf.delete(token.content);
-  return { idOf, named, textOf };
+  return { idOf, named: { get: (text) => added.get(text) ?? idOf.get(text) }, textOf };
+}
+
+/** model.vocab: ids by piece (an object, from GGUF a Map, which has no names of its own), or of Unigram [piece, score] by id. */
+function readVocab(vocab: unknown): { idOf: Map<string, number>; textOf: (string | undefined)[] } {
+  const textOf: (string | undefined)[] = [];
+  if (Array.isArray(vocab)) {
+    const idOf = new Map<string, number>();
+    vocab.forEach((entry, id) => {
+      const piece = needText(optionalArray(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`);
+      idOf.set(piece, id);
+      textOf[id] = piece;
+    });
+    return { idOf, textOf };
+  }
+  const entries = vocab instanceof Map ? vocab : Object.entries(needObject(vocab, 'model.vocab'));
+  for (const [piece, value] of entries as Iterable<[string, unknown]>) {
+    const id = isId(value) ? value : needId(value, `model.vocab[${JSON.stringify(piece)}]`);
+    if (textOf[id] !== undefined) {
+      throw new ConfigError(
+        `tokenizer: id ${id} is both ${JSON.stringify(textOf[id])} and ${JSON.stringify(piece)}; fetch tokenizer.json again`,
+      );
+    }
+    textOf[id] = piece;
+  }
+  return { idOf: new Map(entries), textOf };
 }
 
 function makeModel(model: Json, pieces: Pieces, config: Json): SubwordModel {

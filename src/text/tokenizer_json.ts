@@ -84,6 +84,11 @@ export function needText(value: unknown, what: string): string {
   throw wrong(what, value, 'a string');
 }
 
+/** True for what `needId` takes: asked first where a message would have to be made for each of 100,000 ids. */
+export function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_VOCAB;
+}
+
 /** A token id. Throws ConfigError for anything but an integer of at least 0, CapacityError from 2^22 on. */
 export function needId(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0) throw wrong(what, value, 'a token id');
