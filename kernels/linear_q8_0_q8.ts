@@ -3,8 +3,9 @@
 // The inner sum is an exact integer. Codes are stored as code + 128, 0..255: the sum of the block's activations, times 128,
 // takes the offset out again. For the 7-bit operand of the relaxed dot product a byte is 16 * high + low, exactly. Lanes are
 // rows: the four codes of a row are the bytes of its 32-bit lane.
+
+import { ACTIVATION_BYTES, BLOCK_SIZE, groupTokens, negatedSumOf, scaleOf } from './blocks/q8_record';
 import { bytesOfWords, dotStep, dotSums, f16ToF32x4, nibblesOfBytes, storeLanes } from './lanes';
-import { ACTIVATION_BYTES, BLOCK_SIZE, GROUP_TOKENS, SCALE_AT, SUM_AT } from './quantize_rows_q8';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
 const PANEL_ROWS = 16;
@@ -36,23 +37,33 @@ export function linearQ80Q8(
   const nBlocks = nIn / BLOCK_SIZE;
   const panelBytes = <usize>nBlocks * RECORD_BYTES;
   const tokenBytes = <usize>nBlocks * ACTIVATION_BYTES;
+  const nGrouped = groupTokens(nTokens);
+  const step = <usize>nGrouped * ACTIVATION_BYTES; // from a token's block to its next one
   for (let t0 = 0; t0 < nTokens; t0 += BLOCK_TOKENS) {
     const t1 = min(t0 + BLOCK_TOKENS, nTokens);
     for (let p = firstPanel; p < firstPanel + nPanels; p++) {
       const row = p * PANEL_ROWS;
       const panel = w + <usize>p * panelBytes;
       const yPanel = y + ((<usize>row) << 2);
-      for (let t = t0; t < t1; t += GROUP_TOKENS) {
-        const n = min(GROUP_TOKENS, nTokens - t);
-        tokenGroup(yPanel + <usize>t * yBytes, yBytes, q + <usize>t * tokenBytes, n, nBlocks, panel, nOut - row);
+      for (let t = t0; t < t1; t += nGrouped) {
+        const n = min(nGrouped, nTokens - t);
+        tokenGroup(yPanel + <usize>t * yBytes, yBytes, q + <usize>t * tokenBytes, n, step, nBlocks, panel, nOut - row);
       }
     }
   }
 }
 
-/** Up to 8 tokens x 16 rows, `width` of which exist. */
-function tokenGroup(y: usize, yBytes: usize, q: usize, n: i32, nBlocks: i32, panel: usize, width: i32): void {
-  const step = <usize>n * ACTIVATION_BYTES; // from a token's block to its next one
+/** Up to 4 tokens x 16 rows, `width` of which exist. */
+function tokenGroup(
+  y: usize,
+  yBytes: usize,
+  q: usize,
+  n: i32,
+  step: usize,
+  nBlocks: i32,
+  panel: usize,
+  width: i32,
+): void {
   let t = 0;
   for (; t + TILE_TOKENS <= n; t += TILE_TOKENS, y += yBytes * TILE_TOKENS, q += ACTIVATION_BYTES * TILE_TOKENS) {
     for (let g: usize = 0; g < 4; g++) {
@@ -64,20 +75,15 @@ function tokenGroup(y: usize, yBytes: usize, q: usize, n: i32, nBlocks: i32, pan
   for (; t < n; t++, y += yBytes, q += ACTIVATION_BYTES) vector16(y, q, step, nBlocks, panel, width);
 }
 
-/** acc + (dw * da) * sum, the sum freed of the codes' offset: `offset` is the block's sum of activations times it. */
+/** acc + (dw * da) * sum, the sum freed of the codes' offset: `offset` is minus the block's sum of activations times it. */
 function addBlock(acc: v128, dw: v128, da: v128, offset: v128, sums: v128): v128 {
-  const exact = f32x4.convert_i32x4_s(i32x4.sub(sums, offset));
+  const exact = f32x4.convert_i32x4_s(i32x4.add(sums, offset));
   return f32x4.add(acc, f32x4.mul(f32x4.mul(dw, da), exact));
 }
 
-/** Scale of a block of activations, in every lane. */
-function scaleOf(record: usize): v128 {
-  return v128.load32_splat(record, SCALE_AT);
-}
-
-/** What the offset of the weights' codes adds to each sum over a block. */
+/** What takes the offset of the weights' codes out of each sum over a block. */
 function offsetOf(record: usize): v128 {
-  return i32x4.shl(v128.load32_splat(record, SUM_AT), LOG2_CODE_OFFSET);
+  return i32x4.shl(negatedSumOf(record), LOG2_CODE_OFFSET);
 }
 
 /** The nibbles of unsigned bytes, as bytes. */

@@ -8,7 +8,7 @@ import { describeBuilds } from '../support/wasm_memory.ts';
 
 const BLOCK = 32;
 /** Tokens whose blocks interleave. */
-const GROUP = 8;
+const GROUP = 4;
 /** Where the plain build, which multiplies pairs of i16, has code i of a group of four. */
 const IN_PAIRS = [0, 2, 1, 3];
 
@@ -18,14 +18,17 @@ describeBuilds('quantize_rows_q8', ({ build, kernels, memory }) => {
   /** Codes, scale and sum of one block, out of the build's own layout. */
   function readBlock(q: number, nTokens: number, nBlocks: number, t: number, b: number) {
     const record = ACTIVATION_BLOCK_BYTES[build];
-    const group = Math.floor(t / GROUP);
-    const inGroup = Math.min(GROUP, nTokens - group * GROUP);
-    const at = q + record * (group * GROUP * nBlocks + b * inGroup + (t % GROUP));
+    const inGroup = nTokens < GROUP ? 1 : GROUP;
+    const at = q + record * (Math.floor(t / inGroup) * inGroup * nBlocks + b * inGroup + (t % inGroup));
     const bytes = new DataView(memory.bytes(at, record).buffer);
     const codes = Array.from({ length: BLOCK }, (_, i) =>
       build === 'relaxed' ? bytes.getInt8(i) : bytes.getInt16(2 * ((i & ~3) + IN_PAIRS[i & 3]!), true),
     );
-    return { codes, scale: bytes.getFloat32(record - 8, true), sum: bytes.getInt32(record - 4, true) };
+    const minusSum =
+      build === 'relaxed'
+        ? bytes.getInt16(record - 4, true) + bytes.getInt16(record - 2, true)
+        : bytes.getInt32(record - 4, true);
+    return { codes, scale: bytes.getFloat32(record - 8, true), sum: 0 - minusSum };
   }
 
   const compare = (kernel: Kernel, x: Float32Array, nTokens: number, nIn: number, xStride: number, skew: number) => {

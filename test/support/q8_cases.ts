@@ -2,17 +2,23 @@ import { DTYPES, type DType, rowBytes } from '../../src/core/dtype.ts';
 import { f32ToF16 } from '../../src/core/half.ts';
 import { tensor } from '../../src/core/tensor.ts';
 import type { Linear } from '../../src/exec/wasm/kernels.ts';
-import { ACTIVATION_BLOCK_BYTES, linearScratchBytes, packedBytes, panelCount } from '../../src/exec/wasm/layout.ts';
+import {
+  ACTIVATION_BLOCK_BYTES,
+  linearScratchBytes,
+  packedBytes,
+  panelCount,
+  quantizedRowsBytes,
+} from '../../src/exec/wasm/layout.ts';
 import { packBytes } from '../../src/exec/wasm/repack.ts';
 import { linear } from '../../src/ops/linear.ts';
 import { BLOCK_SIZE } from '../../src/quant/block.ts';
 import { assertSameBits } from './kernel_property.ts';
 import type { KernelBench } from './wasm_memory.ts';
 
-/** Sets the sum of codes of every quantized block to 0: it is the last i32 of its record. */
+/** Sets the sums of codes of every quantized block to 0: they are the last four bytes of its record. */
 export function clearSums(bench: KernelBench, q: number, nTokens: number, nIn: number): void {
   const record = ACTIVATION_BLOCK_BYTES[bench.build];
-  const nRecords = nTokens * (nIn / BLOCK_SIZE);
+  const nRecords = quantizedRowsBytes(bench.build, nTokens, nIn) / record;
   for (let i = 1; i <= nRecords; i++) bench.arena.i32(q + i * record - 4, 1)[0] = 0;
 }
 

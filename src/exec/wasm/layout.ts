@@ -66,17 +66,30 @@ const BLOCK_TOKENS = 128;
 const BLOCK_K = 512;
 
 /**
- * Bytes of scratch that `linear<dtype>` and `linear<dtype>F32` need for rows of `nIn`, whatever the number of tokens: one
- * block of activations, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
+ * Codes (i16), scales and sums of kernels/blocks/coded_product.ts: 8 blocks of 16 rows, and 128 tokens x 16 rows.
+ */
+const CODED_SCRATCH_BYTES = 8 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 128 * 16;
+
+/**
+ * Bytes of scratch that the products with a matrix in this format need for rows of `nIn`, whatever the number of tokens. With
+ * f32 activations that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
  */
 export function linearScratchBytes(dtype: DType, nIn: number): number {
   const nRows = BLOCK_TOKENS + (dtype === 'f32' ? 0 : FLOAT_PANEL_ROWS);
-  return nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
+  const nBytes = nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
+  return isBlockFormat(dtype) ? Math.max(nBytes, CODED_SCRATCH_BYTES) : nBytes;
 }
 
-/** Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them. nIn: a multiple of 32. */
+/** Tokens whose quantized blocks interleave: as in kernels/blocks/q8_record.ts. */
+const GROUP_TOKENS = 4;
+
+/**
+ * Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them: whole groups of tokens, unless there
+ * are fewer tokens than one. nIn: a multiple of 32.
+ */
 export function quantizedRowsBytes(build: keyof typeof ACTIVATION_BLOCK_BYTES, nTokens: number, nIn: number): number {
-  return nTokens * (nIn / BLOCK_SIZE) * ACTIVATION_BLOCK_BYTES[build];
+  const nRows = nTokens < GROUP_TOKENS ? nTokens : Math.ceil(nTokens / GROUP_TOKENS) * GROUP_TOKENS;
+  return nRows * (nIn / BLOCK_SIZE) * ACTIVATION_BLOCK_BYTES[build];
 }
 
 /** Floats from one score row to the next, for rows of up to `nPositions`: whole key blocks. */
