@@ -21,7 +21,16 @@ const REGION_BYTES = 2048;
 const PAGE_BYTES = 65536;
 
 /** What is built: the source of its exports, its file, and where its constants may lie. */
-const jobs = [{ out: 'ladder.wasm', build: 'simd', entry: join(here, 'ladder', 'index.ts'), base: FIRST_REGION }];
+const ladder = join(here, 'ladder');
+const jobs = [
+  { out: 'ladder.wasm', build: 'simd', entry: join(ladder, 'index.ts'), base: FIRST_REGION },
+  {
+    out: 'ladder_relaxed.wasm',
+    build: 'relaxed',
+    entry: join(ladder, 'relaxed.ts'),
+    base: FIRST_REGION + REGION_BYTES,
+  },
+];
 for (const [i, file] of readdirSync(join(here, 'modules')).sort().entries()) {
   const base = FIRST_REGION + i * REGION_BYTES;
   if (base + REGION_BYTES > PAGE_BYTES) throw new Error(`kernels: module ${file} has no region in the first page`);

@@ -1,12 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { createMemory } from '../../src/exec/wasm/arena.ts';
+import { loadLadderModules } from './ladder_steps.ts';
 import type { Contender } from './measure.ts';
-
-/** The exports of kernels/ladder/index.ts. */
-interface LadderExports {
-  peakF32(nRounds: number, factor: number): number;
-  streamRead(from: number, nBytes: number): number;
-}
 
 /** Operations of one round of `peakF32`: 13 sums x 4 lanes x (one product, one addition). */
 const PEAK_ROUND_FLOPS = 104;
@@ -24,24 +17,20 @@ export interface Ladder {
 
 /** Loads dist/wasm/ladder.wasm with a memory of its own. Throws where it was not built. */
 export async function loadLadder(): Promise<Ladder> {
-  const memory = createMemory();
-  const first = memory.buffer.byteLength;
-  memory.grow(STREAM_BYTES / 2 ** 16);
-  const bytes = readFileSync(new URL('../../dist/wasm/ladder.wasm', import.meta.url));
-  const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
-  const ladder = instance.exports as unknown as LadderExports;
+  const { peakF32, streamRead, arena } = await loadLadderModules();
+  const first = arena.alloc(STREAM_BYTES);
   // Pages that were never written are all the same page of zeros, and read at the speed of a cache.
-  new Uint8Array(memory.buffer, first).fill(1);
+  arena.bytes(first, STREAM_BYTES).fill(1);
   return {
     peak: {
       name: 'peak',
       gflop: (PEAK_ROUNDS * PEAK_ROUND_FLOPS) / 1e9,
-      run: () => void ladder.peakF32(PEAK_ROUNDS, PEAK_FACTOR),
+      run: () => void peakF32(PEAK_ROUNDS, PEAK_FACTOR),
     },
     stream: {
       name: 'stream',
       gb: STREAM_BYTES / 1e9,
-      run: () => void ladder.streamRead(first, STREAM_BYTES),
+      run: () => void streamRead(first, STREAM_BYTES),
     },
   };
 }

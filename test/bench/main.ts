@@ -12,13 +12,14 @@ import { parseArgs } from 'node:util';
 import { BUILDS } from './builds.ts';
 import { isReached, type Section, showSpread, showTarget, type Table } from './figures.ts';
 import { GEMM } from './gemm.ts';
+import { LADDER } from './ladder_section.ts';
 import { MATRIX_VECTOR } from './matrix_vector.ts';
 import { NODE_TIMES } from './node_times.ts';
 import { describeRun, writeReport } from './report.ts';
 import { SIZES } from './sizes.ts';
 import { TIERS } from './tiers.ts';
 
-const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES];
+const SECTIONS: readonly Section[] = [LADDER, GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES];
 
 process.exitCode = await main(process.argv.slice(2));
 
