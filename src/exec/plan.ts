@@ -26,7 +26,8 @@ const F32_BYTES = 4;
 /**
  * Gives every value a place in scratch for as long as it lives: from its node to its last reader. Two values that live at
  * the same time never overlap; a place is used again as soon as its value is dead (first fit, lowest offset).
- * A reshape is another name for its input's place.
+ * A reshape is another name for its input's place; an op that may write over an input takes the place of one that it is
+ * the last to read.
  */
 export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
   const lastUse = lastUses(graph);
@@ -44,6 +45,13 @@ export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
     }
     for (let i = live.length - 1; i >= 0; i--) if (live[i]!.until < id) live.splice(i, 1);
     const nBytes = Math.ceil(bytesOf(node.shape, sizes) / ALIGN_BYTES) * ALIGN_BYTES;
+    const dying = mayOverwrite(node.op) ? node.inputs.map((input) => offsets[input]!) : [];
+    const taken = live.find((l) => l.until === id && l.end - l.start === nBytes && dying.includes(l.start));
+    if (taken !== undefined) {
+      taken.until = lastUse[id]!;
+      offsets[id] = taken.start;
+      return;
+    }
     let start = 0;
     let at = 0;
     for (; at < live.length; at++) {
@@ -60,6 +68,11 @@ export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
 /** Feeds, weights and cached rows have their own memory; everything else is scratch. */
 export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
   return op !== 'input' && op !== 'weight' && op !== 'concat_weights' && op !== 'kv_write_k' && op !== 'kv_write_v';
+}
+
+/** Ops whose kernels allow that the output lies where an input lay. Score rows, the largest values, are there once. */
+function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
+  return op === 'softmax' || op === 'silu' || op === 'add' || op === 'mul' || op === 'rms_norm' || op === 'rope';
 }
 
 /** Bytes of a value: T and R as they are, and [nHeads, T, S] as nHeads x attendCells. */

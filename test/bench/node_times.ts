@@ -6,8 +6,7 @@ import { createFrames } from '../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import { loadPackedWeights, matrixFormats } from '../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../src/exec/wasm/rope_tables.ts';
-import { type Machine, runNode } from '../../src/exec/wasm/run_node.ts';
-import type { Graph } from '../../src/graph/ir.ts';
+import { createMachine, runNode } from '../../src/exec/wasm/run_node.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
 import { createNodeHost, openNodeModel } from '../../src/platform/node.ts';
@@ -65,7 +64,7 @@ async function createTimedExecutor(dtype: DType) {
   await opened.close();
   const ropes = createRopeTables(graph.ropes, arena);
   const frames = createFrames(graph, arena, build);
-  const machine: Machine = { graph, kernels, weights, ropes };
+  const machine = createMachine({ graph, kernels, weights, ropes });
   const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, 2 * CONTEXT, arenaStorage(arena));
   const sequence = cache.create();
   const kinds = graph.nodes.map((node) => {
@@ -88,8 +87,8 @@ async function createTimedExecutor(dtype: DType) {
     const start = performance.now();
     const frame = frames.open(batch, cache);
     let inNodes = 0;
-    for (let id = 0; id < graph.nodes.length; id++) {
-      if (!hasKernel(graph.nodes[id]!.op)) continue;
+    for (const id of machine.steps) {
+      if (graph.nodes[id]!.op === 'reshape') continue; // another name for its input
       const before = performance.now();
       runNode(machine, id, frame);
       const ms = performance.now() - before;
@@ -104,9 +103,4 @@ async function createTimedExecutor(dtype: DType) {
   // The cache's rows are all written once, so that decoding reads normal numbers.
   run(CHUNK);
   return { run, dispose: () => arena.dispose() };
-}
-
-/** Feeds, weights and reshapes are names for what is there. */
-function hasKernel(op: Graph['nodes'][number]['op']): boolean {
-  return op !== 'input' && op !== 'weight' && op !== 'concat_weights' && op !== 'reshape';
 }

@@ -11,7 +11,7 @@ import { createFrames } from './frame.ts';
 import { instantiateKernels } from './instantiate.ts';
 import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
-import { type Machine, runNode } from './run_node.ts';
+import { createMachine, runNode } from './run_node.ts';
 import { traceNode } from './trace_node.ts';
 
 export interface WasmExecutorOptions {
@@ -33,7 +33,7 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
   const weights = await loadPackedWeights(graph, o.tensors, kernels, arena, o.read ?? {});
   const ropes = createRopeTables(graph.ropes, arena);
   const frames = createFrames(graph, arena, build);
-  const machine: Machine = { graph, kernels, weights, ropes };
+  const machine = createMachine({ graph, kernels, weights, ropes });
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
   const caches = new WeakSet<KvCache>();
   let isDisposed = false;
@@ -59,7 +59,7 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
       checkBatch(batch, cache, vocab);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
-      for (let id = 0; id < graph.nodes.length; id++) {
+      for (const id of machine.steps) {
         runNode(machine, id, frame);
         if (trace !== undefined) traceNode(graph, id, frame, arena, trace);
       }

@@ -55,11 +55,21 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
   const quantizedWidth = widestQuantized(graph);
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
+  let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
 
   const plan = (sizes: RunSizes) => {
     const key = `${sizes.T} ${sizes.R} ${sizes.attendCells}`;
     if (planned?.key !== key) planned = { key, ...planBuffers(graph, sizes) };
     return planned;
+  };
+
+  /** The addresses of a plan's values in the scratch memory: the same from run to run, as long as both stay. */
+  const place = (offsets: readonly number[], from: number): readonly number[] => {
+    if (placed?.offsets !== offsets || placed.from !== from) {
+      const addresses = offsets.map((offset) => (offset === NO_BUFFER ? NO_BUFFER : from + offset));
+      placed = { offsets, from, addresses };
+    }
+    return placed.addresses;
   };
 
   return {
@@ -102,7 +112,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
       return {
         batch,
         cache,
-        addresses: offsets.map((offset) => (offset === NO_BUFFER ? NO_BUFFER : values + offset)),
+        addresses: place(offsets, values),
         ids,
         positions,
         lengths,

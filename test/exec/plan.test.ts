@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type BufferPlan, bytesOf, lastUses, NO_BUFFER, planBuffers, type RunSizes } from '../../src/exec/plan.ts';
+import type { Graph } from '../../src/graph/ir.ts';
+import { optimize } from '../../src/graph/passes/index.ts';
+import { batchOf, executorOf } from '../support/executors.ts';
+import { randomModels } from '../support/random_model.ts';
+import { TINY_CONFIG, tinyLlama } from '../support/tiny_llama.ts';
+
+const sizesOf: fc.Arbitrary<RunSizes> = fc.record({ T: fc.nat(5), R: fc.nat(3), attendCells: fc.nat(40) });
+/** Of these the kernels say that the output may lie where an input lay (src/exec/wasm/kernels.ts). */
+const OVER_INPUT = ['softmax', 'silu', 'add', 'mul', 'rms_norm', 'rope'];
+
+type Planner = (graph: Graph, sizes: RunSizes) => BufferPlan;
+
+/** No value lies where one lies that is still to be read, except the output of an op on an input that it reads last. */
+const keepsWhatIsRead = (plan: Planner) =>
+  fc.property(randomModels, fc.boolean(), sizesOf, (model, isOptimized, sizes) => {
+    const graph = isOptimized ? optimize(model.graph) : model.graph;
+    const { offsets, totalBytes } = plan(graph, sizes);
+    const last = lastUses(graph);
+    const placed = graph.nodes.flatMap((node, id) => {
+      if (offsets[id] === NO_BUFFER || node.op === 'reshape') return [];
+      const start = offsets[id]!;
+      return [{ id, node, start, end: start + bytesOf(node.shape, sizes) }];
+    });
+    for (const { id, node, start, end } of placed) {
+      if (end > totalBytes) return false;
+      for (const older of placed) {
+        if (older.id >= id || last[older.id]! < id) continue; // made later, or not read any more
+        if (older.end <= start || end <= older.start) continue;
+        const isTakenOver = last[older.id] === id && older.start === start && older.end === end;
+        if (!(isTakenOver && OVER_INPUT.includes(node.op))) return false;
+      }
+    }
+    return true;
+  });
+
+describe('the plan of a run', () => {
+  test('keeps every value until its last reader is done', () => fc.assert(keepsWhatIsRead(planBuffers)));
+
+  test('one that lays all values over each other, or one over the input of a matrix product, is caught', () => {
+    const allAtZero: Planner = (graph, sizes) => {
+      const { offsets, totalBytes } = planBuffers(graph, sizes);
+      return { offsets: offsets.map((offset) => (offset === NO_BUFFER ? NO_BUFFER : 0)), totalBytes };
+    };
+    const overMatrixInput: Planner = (graph, sizes) => {
+      const { offsets, totalBytes } = planBuffers(graph, sizes);
+      const wrong = [...offsets];
+      graph.nodes.forEach((node, id) => {
+        if (node.op === 'linear') wrong[id] = offsets[node.inputs[0]!]!;
+      });
+      return { offsets: wrong, totalBytes: 2 * totalBytes };
+    };
+    for (const mutant of [allAtZero, overMatrixInput]) expect(fc.check(keepsWhatIsRead(mutant)).failed).toBe(true);
+  });
+});
+
+describe('the scratch of a long prompt', () => {
+  const CHUNK = 128;
+  const FLOAT_BYTES = 4;
+
+  test('has the score rows of one chunk, once: it grows with the positions, never with their square', async () => {
+    const model = tinyLlama({ seed: 3, dtype: 'q4_0', config: { maxContext: 2048 } });
+    const executor = await executorOf('wasm simd', model, 'q8');
+    const cache = executor.createCache(2048);
+    const sequence = cache.create();
+    const bytesAt = new Map<number, number>();
+    for (let at = CHUNK; at <= 2048; at += CHUNK) {
+      const ids = new Array<number>(CHUNK).fill(at % TINY_CONFIG.vocab);
+      executor.run(batchOf(cache, [{ sequence, ids }]), cache);
+      bytesAt.set(at, executor.memory.scratchBytes);
+    }
+    executor.dispose();
+    const perPosition = TINY_CONFIG.nHeads * CHUNK * FLOAT_BYTES;
+    for (const n of [512, 1024]) expect(bytesAt.get(2 * n)! - bytesAt.get(n)!).toBe(n * perPosition);
+  });
+});
