@@ -22,6 +22,7 @@ export type { ModelSource } from './engine/model_source.ts';
 export type { LoadOptions } from './engine/options.ts';
 export type { Session } from './engine/session.ts';
 export type { Logits, Tier } from './exec/executor.ts';
+export type { MemoryNeed } from './exec/wasm/memory_need.ts';
 export type { OnProgress, Progress } from './load/weights.ts';
 export type { Activations } from './ops/linear.ts';
 export type { SamplingOptions, TokenLogprob } from './sample/options.ts';

@@ -2,8 +2,8 @@ import { ConfigError, isGlassformerError } from '../core/errors.ts';
 import type { ByteSource } from '../core/host.ts';
 import type { MetaValue } from '../core/metadata.ts';
 import type { ModelSource } from '../engine/model_source.ts';
-import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from '../engine/options.ts';
-import { planBuffers } from '../exec/plan.ts';
+import { checkLoadOptions, type LoadOptions } from '../engine/options.ts';
+import { type MemoryNeed, memoryNeed } from '../exec/wasm/memory_need.ts';
 import type { Graph } from '../graph/ir.ts';
 import { optimize } from '../graph/passes/index.ts';
 import { openHfFolder } from '../load/hf_folder.ts';
@@ -28,14 +28,6 @@ export interface Inspected {
   /** The model, or the first reason why this is none. */
   readonly model: { readonly description: ModelDescription; readonly graph: Graph } | { readonly missing: string };
   close(): Promise<void>;
-}
-
-/** What a run needs, in bytes. */
-export interface MemoryNeed {
-  readonly weightBytes: number;
-  readonly cacheBytes: number;
-  readonly scratchBytes: number;
-  readonly maxSeq: number;
 }
 
 /**
@@ -118,23 +110,10 @@ function bytesOf(file: ModelFile, ...others: readonly ByteSource[]): number {
   return [...sources].reduce((n, source) => n + source.size, 0);
 }
 
-/** Weights as the file has them; keys and values in f32; scratch for one chunk of a prompt at the end of the context. */
-export function memoryNeed(graph: Graph, description: ModelDescription, options: LoadOptions): MemoryNeed {
-  const checked: CheckedLoadOptions = checkLoadOptions(options, description.config.maxContext);
-  const { maxSeq } = checked;
-  let weightBytes = 0;
-  for (const node of graph.nodes) {
-    if (node.op === 'weight') weightBytes += description.tensors.get(node.name)!.nBytes;
-  }
-  const { nLayers, nKvHeads, headDim } = graph.kv;
-  const nTokens = Math.min(checked.prefillChunk, maxSeq);
-  const sizes = { T: nTokens, R: 1, attendCells: nTokens * maxSeq };
-  return {
-    weightBytes,
-    cacheBytes: maxSeq * nLayers * nKvHeads * headDim * 2 * Float32Array.BYTES_PER_ELEMENT,
-    scratchBytes: planBuffers(optimize(graph, checked.disabledPasses), sizes).totalBytes,
-    maxSeq,
-  };
+/** Of the wasm tier, for one chunk of a prompt at the end of the context. */
+export function memoryNeedOf(graph: Graph, description: ModelDescription, options: LoadOptions): MemoryNeed {
+  const checked = checkLoadOptions(options, description.config.maxContext);
+  return memoryNeed(optimize(graph, checked.disabledPasses), checked);
 }
 
 /** Bytes and tensors by type, the largest share first. */

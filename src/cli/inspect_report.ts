@@ -3,7 +3,7 @@ import { showShape } from '../core/shape.ts';
 import type { LoadOptions } from '../engine/options.ts';
 import type { JsonValue } from '../load/json_file.ts';
 import { plural, printable, showBytes, showCount, table } from './format.ts';
-import { type Inspected, memoryNeed, sizesByType } from './inspect_file.ts';
+import { type Inspected, memoryNeedOf, sizesByType } from './inspect_file.ts';
 import type { Style } from './style.ts';
 
 /** Elements of a long array that are shown; a vocabulary has 150,000. */
@@ -27,7 +27,7 @@ export function inspectJson(file: Inspected, options: LoadOptions): object {
           model: {
             architecture: model.description.architecture,
             config: model.description.config,
-            memory: memoryNeed(model.graph, model.description, options),
+            memory: memoryNeedOf(model.graph, model.description, options),
           },
           missing: null,
         }),
@@ -65,8 +65,7 @@ function modelText(file: Inspected, options: LoadOptions, title: (name: string, 
   if ('missing' in file.model) return `${title('not a model that can be run', '')}  ${printable(file.model.missing)}\n`;
   const { description, graph } = file.model;
   const c = description.config;
-  const need = memoryNeed(graph, description, options);
-  const total = need.weightBytes + need.cacheBytes + need.scratchBytes;
+  const need = memoryNeedOf(graph, description, options);
   return [
     title('model', printable(description.architecture)),
     table([
@@ -78,7 +77,7 @@ function modelText(file: Inspected, options: LoadOptions, title: (name: string, 
       ['  rope', `base ${c.ropeBase}, ${c.ropeDim} of each head, ${c.ropeLayout}, scaling ${c.ropeScaling.kind}`],
     ]),
     '\n',
-    title('memory', showBytes(total)),
+    title('memory', showBytes(need.totalBytes)),
     table(
       [
         ['  weights', showBytes(need.weightBytes)],

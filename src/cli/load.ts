@@ -12,7 +12,8 @@ export async function loadForCommand(io: Io, model: string, options: LoadOptions
   const { loadModel } = await import('../index.node.ts');
   const progress = createProgress(io, () => performance.now());
   try {
-    return await loadModel(model, { ...options, signal: io.signal, onProgress: progress.onProgress });
+    const { onProgress, onMemoryNeed } = progress;
+    return await loadModel(model, { ...options, signal: io.signal, onProgress, onMemoryNeed });
   } finally {
     progress.done();
   }

@@ -1,26 +1,27 @@
+import type { MemoryNeed } from '../exec/wasm/memory_need.ts';
 import type { OnProgress, Progress } from '../load/weights.ts';
-import { printable, showBytes } from './format.ts';
+import { showBytes } from './format.ts';
 import type { Io } from './io.ts';
 
-/** Loads beyond this show a bar from the start; smaller ones only once they take long. */
-const LARGE_BYTES = 100e6;
 /** What is over sooner than this passes without a word. */
 const PATIENCE_MS = 1000;
 /** A bar that moves more often is not seen, and writing it takes time. */
 const REDRAW_MS = 50;
-const BAR_CELLS = 24;
+const BAR_CELLS = 10; // with them the line just fits 80 columns
 /** Back to the start of the line, and clear it. */
 const CLEAR_LINE = '\r\x1b[K';
 
 /** A passing note on stderr: shown on a terminal only, gone when the work is done. */
 export interface ProgressLine {
   readonly onProgress: OnProgress;
+  /** What the bar says the model will need, once that is known. */
+  readonly onMemoryNeed: (need: MemoryNeed) => void;
   /** Takes the line away. May be called more than once. */
   done(): void;
 }
 
 /**
- * A bar for reading weights, or for other work on many bytes: "reading weights [######......]  45%  blk.12.attn_q.weight  1.20 GB of 2.60 GB".
+ * A bar for reading weights, or for other work on many bytes: "reading weights [####......]  45%  1.20 GB of 2.60 GB, 1.10 GB/s, needs 2.90 GB".
  * now: milliseconds from any start, monotonic.
  */
 export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work = 'reading weights'): ProgressLine {
@@ -28,14 +29,22 @@ export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work =
   const start = now();
   let lastDraw = -Infinity;
   let isShown = false;
+  let need: MemoryNeed | undefined;
+  let readFrom = start;
   return {
+    onMemoryNeed(told) {
+      need = told;
+      readFrom = now();
+    },
     onProgress(progress) {
       const at = now();
-      const isDue = progress.totalBytes > LARGE_BYTES || at - start > PATIENCE_MS;
-      if (!stderr.isTerminal || !isDue || at - lastDraw < REDRAW_MS) return;
+      if (!stderr.isTerminal || at - start <= PATIENCE_MS || at - lastDraw < REDRAW_MS) return;
       lastDraw = at;
       isShown = true;
-      stderr.write(CLEAR_LINE + barOf(work, progress, stderr.columns));
+      const parts = [barOf(work, progress), rateOf(progress, at - readFrom)];
+      if (need !== undefined) parts.push(`needs ${showBytes(need.totalBytes)}`);
+      // The last column would wrap, and a wrapped line cannot be cleared.
+      stderr.write(CLEAR_LINE + parts.join(', ').slice(0, stderr.columns - 1));
     },
     done() {
       if (isShown) stderr.write(CLEAR_LINE);
@@ -44,12 +53,15 @@ export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work =
   };
 }
 
-function barOf(work: string, { doneBytes, totalBytes, what }: Progress, columns: number): string {
+function barOf(work: string, { doneBytes, totalBytes }: Progress): string {
   const part = totalBytes === 0 ? 1 : doneBytes / totalBytes;
   const bar = '#'.repeat(Math.floor(part * BAR_CELLS)).padEnd(BAR_CELLS, '.');
   const percent = `${Math.floor(100 * part)}%`.padStart(4);
-  const line = `${work} [${bar}] ${percent}  ${showBytes(doneBytes)} of ${showBytes(totalBytes)}  ${printable(what)}`;
-  return line.slice(0, columns - 1); // the last column would wrap, and a wrapped line cannot be cleared
+  return `${work} [${bar}] ${percent}  ${showBytes(doneBytes)} of ${showBytes(totalBytes)}`;
+}
+
+function rateOf({ doneBytes }: Progress, ms: number): string {
+  return `${showBytes(Math.round((1000 * doneBytes) / ms))}/s`;
 }
 
 /** Shows `text` on a terminal once the work has taken a second; the result takes it away. */

@@ -69,6 +69,8 @@ export async function createExecutor(
         host,
         kernels: options.kernels,
         read,
+        limits: options,
+        onMemoryNeed: options.onMemoryNeed,
       });
     default:
       return options.executor satisfies never;

@@ -1,5 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Tier } from '../exec/executor.ts';
+import type { MemoryNeed } from '../exec/wasm/memory_need.ts';
 import type { OnProgress } from '../load/weights.ts';
 import type { Activations } from '../ops/linear.ts';
 
@@ -19,6 +20,8 @@ export interface LoadOptions {
   readonly prefillChunk?: number;
   /** Names of graph passes that are left out. */
   readonly disabledPasses?: readonly string[];
+  /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
+  readonly onMemoryNeed?: (need: MemoryNeed) => void;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }
@@ -39,6 +42,7 @@ export interface CheckedLoadOptions {
   readonly maxSeq: number;
   readonly prefillChunk: number;
   readonly disabledPasses: readonly string[];
+  readonly onMemoryNeed: ((need: MemoryNeed) => void) | undefined;
   readonly onProgress: OnProgress | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -65,6 +69,7 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     maxSeq,
     prefillChunk,
     disabledPasses: o.disabledPasses ?? [],
+    onMemoryNeed: o.onMemoryNeed,
     onProgress: o.onProgress,
     signal: o.signal,
   };

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GgufContent, GgufTensor } from '../../src/load/gguf_writer.ts';
+import { LARGE_BYTES, largeGgufHead, largeSafetensors, sparseFile } from '../support/large_models.ts';
 import { runCli } from './fake_io.ts';
 import { createTempFolder, EMBEDDED, tinyContent, withPair, withTensor, writeGguf } from './model_files.ts';
 
@@ -54,6 +55,27 @@ describe('files that are not there, or not whole', () => {
   test('an empty file, and one of another format', async () => {
     expect(await generateFrom(await folder.put('empty.gguf', ''))).toContain('neither a GGUF nor a safetensors file');
     expect(await generateFrom(await folder.put('model.zip', 'PK\x03\x04 and more'))).toContain('a zip archive');
+  });
+});
+
+describe('models that are too large', () => {
+  test('a GGUF file beyond 4 GiB is refused with both numbers', async () => {
+    const path = await sparseFile(join(folder.path, 'large.gguf'), largeGgufHead(), LARGE_BYTES);
+    const message = await generateFrom(path);
+    expect(message).toMatch(/the model needs \d{10} bytes of wasm memory \(\d{10} for weights, /);
+    expect(message).toContain('the limit is 4294967296; use a smaller model or a smaller format');
+    const { exitCode, stdout } = await runCli(['inspect', path, '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout).model.memory.weightBytes).toBeGreaterThan(2 ** 32);
+  });
+
+  test('and so is a safetensors model', async () => {
+    const path = join(folder.path, 'large');
+    await mkdir(path);
+    const { head, files } = largeSafetensors();
+    for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text);
+    await sparseFile(join(path, 'model.safetensors'), head.bytes, head.fileBytes);
+    expect(await generateFrom(path)).toMatch(/the model needs \d{10} bytes of wasm memory .*the limit is 4294967296/);
   });
 });
 

@@ -119,38 +119,47 @@ describe('colours', () => {
 
 describe('progress', () => {
   const MB = 1e6;
+  const NEED = { weightBytes: 2e8, cacheBytes: 1e8, scratchBytes: 1e7, totalBytes: 3.1e8, maxSeq: 2048 };
   /** Reads in ten steps of `stepMs` on a clock of its own. */
   const shown = (totalBytes: number, stepMs: number, isStderrTerminal = true): string => {
     const io = createFakeIo({ isStderrTerminal });
     let at = 0;
     const progress = createProgress(io, () => at);
+    at += stepMs;
+    progress.onMemoryNeed(NEED);
     for (let i = 1; i <= 10; i++) {
       at += stepMs;
-      progress.onProgress({ doneBytes: (i * totalBytes) / 10, totalBytes, what: 'blk.0\x1b[31m' });
+      progress.onProgress({ doneBytes: (i * totalBytes) / 10, totalBytes, what: 'blk.0' });
     }
     progress.done();
     progress.done();
     return io.written.stderr;
   };
 
-  test('a bar for large files, and for small ones that take over a second', () => {
-    const large = shown(200 * MB, 60);
-    expect(large.match(/reading weights/g)).toHaveLength(10);
-    expect(large).toContain('[############............]  50%  100 MB of 200 MB');
-    expect(large).not.toContain('\x1b[31m');
-    expect(shown(1 * MB, 150).match(/reading weights/g)).toHaveLength(4); // from 1050 ms on
+  test('a bar with speed and memory, once a second has passed', () => {
+    const slow = shown(200 * MB, 200);
+    expect(slow.match(/reading weights/g)).toHaveLength(6); // from 1200 ms on
+    expect(slow).toContain('reading weights [#####.....]  50%  100 MB of 200 MB, 100 MB/s, needs 310 MB\r');
   });
 
-  test('no bar for small files, nor where stderr is no terminal', () => {
-    expect(shown(1 * MB, 60)).toBe('');
+  test('no bar for what is read within a second, nor where stderr is no terminal', () => {
+    expect(shown(2000 * MB, 60)).toBe('');
     expect(shown(200 * MB, 500, false)).toBe('');
   });
 
   test('it is not drawn more often than it can be seen, never wraps, and is taken away', () => {
-    const fast = shown(200 * MB, 10);
-    expect(fast.match(/reading weights/g)).toHaveLength(2);
-    expect(fast.endsWith('\r\x1b[K')).toBe(true);
-    for (const line of fast.split('\r\x1b[K')) expect(line.length).toBeLessThan(80);
+    const io = createFakeIo({ isStderrTerminal: true });
+    let at = 0;
+    const progress = createProgress(io, () => at);
+    for (let i = 1; i <= 110; i++) {
+      at += 10;
+      progress.onProgress({ doneBytes: 1e11 + i, totalBytes: 2e11, what: 'blk.0' });
+    }
+    progress.done();
+    const lines = io.written.stderr.split('\r\x1b[K');
+    expect(lines.filter((line) => line !== '')).toHaveLength(2);
+    expect(io.written.stderr.endsWith('\r\x1b[K')).toBe(true);
+    for (const line of lines) expect(line.length).toBeLessThan(80);
   });
 
   test('a note is shown after a second of waiting, and taken away', () => {

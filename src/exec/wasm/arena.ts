@@ -4,6 +4,7 @@ import { VECTOR_BYTES } from './layout.ts';
 /** WASM memory grows by pages; 65,536 of them are the 4 GiB that a 32-bit address reaches. */
 const PAGE_BYTES = 2 ** 16;
 const MAX_PAGES = 2 ** 16;
+export const MAX_MEMORY_BYTES = MAX_PAGES * PAGE_BYTES;
 /** Memory grows by at least this much at a time: every growth detaches all views. */
 const GROW_BYTES = 2 ** 24;
 
@@ -51,11 +52,7 @@ interface Hole {
  * First fit over holes in order of address; neighbouring holes are joined when something is freed.
  * maxBytes: for hosts (and tests) with less room than WASM's 4 GiB.
  */
-export function createArena(
-  memory: WebAssembly.Memory,
-  start: number,
-  maxBytes: number = MAX_PAGES * PAGE_BYTES,
-): Arena {
+export function createArena(memory: WebAssembly.Memory, start: number, maxBytes: number = MAX_MEMORY_BYTES): Arena {
   const holes: Hole[] = [];
   const sizes = new Map<number, number>();
   let bytesInUse = 0;

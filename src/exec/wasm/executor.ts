@@ -9,6 +9,7 @@ import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
 import { instantiateKernels } from './instantiate.ts';
+import { checkMemoryNeed, type MemoryNeed, memoryNeed, type RunLimits } from './memory_need.ts';
 import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
 import { createMachine, runNode } from './run_node.ts';
@@ -20,6 +21,10 @@ export interface WasmExecutorOptions {
   readonly host: Host;
   readonly kernels: 'auto' | 'simd' | 'relaxed';
   readonly read?: ReadOptions;
+  /** How long runs may be. With it all memory is taken before a weight is read, without it as it is needed. */
+  readonly limits?: RunLimits;
+  /** Called before a weight is read. */
+  readonly onMemoryNeed?: ((need: MemoryNeed) => void) | undefined;
 }
 
 /**
@@ -29,7 +34,14 @@ export interface WasmExecutorOptions {
  */
 export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Executor> {
   const { graph } = o;
+  // Before anything else: a model that cannot fit is refused at once.
+  if (o.limits !== undefined) checkMemoryNeed(graph, memoryNeed(graph, o.limits));
   const { kernels, build, arena } = await instantiateKernels(o.host, o.kernels, matrixFormats(graph));
+  if (o.limits !== undefined) {
+    const need = memoryNeed(graph, o.limits, build);
+    o.onMemoryNeed?.(need);
+    arena.reserve(need.totalBytes);
+  }
   const weights = await loadPackedWeights(graph, o.tensors, kernels, arena, o.read ?? {});
   const ropes = createRopeTables(graph.ropes, arena);
   const frames = createFrames(graph, arena, build);

@@ -5,7 +5,7 @@ import type { KvCache } from '../../kvcache/cache.ts';
 import type { Batch, Segment } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
-import { linearScratchBytes, quantizedRowsBytes, scoreStride } from './layout.ts';
+import { linearScratchBytes, quantizedRowsBytes, scoreStride, VECTOR_BYTES } from './layout.ts';
 
 /** One run's batch, and the byte addresses that its kernels work with. Valid until the next frame is opened. */
 export interface RunFrame {
@@ -51,8 +51,7 @@ const I32_BYTES = 4;
 
 /** Lays out the scratch memory of each run. One buffer, which grows when a run needs more and is used again by the next. */
 export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Frames {
-  const panelBytes = largestPanel(graph);
-  const quantizedWidth = widestQuantized(graph);
+  const sizesOf = partSizes(graph, build);
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
   let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
@@ -86,12 +85,11 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
         segments.push({ ...segment, stride, offset: cells });
         cells += segment.count * stride;
       }
-      const sizes = { T: nTokens, R: nOut, attendCells: Math.ceil(cells / CELL_STEP) * CELL_STEP };
+      const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
       // values | ids, positions, lengths, outRows | quantized rows | panel
-      const feedBytes = Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / 16) * 16;
-      const quantizedBytes = quantizedRowsBytes(build, Math.max(nTokens, nOut), quantizedWidth);
+      const { feedBytes, quantizedBytes, panelBytes } = sizesOf(nTokens, nOut);
       const needed = totalBytes + feedBytes + quantizedBytes + panelBytes;
       if (needed > memory.nBytes) {
         // Given back first, so that both need not fit; forgotten at once, in case the larger one does not fit either.
@@ -124,6 +122,28 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
       };
     },
   };
+}
+
+/** Bytes of scratch that a run of nTokens takes at the end of a sequence of nPositions, of which one row of logits is wanted. */
+export function scratchBytes(graph: Graph, build: KernelBuild, nTokens: number, nPositions: number): number {
+  const sizes = { T: nTokens, R: 1, attendCells: wholeCells(nTokens * scoreStride(nPositions)) };
+  const { feedBytes, quantizedBytes, panelBytes } = partSizes(graph, build)(nTokens, 1);
+  return planBuffers(graph, sizes).totalBytes + feedBytes + quantizedBytes + panelBytes;
+}
+
+/** Bytes of what a frame has besides values, for nTokens of which nOut rows are wanted. */
+function partSizes(graph: Graph, build: KernelBuild) {
+  const panelBytes = largestPanel(graph);
+  const quantizedWidth = widestQuantized(graph);
+  return (nTokens: number, nOut: number) => ({
+    feedBytes: Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
+    quantizedBytes: quantizedRowsBytes(build, Math.max(nTokens, nOut), quantizedWidth),
+    panelBytes,
+  });
+}
+
+function wholeCells(cells: number): number {
+  return Math.ceil(cells / CELL_STEP) * CELL_STEP;
 }
 
 function matrices(graph: Graph): { width: number; dtype: NodeOf<'weight'>['dtype']; takesQ8: boolean }[] {

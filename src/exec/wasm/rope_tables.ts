@@ -11,6 +11,13 @@ export interface RopeTables {
 
 const FIRST_REACH = 256;
 
+/** Bytes that tables take at most while a sequence grows to nPositions: one of twice that, and the one before it. */
+export function ropeTableBytes(specs: readonly RopeSpec[], nPositions: number): number {
+  const reach = Math.max(2 * nPositions, FIRST_REACH);
+  const perPosition = specs.reduce((n, spec) => n + 2 * spec.frequencies.length, 0) * Float32Array.BYTES_PER_ELEMENT;
+  return (reach + nPositions) * perPosition;
+}
+
 /** Tables are made on demand and doubled: float64 sines for a context of 131,072 would take a second that a short story never needs. */
 export function createRopeTables(specs: readonly RopeSpec[], arena: Arena): RopeTables {
   const tables = specs.map((spec) => ({ cos: 0, sin: 0, ropeDim: 2 * spec.frequencies.length }));

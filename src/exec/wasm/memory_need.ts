@@ -1,0 +1,61 @@
+import { CapacityError } from '../../core/errors.ts';
+import type { KernelBuild } from '../../core/host.ts';
+import type { Graph } from '../../graph/ir.ts';
+import { roundUpToBlock } from '../../kvcache/layout.ts';
+import { MAX_MEMORY_BYTES } from './arena.ts';
+import { scratchBytes } from './frame.ts';
+import { weightsNeed } from './packed_weights.ts';
+import { ropeTableBytes } from './rope_tables.ts';
+
+/** What a run is allowed to be long. */
+export interface RunLimits {
+  /** Positions that one sequence may have. */
+  readonly maxSeq: number;
+  /** Tokens of one run. */
+  readonly prefillChunk: number;
+}
+
+/** The WASM memory of a model and one sequence of maxSeq positions, in bytes. Known before a weight is read. */
+export interface MemoryNeed {
+  /** As the weights lie in memory: a format that is unpacked takes more than its file. */
+  readonly weightBytes: number;
+  /** Keys and values of all positions, in f32. */
+  readonly cacheBytes: number;
+  /** Intermediate values of the longest run, at the end of the context; while loading, the buffers that weights pass through. */
+  readonly scratchBytes: number;
+  readonly totalBytes: number;
+  readonly maxSeq: number;
+}
+
+/**
+ * graph: after the passes, as it will be run. build: the one that will run; where nobody has asked the host yet, `simd`, which
+ * needs a little more.
+ */
+export function memoryNeed(graph: Graph, { maxSeq, prefillChunk }: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
+  const { nBytes: weightBytes, stagingBytes } = weightsNeed(graph);
+  const cacheBytes = roundUpToBlock(maxSeq) * bytesPerPosition(graph);
+  const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq);
+  const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
+  const totalBytes = weightBytes + cacheBytes + scratch;
+  return { weightBytes, cacheBytes, scratchBytes: scratch, totalBytes, maxSeq };
+}
+
+/**
+ * Throws CapacityError with both numbers when a model and its context are beyond what WASM can address, and says which context
+ * would fit.
+ */
+export function checkMemoryNeed(graph: Graph, need: MemoryNeed, maxBytes: number = MAX_MEMORY_BYTES): void {
+  if (need.totalBytes <= maxBytes) return;
+  const left = maxBytes - need.weightBytes - need.scratchBytes;
+  const fitting = Math.floor(left / bytesPerPosition(graph));
+  const step =
+    fitting >= 1 ? `use --max-seq ${fitting}, or a smaller format` : 'use a smaller model or a smaller format';
+  throw new CapacityError(
+    `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} for a cache of ` +
+      `${need.maxSeq} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${step}`,
+  );
+}
+
+function bytesPerPosition({ kv: { nLayers, nKvHeads, headDim } }: Graph): number {
+  return 2 * nLayers * nKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+}

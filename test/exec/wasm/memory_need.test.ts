@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { CapacityError } from '../../../src/core/errors.ts';
+import { createArena, createMemory } from '../../../src/exec/wasm/arena.ts';
+import { createWasmExecutor } from '../../../src/exec/wasm/executor.ts';
+import { createFrames } from '../../../src/exec/wasm/frame.ts';
+import { checkMemoryNeed, type MemoryNeed, memoryNeed } from '../../../src/exec/wasm/memory_need.ts';
+import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
+import { optimize } from '../../../src/graph/passes/index.ts';
+import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
+import { heapStorage } from '../../../src/kvcache/heap_storage.ts';
+import { buildLlama } from '../../../src/models/llama.ts';
+import { createNodeHost } from '../../../src/platform/node.ts';
+import { watch } from '../../load/sources.ts';
+import { batchOf } from '../../support/executors.ts';
+import { tinyLlama } from '../../support/tiny_llama.ts';
+
+const LIMITS = { maxSeq: 96, prefillChunk: 16 };
+
+function tiny(dtype: 'f32' | 'q8_0') {
+  const { config, tensors } = tinyLlama({ seed: 1, dtype });
+  return { tensors, graph: optimize(buildLlama(config, tensors, 'q8'), []) };
+}
+
+describe('memoryNeed', () => {
+  test.each(['f32', 'q8_0'] as const)('of %s: what a loaded model then takes', async (dtype) => {
+    const { graph, tensors } = tiny(dtype);
+    const told: MemoryNeed[] = [];
+    const executor = await createWasmExecutor({
+      graph,
+      tensors,
+      host: createNodeHost(),
+      kernels: 'simd',
+      limits: LIMITS,
+      onMemoryNeed: (need) => told.push(need),
+    });
+    expect(told).toEqual([memoryNeed(graph, LIMITS)]);
+    expect(executor.memory.weightBytes).toBe(told[0]!.weightBytes);
+    const cache = executor.createCache(LIMITS.maxSeq);
+    const sequence = cache.create();
+    for (let from = 0; from < LIMITS.maxSeq; from += LIMITS.prefillChunk) {
+      executor.run(batchOf(cache, [{ sequence, ids: Array(LIMITS.prefillChunk).fill(1) }]), cache);
+    }
+    expect(cache.bytesInUse).toBe(told[0]!.cacheBytes);
+    expect(executor.memory.scratchBytes).toBeLessThanOrEqual(told[0]!.scratchBytes);
+    executor.dispose();
+  });
+
+  test('scratch is enough for the last run of a sequence, and for the rope tables on the way there', () => {
+    const { graph } = tiny('q8_0');
+    const need = memoryNeed(graph, LIMITS);
+    const arena = createArena(createMemory(), 0);
+    const frames = createFrames(graph, arena, 'simd');
+    const ropes = createRopeTables(graph.ropes, arena);
+    const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, LIMITS.maxSeq, heapStorage(Float32Array));
+    const sequence = cache.create();
+    for (let from = 0; from < LIMITS.maxSeq; from += LIMITS.prefillChunk) {
+      const batch = batchOf(cache, [{ sequence, ids: Array(LIMITS.prefillChunk).fill(1) }]);
+      frames.open({ ...batch, outRows: Int32Array.of(0) }, cache);
+      ropes.reach(from + LIMITS.prefillChunk);
+      expect(arena.bytesInUse).toBeLessThanOrEqual(need.scratchBytes);
+    }
+  });
+
+  test('what does not fit is refused with both numbers, and the context that would fit', () => {
+    const { graph } = tiny('f32');
+    const need = memoryNeed(graph, LIMITS);
+    expect(() => checkMemoryNeed(graph, need, need.totalBytes)).not.toThrow();
+    const perPosition = need.cacheBytes / LIMITS.maxSeq;
+    const short = need.totalBytes - 10 * perPosition;
+    expect(() => checkMemoryNeed(graph, need, short)).toThrow(
+      new CapacityError(
+        `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} ` +
+          `for a cache of 96 positions, ${need.scratchBytes} for scratch), the limit is ${short}; ` +
+          'use --max-seq 86, or a smaller format',
+      ),
+    );
+    expect(() => checkMemoryNeed(graph, need, 1000)).toThrow(
+      /the limit is 1000; use a smaller model or a smaller format/,
+    );
+  });
+
+  test('a model beyond 4 GiB is refused before the host is asked for anything', async () => {
+    const { graph, tensors } = tiny('f32');
+    const [name, info] = [...tensors][0]!;
+    const source = watch(info.source);
+    const host = {
+      ...createNodeHost(),
+      kernelModule: () => {
+        throw new Error('asked for kernels');
+      },
+    };
+    const load = createWasmExecutor({
+      graph,
+      tensors: new Map(tensors).set(name, { ...info, source }),
+      host,
+      kernels: 'auto',
+      limits: { maxSeq: 2 ** 26, prefillChunk: 16 },
+    });
+    await expect(load).rejects.toThrow(CapacityError);
+    expect(source.readBytes).toBe(0);
+  });
+});
