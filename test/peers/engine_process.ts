@@ -7,8 +7,12 @@ export interface EngineProcess {
   readonly version: string;
   /** Of opening the model. */
   readonly load: Sample;
+  /** Opens another model in place of the one before. */
+  open(options: OpenOptions): Promise<Sample>;
   prefill(nTokens: number): Promise<Sample>;
   decode(nTokens: number, after: number): Promise<Sample>;
+  /** The logits of the last position of `ids`. */
+  logits(ids: readonly number[]): Promise<readonly number[]>;
   close(): Promise<void>;
 }
 
@@ -40,9 +44,11 @@ export async function startEngine(
     const { sample: load, version } = await call({ name: 'open', options });
     return {
       version: version!,
-      load,
-      prefill: async (nTokens) => (await call({ name: 'prefill', nTokens })).sample,
-      decode: async (nTokens, after) => (await call({ name: 'decode', nTokens, after })).sample,
+      load: load!,
+      open: async (other) => (await call({ name: 'open', options: other })).sample!,
+      prefill: async (nTokens) => (await call({ name: 'prefill', nTokens })).sample!,
+      decode: async (nTokens, after) => (await call({ name: 'decode', nTokens, after })).sample!,
+      logits: async (ids) => (await call({ name: 'logits', ids })).logits!,
       close,
     };
   } catch (e) {

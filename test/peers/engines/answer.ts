@@ -11,6 +11,7 @@ export function answerCalls(open: (options: OpenOptions) => Promise<Engine>): vo
       return { sample, version: engine!.version };
     }
     if (engine === undefined) throw new Error(`${call.name} before open`);
+    if (call.name === 'logits') return { logits: await engine.logits(call.ids) };
     const { name, nTokens } = call;
     if (name === 'prefill') {
       await engine.clear();

@@ -15,6 +15,8 @@ export interface Engine {
   clear(): Promise<void>;
   /** Runs the tokens after those that are there, with logits of the last one. */
   append(ids: readonly number[]): Promise<void>;
+  /** The logits of the last position of `ids`, run from nothing, by token id. */
+  logits(ids: readonly number[]): Promise<number[]>;
 }
 
 export type Call =
@@ -22,7 +24,8 @@ export type Call =
   /** A prompt, from nothing. */
   | { readonly name: 'prefill'; readonly nTokens: number }
   /** One token after the other, with `after` others before them, which are not timed. */
-  | { readonly name: 'decode'; readonly nTokens: number; readonly after: number };
+  | { readonly name: 'decode'; readonly nTokens: number; readonly after: number }
+  | { readonly name: 'logits'; readonly ids: readonly number[] };
 
 /** One timed piece of work. */
 export interface Sample {
@@ -33,4 +36,7 @@ export interface Sample {
   readonly peakRssBytes: number;
 }
 
-export type Answer = { readonly sample: Sample; readonly version?: string } | { readonly error: string };
+/** `sample` is missing where nothing is timed. */
+export type Answer =
+  | { readonly sample?: Sample; readonly version?: string; readonly logits?: readonly number[] }
+  | { readonly error: string };

@@ -18,5 +18,9 @@ answerCalls(async ({ model: path, threads, kernels = 'auto', maxSeq }) => {
     async append(ids) {
       await session.append(ids);
     },
+    async logits(ids) {
+      using fresh = model.createSession();
+      return [...(await fresh.append(ids)).data];
+    },
   };
 });

@@ -6,9 +6,16 @@ import { answerCalls } from './answer.ts';
 interface NodeLlamaCpp {
   getLlama(options: object): Promise<{
     loadModel(options: { modelPath: string }): Promise<{
-      createContext(options: object): Promise<{ readonly _ctx: AddonContext }>;
+      createContext(options: object): Promise<{ readonly _ctx: AddonContext; getSequence(): Sequence }>;
     }>;
   }>;
+}
+
+interface Sequence {
+  clearHistory(): Promise<void>;
+  controlledEvaluate(
+    input: readonly (number | [id: number, options: { generateNext: { logits: true } }])[],
+  ): Promise<readonly (undefined | { readonly next: { readonly logits: ReadonlyMap<number, number> } })[]>;
 }
 
 /**
@@ -37,15 +44,12 @@ answerCalls(async ({ model: modelPath, threads, maxSeq }) => {
     maxThreads: threads,
   });
   const model = await llama.loadModel({ modelPath });
+  const size = { contextSize: maxSeq, batchSize: BATCH_SIZE, threads };
   // Flash attention is the faster of the two on processors, too.
-  const { _ctx: context } = await model.createContext({
-    contextSize: maxSeq,
-    batchSize: BATCH_SIZE,
-    threads,
-    flashAttention: true,
-  });
+  const { _ctx: context } = await model.createContext({ ...size, flashAttention: true });
   context.setThreads(threads);
   let position = 0;
+  let precise: Sequence | undefined;
   const { dependencies } = require('./package.json') as { dependencies: Record<string, string> };
   return {
     version: `node-llama-cpp ${dependencies['node-llama-cpp']}`,
@@ -58,6 +62,17 @@ answerCalls(async ({ model: modelPath, threads, maxSeq }) => {
       context.addToBatch(0, position, Uint32Array.from(ids), Uint32Array.of(ids.length - 1));
       await context.decodeBatch();
       position += ids.length;
+    },
+    async logits(ids) {
+      // As exact as it can be asked to be: keys and values in f32, probabilities too.
+      const exact = { flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' };
+      precise ??= (await model.createContext({ ...size, ...exact })).getSequence();
+      await precise.clearHistory();
+      const input = ids.map((id, i): number | [number, { generateNext: { logits: true } }] =>
+        i < ids.length - 1 ? id : [id, { generateNext: { logits: true } }],
+      );
+      const { logits } = (await precise.controlledEvaluate(input)).at(-1)!.next;
+      return Array.from({ length: logits.size }, (_, id) => logits.get(id)!);
     },
   };
 });
