@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { formatRegions } from './formats.ts';
 import { graphRegions } from './graph.ts';
+import { kernelRegions } from './kernels.ts';
 import { kvcacheRegions } from './kvcache.ts';
 import { type ModelPath, numericsRegions } from './numerics.ts';
 import { writeRegions } from './regions.ts';
@@ -33,6 +34,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   plain('docs/formats.md', formatRegions),
   plain('docs/graph.md', graphRegions),
   plain('docs/kvcache.md', kvcacheRegions),
+  plain('docs/kernels.md', kernelRegions),
 ];
 
 export function readDocument(path: string): string {

@@ -56,7 +56,7 @@ const ARENA_START = 2 ** 16;
 
 /** Loads dist/wasm/ladder.wasm, and ladder_relaxed.wasm where the host validates it. Throws where they were not built. */
 export async function loadLadderModules(): Promise<LadderModules> {
-  await createNodeHost().kernelModule('relaxed', 'core'); // switches relaxed SIMD on where it is behind a flag
+  await createNodeHost().kernelModule('relaxed', 'q4_0'); // needs relaxed SIMD, and so switches it on
   const memory = createMemory();
   const kernels: Record<string, unknown> = {};
   for (const name of ['ladder', 'ladder_relaxed']) {

@@ -1,7 +1,7 @@
 /**
- * The benchmarks: npm run bench. See docs/benchmarks.md, which this program writes.
+ * The benchmarks: npm run bench. See docs/benchmarks.md and docs/kernels.md, whose tables this program writes.
  *
- *   --only NAME,NAME   only these sections; nothing is written
+ *   --only NAME,NAME   only these sections; nothing is written, but docs/kernels.md where ladder is one of them
  *   --quick            fewer turns; nothing is written
  *   --label TEXT       the run's column, by default "Node 20" and the like; a run of the same label is replaced
  *   --node PATH        runs everything under another Node
@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { BUILDS } from './builds.ts';
 import { isReached, type Section, showSpread, showTarget, type Table } from './figures.ts';
 import { GEMM } from './gemm.ts';
+import { writeLadder } from './ladder_report.ts';
 import { LADDER } from './ladder_section.ts';
 import { MATRIX_VECTOR } from './matrix_vector.ts';
 import { NODE_TIMES } from './node_times.ts';
@@ -19,7 +20,7 @@ import { describeRun, writeReport } from './report.ts';
 import { SIZES } from './sizes.ts';
 import { TIERS } from './tiers.ts';
 
-const SECTIONS: readonly Section[] = [LADDER, GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES];
+const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES, LADDER];
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -41,16 +42,24 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`bench: no section "${unknown}"; there are ${SECTIONS.map((s) => s.name).join(', ')}\n`);
     return 2;
   }
-  const tables: Table[] = [];
+  const tables = new Map<Section, Table>();
   for (const section of SECTIONS.filter((s) => names.includes(s.name))) {
     const start = performance.now();
     const table = await section.run({ quick: values.quick });
-    tables.push(table);
+    tables.set(section, table);
     show(table);
     process.stderr.write(`bench: ${section.name} took ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
   }
-  if (values.quick || values.only !== undefined) return 0;
-  writeReport(describeRun(values.label ?? `Node ${process.versions.node.split('.')[0]}`, tables));
+  if (values.quick) return 0;
+  const label = values.label ?? `Node ${process.versions.node.split('.')[0]}`;
+  const ladder = tables.get(LADDER);
+  if (ladder !== undefined) {
+    await writeLadder(describeRun(label, [ladder]));
+    process.stderr.write('bench: wrote docs/kernels.md\n');
+    tables.delete(LADDER);
+  }
+  if (values.only !== undefined) return 0;
+  writeReport(describeRun(label, [...tables.values()]));
   process.stderr.write('bench: wrote docs/benchmarks.md\n');
   return 0;
 }

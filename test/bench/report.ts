@@ -30,13 +30,22 @@ export function describeRun(label: string, tables: readonly Table[]): BenchRun {
   };
 }
 
-/** Replaces the run of the same label in results.json, and writes docs/benchmarks.md from all that are there. */
+/** Replaces the run of the same label in a file of runs. Gives all runs that are there then, by label. */
+export function storeRun(file: URL, run: BenchRun): BenchRun[] {
+  const others = readRuns(file).filter((other) => other.label !== run.label);
+  const runs = [...others, run].sort((a, b) => a.label.localeCompare(b.label, 'en', { numeric: true }));
+  writeFileSync(file, `${JSON.stringify(runs, undefined, 1)}\n`);
+  return runs;
+}
+
+/** The runs of a file, none where it is not there. */
+export function readRuns(file: URL): BenchRun[] {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as BenchRun[]) : [];
+}
+
+/** Stores a run in results.json, and writes docs/benchmarks.md from all that are there. */
 export function writeReport(run: BenchRun): void {
-  const others = existsSync(JSON_FILE) ? (JSON.parse(readFileSync(JSON_FILE, 'utf8')) as BenchRun[]) : [];
-  const runs = [...others.filter((other) => other.label !== run.label), run].sort((a, b) =>
-    a.label.localeCompare(b.label, 'en', { numeric: true }),
-  );
-  writeFileSync(JSON_FILE, `${JSON.stringify(runs, undefined, 1)}\n`);
+  const runs = storeRun(JSON_FILE, run);
   const before = existsSync(DOC_FILE) ? readFileSync(DOC_FILE, 'utf8').split(START)[0]! : INTRODUCTION;
   writeFileSync(DOC_FILE, `${before}${START}\n\n${renderRuns(runs)}`);
 }
@@ -111,6 +120,7 @@ How fast the engine is, beside what the machine can do at most, beside another e
 npm ci --prefix test/peers                 # the engines to compare with; without them their rows are skipped
 npm run bench                              # all of it, about five minutes; writes the tables below
 npm run bench -- --only gemm,sizes --quick # a look at some of it; writes nothing
+npm run bench -- --only ladder             # the steps of docs/kernels.md; writes its tables
 npm run bench -- --node /path/to/node      # under another Node, as a column of its own
 \`\`\`
 
