@@ -1,6 +1,7 @@
-// Builds dist/wasm/<build>/<module>.wasm for each build (a target of asconfig.json) and each file of kernels/modules, and
-// the ladder, which benchmarks compare with and which is no part of the package. `--if-changed`: only what differs from the
-// sources. A stamp is a hash of them, so that a fresh clone, a branch switch and an edit are all seen.
+// Builds dist/wasm/<build>/<module>.wasm for each build (a target of asconfig.json) and each file of kernels/modules; the
+// ladder, which benchmarks compare with and which is no part of the package; and the workers, which call kernels in other
+// threads: one file each, without imports, since workers of Node 20 load no TypeScript. `--if-changed`: only what differs
+// from the sources. A stamp is a hash of them, so that a fresh clone, a branch switch and an edit are all seen.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -39,12 +40,15 @@ for (const [i, file] of readdirSync(join(here, 'modules')).sort().entries()) {
   }
 }
 
+const WORKERS = ['node_worker', 'browser_worker'];
+for (const name of WORKERS) jobs.push({ out: `${name}.js`, entry: join(root, 'src', 'platform', `${name}.ts`) });
+
 /** A source and all that it imports. */
 function sourcesOf(file, found = new Set()) {
   if (found.has(file)) return found;
   found.add(file);
   for (const [, name] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']*)'/g)) {
-    sourcesOf(join(dirname(file), `${name}.ts`), found);
+    sourcesOf(join(dirname(file), name.endsWith('.ts') ? name : `${name}.ts`), found);
   }
   return found;
 }
@@ -81,28 +85,41 @@ const before = process.argv.includes('--if-changed') ? readStamps() : {};
 const stamps = Object.fromEntries(jobs.map((job) => [job.out, stampOf(job)]));
 const changed = jobs.filter(({ out }) => stamps[out] !== before[out] || !existsSync(join(outDir, out)));
 
-if (changed.length > 0) {
+/** AssemblyScript to a kernel module. */
+async function compileKernels(job, part) {
   const { main } = await import('assemblyscript/asc');
+  const options = ['--config', config, '--target', job.build, '--memoryBase', `${job.base}`, '--outFile', part];
+  const { error, stderr } = await main([job.entry, ...options], {});
+  if (error) {
+    process.stderr.write(`${stderr.toString()}\nkernels: ${job.out}: ${error.message}\n`);
+    process.exit(1);
+  }
+  checkRegion(job, readFileSync(part));
+}
+
+/** A TypeScript entry and its imports to one file. */
+async function bundleWorker({ entry }, part) {
+  const { build } = await import('esbuild');
+  const platform = entry.includes('node_worker') ? 'node' : 'browser';
+  const settings = { bundle: true, format: 'esm', target: 'es2022', logLevel: 'error', platform };
+  await build({ ...settings, entryPoints: [entry], outfile: part });
+}
+
+if (changed.length > 0) {
   const started = Date.now();
   for (const build of BUILDS) mkdirSync(join(outDir, build), { recursive: true });
   rmSync(stampFile, { force: true });
   for (const job of changed) {
     const out = join(outDir, job.out);
     const part = `${out}.${process.pid}.part`; // two builds at a time do not meet
-    const options = ['--config', config, '--target', job.build, '--memoryBase', `${job.base}`, '--outFile', part];
-    const { error, stderr } = await main([job.entry, ...options], {});
-    if (error) {
-      process.stderr.write(`${stderr.toString()}\nkernels: ${job.out}: ${error.message}\n`);
-      process.exit(1);
-    }
-    checkRegion(job, readFileSync(part));
+    await (job.build === undefined ? bundleWorker(job, part) : compileKernels(job, part));
     renameSync(part, out);
   }
   // What is left of modules that are no more would be shipped.
   for (const name of readdirSync(outDir, { recursive: true })) {
-    if (name.endsWith('.wasm') && stamps[name.replaceAll('\\', '/')] === undefined) rmSync(join(outDir, name));
+    if (/\.(wasm|js)$/.test(name) && stamps[name.replaceAll('\\', '/')] === undefined) rmSync(join(outDir, name));
   }
   writeFileSync(stampFile, JSON.stringify(stamps));
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  process.stderr.write(`kernels: built ${changed.length} of ${jobs.length} modules in ${seconds} s\n`);
+  process.stderr.write(`kernels: built ${changed.length} of ${jobs.length} files in ${seconds} s\n`);
 }

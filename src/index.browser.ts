@@ -4,7 +4,7 @@ import type { LoadOptions } from './engine/options.ts';
 import { type BrowserModel, createBrowserHost, type KernelLocation, openBrowserModel } from './platform/browser.ts';
 
 export * from './index.ts';
-export type { BrowserModel, KernelFile, KernelFiles, KernelLocation } from './platform/browser.ts';
+export type { BrowserModel, KernelFile, KernelFiles, KernelFileTable, KernelLocation } from './platform/browser.ts';
 
 export interface BrowserLoadOptions extends LoadOptions {
   /**

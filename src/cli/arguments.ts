@@ -25,6 +25,16 @@ export function parsePositive(text: string): number {
   return n;
 }
 
+/** A number, which the engine checks, or "auto". */
+export function parseThreads(text: string): number | 'auto' {
+  if (text === 'auto') return text;
+  try {
+    return parseNumber(text);
+  } catch {
+    throw new InvalidArgumentError('It must be a whole number or "auto".');
+  }
+}
+
 /** As parseCount, up to the engine's 2^64 - 1: a bigint where a number would not be exact. */
 export function parseSeed(text: string): number | bigint {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');

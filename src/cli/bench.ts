@@ -70,7 +70,7 @@ async function bench(io: Io, flags: Flags): Promise<void> {
     loadMs: model.info.loadMs,
     peakRssBytes: host.peakMemoryBytes(),
     kernels: model.info.kernels,
-    threads: options.threads ?? 1,
+    threads: model.info.threads,
     host: `${host.description}, ${cpus()[0]?.model ?? 'unknown processor'}`,
   };
   if (flags.json === true) {

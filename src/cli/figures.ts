@@ -21,7 +21,7 @@ export function figuresLine(
       `${plural(t.genTokens, 'token')} generated at ${showRate(t.genTokens, t.genMs)}`,
     `weights ${showBytes(info.weightBytes)}, cache ${showBytes(info.cacheBytes)}` +
       (peakBytes === null ? '' : `, peak ${showBytes(peakBytes)}`),
-    info.kernels,
+    info.threads === 1 ? info.kernels : `${info.kernels}, ${plural(info.threads, 'thread')}`,
   ];
   if (seed !== null) parts.push(`seed ${seed}`);
   return parts.join(' | ');

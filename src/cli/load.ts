@@ -11,9 +11,10 @@ import { createProgress } from './progress.ts';
 export async function loadForCommand(io: Io, model: string, options: LoadOptions): Promise<Model> {
   const { loadModel } = await import('../index.node.ts');
   const progress = createProgress(io, () => performance.now());
+  const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
   try {
     const { onProgress, onMemoryNeed } = progress;
-    return await loadModel(model, { ...options, signal: io.signal, onProgress, onMemoryNeed });
+    return await loadModel(model, { ...options, signal: io.signal, onProgress, onMemoryNeed, onNotice });
   } finally {
     progress.done();
   }

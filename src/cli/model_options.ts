@@ -1,9 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { LoadOptions } from '../engine/options.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
 import type { Activations } from '../ops/linear.ts';
-import { collect, parseCount } from './arguments.ts';
+import { collect, parseCount, parseThreads } from './arguments.ts';
 import { checkUsage, usageError } from './usage.ts';
 
 export const TIERS = ['wasm', 'naive', 'naive64'] as const satisfies readonly Tier[];
@@ -27,7 +28,7 @@ export interface GraphFlags extends CommonFlags {
 /** Flags of commands that run a model. */
 export interface RunFlags extends GraphFlags {
   readonly executor?: Tier;
-  readonly threads?: number;
+  readonly threads?: number | 'auto';
   readonly kernels: KernelChoice;
 }
 
@@ -53,7 +54,7 @@ export function addGraphOptions(command: Command): Command {
 export function addRunOptions(command: Command): Command {
   return addGraphOptions(command)
     .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
-    .option('--threads <n>', 'threads of the wasm executor', parseCount);
+    .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads);
 }
 
 export function addExecutorOption(command: Command): Command {
@@ -69,7 +70,7 @@ export function addExecutorOption(command: Command): Command {
  * Throws a usage error.
  */
 export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Promise<LoadOptions> {
-  const { checkLoadOptions } = await import('../engine/options.ts');
+  const { checkLoadOptions, threadCount } = await import('../engine/options.ts');
   const { PASSES } = await import('../graph/passes/index.ts');
   const options: LoadOptions = {
     ...(flags.executor !== undefined && { executor: flags.executor }),
@@ -79,7 +80,10 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Prom
     activations: flags.activations,
     disabledPasses: flags.disablePass ?? [],
   };
-  checkUsage(() => checkLoadOptions(options, Number.MAX_SAFE_INTEGER));
+  checkUsage(() => {
+    checkLoadOptions(options, Number.MAX_SAFE_INTEGER);
+    threadCount(options.threads ?? 1, availableParallelism());
+  });
   const unknown = (flags.disablePass ?? []).find((name) => !PASSES.some((pass) => pass.name === name));
   if (unknown !== undefined) {
     const known = PASSES.map((pass) => pass.name).join(', ');

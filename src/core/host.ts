@@ -30,6 +30,7 @@ export interface SourceFolder {
 declare global {
   namespace WebAssembly {
     interface Module {}
+    interface Memory {}
   }
 }
 
@@ -39,11 +40,40 @@ export type KernelBuild = 'relaxed' | 'simd';
 /** A build is several modules: `core` is needed by every model, the others by models with weights in that format. */
 export type KernelModule = 'core' | DType;
 
+/** What a worker starts with; all of it can be sent to another thread. */
+export interface WorkerStart {
+  readonly modules: readonly WebAssembly.Module[];
+  /** Each kernel: the place of its module, and its name there. */
+  readonly kernels: readonly (readonly [module: number, name: string])[];
+  readonly memory: WebAssembly.Memory;
+  readonly control: SharedArrayBuffer;
+  /** From 1 on: the main thread is 0. */
+  readonly thread: number;
+}
+
+export interface HostWorker {
+  /** Ends it, whatever it does. */
+  terminate(): void;
+}
+
+/** A host on which kernels can run in several threads over one memory. */
+export interface ThreadHost {
+  /** Threads that the machine runs at the same time. */
+  readonly available: number;
+  /**
+   * Starts a worker that runs `serve` of exec/wasm/thread_worker.ts; resolves when it is ready to take work.
+   * Rejects when it cannot start. onEnd: it ended later and was not told to, and why.
+   */
+  startWorker(start: WorkerStart, onEnd: (reason: string) => void): Promise<HostWorker>;
+}
+
 export interface Host {
   /** "node v20.20.2", "browser Chromium 156": for figures and bug reports. */
   readonly description: string;
   /** The bytes of one module of a kernel build, or the module that the host already compiled; null when it was not shipped. */
   kernelModule(build: KernelBuild, name: KernelModule): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
+  /** A text says why this host has no threads. */
+  readonly threads: ThreadHost | string;
   /** Milliseconds from any fixed start, monotonic. */
   now(): number;
   /** Lets the host do what waits: signals, input, painting. Called between tokens, never within one. */

@@ -15,7 +15,7 @@ import { ggufVocab } from '../text/gguf_vocab.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { createModel, type Model, type ModelParts } from './model.ts';
 import type { ModelSource } from './model_source.ts';
-import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from './options.ts';
+import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions, threadCount } from './options.ts';
 
 /** A model that was opened and understood, of which no weight has been read yet. */
 export interface OpenedModel {
@@ -55,6 +55,11 @@ export async function createExecutor(
   host: Host,
   options: CheckedLoadOptions,
 ): Promise<Executor> {
+  const nThreads = threadCount(options.threads, typeof host.threads === 'string' ? undefined : host.threads.available);
+  const { onNotice } = options;
+  if (nThreads > 1 && options.executor !== 'wasm') {
+    onNotice?.(`threads: 1 instead of ${nThreads}: the ${options.executor} executor has no more`);
+  }
   const graph = description.buildGraph(options.activations);
   const read = { signal: options.signal, onProgress: options.onProgress };
   switch (options.executor) {
@@ -68,6 +73,7 @@ export async function createExecutor(
         tensors: description.tensors,
         host,
         kernels: options.kernels,
+        threads: { nThreads, onNotice },
         read,
         limits: options,
         onMemoryNeed: options.onMemoryNeed,

@@ -24,6 +24,7 @@ export interface ModelInfo {
   readonly tier: Tier;
   /** Which kernels run, e.g. "wasm relaxed". */
   readonly kernels: string;
+  readonly threads: number;
   readonly vocab: number;
   /** Positions that one sequence may have here, and that the model was made for. */
   readonly maxSeq: number;
@@ -93,6 +94,7 @@ export function createModel(parts: ModelParts): Model {
         architecture: description.architecture,
         tier: executor.tier,
         kernels: executor.kernels,
+        threads: executor.threads,
         vocab: description.config.vocab,
         maxSeq: options.maxSeq,
         maxContext: description.config.maxContext,

@@ -14,8 +14,11 @@ export interface LoadOptions {
   readonly activations?: Activations;
   /** Positions that one sequence may have; the default is the model's own context, and at most DEFAULT_MAX_SEQ. */
   readonly maxSeq?: number;
-  /** Threads of the wasm tier. One is what there is; other counts are refused. */
-  readonly threads?: number;
+  /**
+   * Threads of the wasm tier: 1 (the default), more, or 'auto' for what the machine has. Any count gives the same bits.
+   * Where the host cannot share memory between threads one runs, and onNotice says so.
+   */
+  readonly threads?: number | 'auto';
   /** Tokens per run while a prompt is read. Any value gives the same bits. */
   readonly prefillChunk?: number;
   /** Names of graph passes that are left out. */
@@ -23,6 +26,8 @@ export interface LoadOptions {
   /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
   readonly onMemoryNeed?: (need: MemoryNeed) => void;
   readonly onProgress?: OnProgress;
+  /** One line for people, about something that runs in another way than was asked for. */
+  readonly onNotice?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -43,7 +48,9 @@ export interface CheckedLoadOptions {
   readonly prefillChunk: number;
   readonly disabledPasses: readonly string[];
   readonly onMemoryNeed: ((need: MemoryNeed) => void) | undefined;
+  readonly threads: number | 'auto';
   readonly onProgress: OnProgress | undefined;
+  readonly onNotice: ((line: string) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -53,7 +60,9 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   oneOf('kernels', o.kernels, ['auto', 'simd', 'relaxed']);
   oneOf('activations', o.activations, ['q8', 'f32']);
   const threads = o.threads ?? 1;
-  if (threads !== 1) throw new ConfigError(`threads is ${threads}; this build runs on 1 thread, leave the option out`);
+  if (threads !== 'auto' && (!Number.isSafeInteger(threads) || threads < 1)) {
+    throw new ConfigError(`threads is ${threads}, must be a positive integer or "auto"`);
+  }
   const maxSeq = o.maxSeq ?? Math.min(maxContext, DEFAULT_MAX_SEQ);
   positiveInteger('max-seq', maxSeq);
   if (maxSeq > maxContext) {
@@ -70,9 +79,26 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     prefillChunk,
     disabledPasses: o.disabledPasses ?? [],
     onMemoryNeed: o.onMemoryNeed,
+    threads,
     onProgress: o.onProgress,
+    onNotice: o.onNotice,
     signal: o.signal,
   };
+}
+
+/** Beyond this many, threads wait for each other and for memory more than they compute: 'auto' takes no more. */
+const AUTO_AT_MOST = 8;
+
+/**
+ * How many threads will run. Throws ConfigError when more are asked for than the machine has: each would wait for the others.
+ * available: what the machine has; undefined: its host has no threads, any count is as good.
+ */
+export function threadCount(asked: number | 'auto', available: number | undefined): number {
+  if (asked === 'auto') return Math.min(available ?? 1, AUTO_AT_MOST);
+  if (available !== undefined && asked > available) {
+    throw new ConfigError(`threads is ${asked}, this machine runs ${available} at a time; use at most that, or "auto"`);
+  }
+  return asked;
 }
 
 function oneOf(name: string, value: string | undefined, known: readonly string[]): void {

@@ -53,8 +53,10 @@ export interface ExecutorMemory {
 export interface Executor {
   readonly tier: Tier;
   readonly graph: Graph;
-  /** "wasm relaxed, 1 thread": for the figures line. */
+  /** "wasm relaxed": for the figures line. */
   readonly kernels: string;
+  /** How many threads compute. */
+  readonly threads: number;
   readonly memory: ExecutorMemory;
   /** A cache whose rows this executor can read and write. */
   createCache(maxSeq: number): KvCache;

@@ -89,6 +89,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
   return {
     tier: o.tier,
     graph,
+    threads: 1,
     kernels: `${o.tier} (plain TypeScript)`,
     get memory(): ExecutorMemory {
       return { weightBytes, scratchBytes: 0 };

@@ -1,6 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { bufferSource, type Host, type KernelBuild, type KernelModule } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
+import { browserThreads } from './browser_threads.ts';
 import { openHttpModel } from './http_source.ts';
 import { packagedKernels } from './packaged_kernels.ts';
 import { fetchBytes } from './web_fetch.ts';
@@ -16,7 +17,14 @@ export type KernelFiles = Readonly<Partial<Record<KernelModule, KernelFile>>>;
  * Where the kernels are: the address of a folder in which they lie as in the package (`simd/core.wasm`), or each file.
  * Without `relaxed` the simd build runs; both give the same bits.
  */
-export type KernelLocation = string | URL | { readonly simd: KernelFiles; readonly relaxed?: KernelFiles };
+export type KernelLocation = string | URL | KernelFileTable;
+
+export interface KernelFileTable {
+  readonly simd: KernelFiles;
+  readonly relaxed?: KernelFiles;
+  /** The address of `browser_worker.js`, for several threads. */
+  readonly worker?: string | URL;
+}
 
 /**
  * What a page can hand in as a model: bytes, a dropped file, an address (of a file, or of a folder: it ends with "/"), or the
@@ -36,6 +44,7 @@ export function createBrowserHost(kernels?: KernelLocation): Host {
       }
       return from instanceof ArrayBuffer ? new Uint8Array(from) : from;
     },
+    threads: browserThreads(() => workerFile(kernels)),
     now: () => performance.now(),
     pause: nextTask,
     peakMemoryBytes: () => null,
@@ -68,6 +77,12 @@ function nextTask(): Promise<void> {
     };
     port2.postMessage(null);
   });
+}
+
+/** undefined: where the package has it. */
+function workerFile(at: KernelLocation | undefined): string | URL | undefined {
+  if (typeof at !== 'string' && !(at instanceof URL)) return at?.worker;
+  return `${at}`.replace(/\/?$/, '/browser_worker.js');
 }
 
 function kernelFile(at: KernelLocation, build: KernelBuild, name: KernelModule): KernelFile | undefined {

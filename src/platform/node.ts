@@ -6,6 +6,7 @@ import { ConfigError } from '../core/errors.ts';
 import type { Host, KernelBuild, KernelModule, SourceFolder } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
 import { isMissing, openNodeFile, systemError } from './node_file.ts';
+import { createNodeThreads } from './node_threads.ts';
 
 /** The two addresses are the same from src/platform and from dist/platform. */
 const WASM_FOLDER = new URL('../../dist/wasm/', import.meta.url);
@@ -31,6 +32,7 @@ export function createNodeHost(): Host {
       if (build === 'relaxed' && !WebAssembly.validate(bytes)) trySetFlag(RELAXED_SIMD_FLAG);
       return bytes;
     },
+    threads: createNodeThreads(),
     now: () => performance.now(),
     pause: () => new Promise((resolve) => setImmediate(resolve)),
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,

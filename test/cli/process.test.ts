@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeWithFixture, fixture, ROOT } from '../support/fixtures.ts';
@@ -47,6 +48,15 @@ describeWithFixture('stories260k', 'the golden text', () => {
 });
 
 describe('the process', () => {
+  test('with several threads tells the same story, and ends', async () => {
+    const story = ['generate', '--temperature', '0', '--max-tokens', '30', 'One day'];
+    const one = await start(story).ended;
+    const several = await start([...story, '--threads', 'auto']).ended;
+    expect([several.code, several.stdout.toString()]).toEqual([0, one.stdout.toString()]);
+    const n = Math.min(8, availableParallelism());
+    expect(several.stderr.includes(`, ${n} threads`)).toBe(n > 1);
+  });
+
   test('Ctrl-C ends it between two tokens with exit code 130 and the figures', async () => {
     const { child, ended } = start(SLOW);
     child.stdout!.once('data', () => child.kill('SIGINT'));

@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerateOptions, Piece, Summary } from '../../src/engine/generate.ts';
 import type { Model, Prompt } from '../../src/engine/model.ts';
+import type { LoadOptions } from '../../src/engine/options.ts';
 import { loadModel } from '../../src/index.node.ts';
 
 let model: Model;
@@ -151,7 +153,11 @@ describe('options of loadModel', () => {
     [{ executor: 'gpu' }, /executor is "gpu"/],
     [{ kernels: 'avx' }, /kernels is "avx"/],
     [{ activations: 'q4' }, /activations is "q4"/],
-    [{ threads: 0 }, /threads is 0/],
+    [{ threads: 0 }, /threads is 0, must be a positive integer or "auto"/],
+    [{ threads: -1 }, /threads is -1/],
+    [{ threads: 1.5 }, /threads is 1\.5/],
+    [{ threads: 'many' }, /threads is many/],
+    [{ threads: 99_999 }, /threads is 99999, this machine runs \d+ at a time; use at most that/],
     [{ maxSeq: 0 }, /max-seq is 0/],
     [{ maxSeq: 513 }, /max-seq is 513, the model was made for 512/],
     [{ prefillChunk: 0.5 }, /prefill-chunk is 0\.5/],
@@ -161,6 +167,27 @@ describe('options of loadModel', () => {
       name: 'ConfigError',
       message: expect.stringMatching(message),
     });
+  });
+
+  test('threads give the same text; "auto" takes what the machine has, and naive tiers say that they have one', async () => {
+    const lines: string[] = [];
+    const onNotice = (line: string): void => void lines.push(line);
+    const textOf = async (options: LoadOptions): Promise<string> => {
+      await using model = await loadModel('embedded', { ...options, onNotice });
+      if (options.threads === 'auto') {
+        expect(model.info.threads).toBe(options.executor === 'naive' ? 1 : Math.min(8, availableParallelism()));
+      }
+      let text = '';
+      for await (const piece of model.generate(PROMPT, { temperature: 0, maxTokens: 8 })) text += piece.text;
+      return text;
+    };
+    const one = await textOf({});
+    expect(await textOf({ threads: Math.min(2, availableParallelism()) })).toBe(one);
+    expect(await textOf({ threads: 'auto' })).toBe(one);
+    expect(lines).toEqual([]);
+    await textOf({ threads: 'auto', executor: 'naive' });
+    const n = Math.min(8, availableParallelism());
+    expect(lines).toEqual(n === 1 ? [] : [`threads: 1 instead of ${n}: the naive executor has no more`]);
   });
 
   test('a disposed model is not used', async () => {

@@ -13,14 +13,15 @@ import { TINY_CONFIG, type TinyLlama, tinyLlama } from '../support/tiny_llama.ts
  */
 export type Digests = Readonly<Record<Engine, Readonly<Record<string, string>> | null>>;
 
-/** naive is what defines the bits; null in Digests: this host does not validate that build. */
-export const ENGINES = ['naive', 'simd', 'relaxed'] as const;
+/** naive is what defines the bits; null in Digests: this host does not validate that build, or has no threads. */
+export const ENGINES = ['naive', 'simd', 'relaxed', 'threads'] as const;
 export type Engine = (typeof ENGINES)[number];
 
 const ENGINE_OPTIONS: Readonly<Record<Engine, LoadOptions>> = {
   naive: { executor: 'naive' },
   simd: { executor: 'wasm', kernels: 'simd' },
   relaxed: { executor: 'wasm', kernels: 'relaxed' },
+  threads: { executor: 'wasm', threads: 2 },
 };
 
 const ACTIVATIONS: readonly Activations[] = ['q8', 'f32'];
@@ -53,7 +54,12 @@ export async function computeDigests(
     naive: await digestsOf('naive', open, host, prompt),
     simd: await digestsOf('simd', open, host, prompt),
     relaxed: (await hasRelaxed(host)) ? await digestsOf('relaxed', open, host, prompt) : null,
+    threads: hasThreads(host) ? await digestsOf('threads', open, host, prompt) : null,
   };
+}
+
+function hasThreads({ threads }: Host): boolean {
+  return typeof threads !== 'string' && threads.available > 1;
 }
 
 async function hasRelaxed(host: Host): Promise<boolean> {
@@ -69,7 +75,10 @@ async function digestsOf(
 ): Promise<Record<string, string>> {
   const digests: Record<string, string> = {};
   for (const activations of ACTIVATIONS) {
-    const options = { ...ENGINE_OPTIONS[engine], activations };
+    const onNotice = (line: string): void => {
+      throw new Error(`${engine}: ${line}`);
+    };
+    const options = { ...ENGINE_OPTIONS[engine], activations, onNotice };
     const name = (what: string): string => `${what}, ${activations} activations`;
     const model = await loadModel(await open(), host, { ...options, maxSeq: 64, prefillChunk: 7 });
     const ids = Array.from({ length: N_POSITIONS }, (_, i) => prompt[i % prompt.length]!);

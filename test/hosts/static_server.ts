@@ -25,6 +25,9 @@ export async function serveFolder(root: string): Promise<StaticServer> {
     const file = join(root, normalize(path));
     requests.push(`${path} ${request.headers.range ?? ''}`.trim());
     if (!existsSync(file) || !statSync(file).isFile()) return void response.writeHead(404).end();
+    // The page is cross-origin isolated: then it may share memory between threads.
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     const bytes = readFileSync(file);
     const headers = { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' };
     const asked = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');

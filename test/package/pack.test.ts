@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,6 +16,11 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => installed?.remove());
 
+/** The kernels, and the workers that call them in other threads. */
+const WASM_FOLDER: readonly string[] = [...KERNEL_FILES, 'node_worker.js', 'browser_worker.js'].map(
+  (file) => `dist/wasm/${file}`,
+);
+
 const inPackage = (...parts: string[]): string => join(installed.app, 'node_modules', 'glassformer', ...parts);
 const paths = (): string[] => installed.files.map(({ path }) => path);
 
@@ -29,7 +34,7 @@ test('holds the compiled program, types, kernels and the embedded model', () => 
       'dist/index.browser.js',
       'dist/index.browser.d.ts',
       'dist/cli/main.js',
-      ...KERNEL_FILES.map((file) => `dist/wasm/${file}`),
+      ...WASM_FOLDER,
       'src/index.ts',
       'src/embedded/lm/model.gguf',
     ]),
@@ -47,8 +52,7 @@ test('holds nothing else: no tests, tools, stale or temporary files', () => {
     /^src\/embedded\/\w+\/(model\.gguf|golden\.json|samples\.txt|README\.md)$/,
     /^docs\/(?!scripts\/).*\.md$/,
   ];
-  const kernels = KERNEL_FILES.map((file) => `dist/wasm/${file}`);
-  const others = paths().filter((path) => !kernels.includes(path));
+  const others = paths().filter((path) => !WASM_FOLDER.includes(path));
   expect(others.filter((path) => !allowed.some((rule) => rule.test(path)))).toEqual([]);
 });
 
@@ -135,6 +139,9 @@ for (const node of RUNTIMES.filter(({ name }) => name === 'node-20-first' || nam
       text: string;
     };
     expect(answer.text).toBe(GOLDEN.greedy_text);
+    const threads = String(Math.min(2, availableParallelism()));
+    const several = await output(node.program, [program(), ...goldenCommand, '--threads', threads], installed.app);
+    expect((JSON.parse(several) as { text: string }).text).toBe(GOLDEN.greedy_text);
   });
 }
 

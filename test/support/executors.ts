@@ -31,18 +31,25 @@ export type TierName = 'naive64' | 'naive' | `wasm ${KernelBuild}`;
 export const F32_TIERS: readonly TierName[] = ['naive', ...BUILDS.map((b): TierName => `wasm ${b}`)];
 export const TIERS: readonly TierName[] = ['naive64', ...F32_TIERS];
 
-/** An executor over a tiny model; wasm tiers run the optimized graph unless told otherwise. */
+/** An executor over a tiny model; wasm tiers run the optimized graph unless told otherwise. Threads share the smallest calls. */
 export async function executorOf(
   tier: TierName,
   model: TinyLlama,
   activations: Activations,
   passes: (graph: Graph) => Graph = optimize,
+  nThreads = 1,
 ): Promise<Executor> {
   const graph = buildLlama(model.config, model.tensors, activations);
   if (tier === 'naive') return createNaiveExecutor(graph, await loadWeights(graph, model.tensors));
   if (tier === 'naive64') return createNaive64Executor(graph, await loadWeights(graph, model.tensors));
   const kernels = tier === 'wasm simd' ? 'simd' : 'relaxed';
-  return createWasmExecutor({ graph: passes(graph), tensors: model.tensors, host: HOST, kernels });
+  return createWasmExecutor({
+    graph: passes(graph),
+    tensors: model.tensors,
+    host: HOST,
+    kernels,
+    threads: { nThreads, shareNs: 1 },
+  });
 }
 
 /** Reserves room for `ids` behind what `sequence` has and makes the batch that runs them alone. */

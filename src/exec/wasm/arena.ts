@@ -42,6 +42,11 @@ export function createMemory(): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES });
 }
 
+/** The same for several threads. Throws where the host has no shared memory, or not so much room for it. */
+export function createSharedMemory(): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
+}
+
 interface Hole {
   address: number;
   size: number;

@@ -8,7 +8,7 @@ import type { ReadOptions } from '../../load/weights.ts';
 import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '../executor.ts';
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
-import { instantiateKernels } from './instantiate.ts';
+import { instantiateKernels, type LoadedKernels, type ThreadChoice } from './instantiate.ts';
 import { checkMemoryNeed, type MemoryNeed, memoryNeed, type RunLimits } from './memory_need.ts';
 import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
@@ -25,6 +25,7 @@ export interface WasmExecutorOptions {
   readonly limits?: RunLimits;
   /** Called before a weight is read. */
   readonly onMemoryNeed?: ((need: MemoryNeed) => void) | undefined;
+  readonly threads?: ThreadChoice;
 }
 
 /**
@@ -36,15 +37,27 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
   const { graph } = o;
   // Before anything else: a model that cannot fit is refused at once.
   if (o.limits !== undefined) checkMemoryNeed(graph, memoryNeed(graph, o.limits));
-  const { kernels, build, arena } = await instantiateKernels(o.host, o.kernels, matrixFormats(graph));
+  const loaded = await instantiateKernels(o.host, o.kernels, matrixFormats(graph), o.threads);
+  try {
+    return await loadInto(loaded, o);
+  } catch (e) {
+    loaded.pool?.dispose();
+    throw e;
+  }
+}
+
+/** Takes the memory, reads the weights, and puts the executor together. */
+async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmExecutorOptions): Promise<Executor> {
+  const { graph } = o;
+  const nThreads = pool?.nThreads ?? 1;
   if (o.limits !== undefined) {
-    const need = memoryNeed(graph, o.limits, build);
+    const need = memoryNeed(graph, { ...o.limits, nThreads }, build);
     o.onMemoryNeed?.(need);
     arena.reserve(need.totalBytes);
   }
   const weights = await loadPackedWeights(graph, o.tensors, kernels, arena, o.read ?? {});
   const ropes = createRopeTables(graph.ropes, arena);
-  const frames = createFrames(graph, arena, build);
+  const frames = createFrames(graph, arena, build, nThreads);
   const machine = createMachine({ graph, kernels, weights, ropes });
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
   const caches = new WeakSet<KvCache>();
@@ -54,6 +67,7 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
     tier: 'wasm',
     graph,
     kernels: `wasm ${build}`,
+    threads: nThreads,
     get memory() {
       return { weightBytes: weights.nBytes, scratchBytes: frames.nBytes };
     },
@@ -68,6 +82,7 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
       if (!caches.has(cache)) {
         throw new ConfigError('kv cache: it lies in another memory than this executor; make it with its createCache');
       }
+      pool?.check();
       checkBatch(batch, cache, vocab);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
@@ -78,7 +93,10 @@ export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Execut
       return { vocab, data: arena.f32(frame.addresses[graph.output]!, batch.outRows.length * vocab).slice() };
     },
     dispose() {
-      if (!isDisposed) arena.dispose();
+      if (!isDisposed) {
+        pool?.dispose();
+        arena.dispose();
+      }
       isDisposed = true;
     },
   };

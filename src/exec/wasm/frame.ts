@@ -24,7 +24,7 @@ export interface RunFrame {
   /** Quantized rows of one value, and which value's they are now: linears that read the same rows share them. */
   readonly quantized: number;
   quantizedOf: ValueId | undefined;
-  /** One weight panel unpacked to f32. */
+  /** Scratch of matrix products, one piece for each thread. */
   readonly panel: number;
 }
 
@@ -50,8 +50,8 @@ const CELL_STEP = 256;
 const I32_BYTES = 4;
 
 /** Lays out the scratch memory of each run. One buffer, which grows when a run needs more and is used again by the next. */
-export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Frames {
-  const sizesOf = partSizes(graph, build);
+export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nThreads = 1): Frames {
+  const sizesOf = partSizes(graph, build, nThreads);
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
   let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
@@ -125,15 +125,21 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild): Fr
 }
 
 /** Bytes of scratch that a run of nTokens takes at the end of a sequence of nPositions, of which one row of logits is wanted. */
-export function scratchBytes(graph: Graph, build: KernelBuild, nTokens: number, nPositions: number): number {
+export function scratchBytes(
+  graph: Graph,
+  build: KernelBuild,
+  nTokens: number,
+  nPositions: number,
+  nThreads = 1,
+): number {
   const sizes = { T: nTokens, R: 1, attendCells: wholeCells(nTokens * scoreStride(nPositions)) };
-  const { feedBytes, quantizedBytes, panelBytes } = partSizes(graph, build)(nTokens, 1);
+  const { feedBytes, quantizedBytes, panelBytes } = partSizes(graph, build, nThreads)(nTokens, 1);
   return planBuffers(graph, sizes).totalBytes + feedBytes + quantizedBytes + panelBytes;
 }
 
 /** Bytes of what a frame has besides values, for nTokens of which nOut rows are wanted. */
-function partSizes(graph: Graph, build: KernelBuild) {
-  const panelBytes = largestPanel(graph);
+function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
+  const panelBytes = nThreads * largestPanel(graph);
   const quantizedWidth = widestQuantized(graph);
   return (nTokens: number, nOut: number) => ({
     feedBytes: Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,

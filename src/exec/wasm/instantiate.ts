@@ -1,9 +1,13 @@
 import type { DType } from '../../core/dtype.ts';
 import { assert, KernelError } from '../../core/errors.ts';
-import type { Host, KernelBuild, KernelModule } from '../../core/host.ts';
-import { type Arena, createArena, createMemory } from './arena.ts';
+import type { Host, KernelBuild, KernelModule, ThreadHost } from '../../core/host.ts';
+import { type Arena, createArena, createMemory, createSharedMemory } from './arena.ts';
 import { FORMAT_MODULES, formatKernels, type KernelFormat } from './format_kernels.ts';
 import { checkedExport, coreKernels, type FormatKernels, type Kernels } from './kernels.ts';
+import { sharedTwin } from './shared_module.ts';
+import type { AnyKernel } from './shares.ts';
+import { splitKernels } from './split_kernels.ts';
+import { startThreadPool, type ThreadPool } from './thread_pool.ts';
 
 /** `auto` takes the best build that the host validates; both give the same bits. */
 export type KernelChoice = KernelBuild | 'auto';
@@ -17,6 +21,16 @@ export interface LoadedKernels {
   readonly kernels: Kernels;
   /** The kernels' memory, beyond their own constants. */
   readonly arena: Arena;
+  /** undefined: they run on one thread. */
+  readonly pool: ThreadPool | undefined;
+}
+
+export interface ThreadChoice {
+  readonly nThreads: number;
+  /** Told in one line when fewer threads run. */
+  readonly onNotice?: ((line: string) => void) | undefined;
+  /** Nanoseconds of work that are worth a share; tests share out the smallest calls too. */
+  readonly shareNs?: number;
 }
 
 type ModuleSource = WebAssembly.Module | Uint8Array<ArrayBuffer>;
@@ -27,26 +41,79 @@ type Sources = ReadonlyMap<KernelModule, ModuleSource>;
  *
  * Whether a host has relaxed SIMD is asked with WebAssembly.validate, so a platform that must switch it on does so before.
  * A host that compiles nothing at run time hands in modules, which are known to be valid.
+ * With several threads the memory is shared, and large calls are split between them; where the host cannot, one thread runs.
  * Throws KernelError when no chosen build was shipped, validates and links, naming each and the reason.
  */
 export async function instantiateKernels(
-  host: Pick<Host, 'kernelModule'>,
+  host: Pick<Host, 'kernelModule' | 'threads'>,
   choice: KernelChoice,
   formats: Iterable<DType>,
+  threads: ThreadChoice = { nThreads: 1 },
 ): Promise<LoadedKernels> {
   const names: readonly KernelModule[] = ['core', ...new Set(formats)];
   const reasons: string[] = [];
   for (const build of choice === 'auto' ? BY_SPEED : [choice]) {
     const sources = await loadModules(host, build, names);
-    if (typeof sources === 'string') reasons.push(sources);
-    else {
-      const memory = createMemory();
-      const { kernels, heapBase } = await link(build, sources, memory);
-      return { build, kernels, arena: createArena(memory, heapBase) };
+    if (typeof sources === 'string') {
+      reasons.push(sources);
+      continue;
     }
+    if (threads.nThreads > 1) {
+      const loaded = await linkShared(host.threads, threads, build, sources);
+      if (typeof loaded !== 'string') return loaded;
+      threads.onNotice?.(`threads: 1 instead of ${threads.nThreads}: ${loaded}`);
+    }
+    const memory = createMemory();
+    const { exports, heapBase } = await link(build, sources, memory);
+    const kernels = kernelTable(build, exports);
+    return { build, kernels, arena: createArena(memory, heapBase), pool: undefined };
   }
   const advice = choice === 'relaxed' ? '; use --kernels auto' : '';
   throw new KernelError(`no kernels to run: ${reasons.join('; ')}${advice}`);
+}
+
+/** The kernels over shared memory, and workers that take their shares; or why this host cannot. */
+async function linkShared(
+  host: ThreadHost | string,
+  { nThreads, shareNs }: ThreadChoice,
+  build: KernelBuild,
+  sources: Sources,
+): Promise<LoadedKernels | string> {
+  if (typeof host === 'string') return host;
+  const twins = new Map<KernelModule, WebAssembly.Module>();
+  for (const [name, source] of sources) {
+    if (!(source instanceof Uint8Array)) return 'the kernels are compiled already, for memory that is not shared';
+    twins.set(name, await WebAssembly.compile(sharedTwin(source)));
+  }
+  let memory: WebAssembly.Memory;
+  try {
+    memory = createSharedMemory();
+  } catch (e) {
+    return `no shared memory (${(e as Error).message})`;
+  }
+  const { exports, heapBase } = await link(build, twins, memory);
+  const whole = kernelTable(build, exports);
+
+  const ids = new Map<string, number>();
+  const own: AnyKernel[] = [];
+  const kernels: [module: number, name: string][] = [];
+  for (const [module, [moduleName, table]] of [...exports].entries()) {
+    for (const [name, kernel] of Object.entries(table)) {
+      ids.set(`${moduleName}.${name}`, own.length);
+      own.push(kernel as AnyKernel);
+      kernels.push([module, name]);
+    }
+  }
+  let pool: ThreadPool;
+  try {
+    pool = await startThreadPool(host, nThreads, own, { modules: [...twins.values()], kernels, memory }, shareNs);
+  } catch (e) {
+    return `a worker does not start (${(e as Error).message})`;
+  }
+  const kernelId = (module: KernelModule, name: string): number => ids.get(`${module}.${name}`)!;
+  const formats = [...twins.keys()].filter((name) => name !== 'core');
+  const split = splitKernels(whole, build, formats, pool, kernelId);
+  return { build, kernels: split, arena: createArena(memory, heapBase), pool };
 }
 
 /** All of a build's named modules, or why one of them does not run. */
@@ -73,7 +140,7 @@ async function link(
   build: KernelBuild,
   sources: Sources,
   memory: WebAssembly.Memory,
-): Promise<{ kernels: Kernels; heapBase: number }> {
+): Promise<{ exports: ReadonlyMap<KernelModule, WebAssembly.Exports>; heapBase: number }> {
   const exports = new Map<KernelModule, WebAssembly.Exports>();
   let heapBase = 0;
   for (const [name, source] of sources) {
@@ -89,7 +156,7 @@ async function link(
     const end = checkedExport(instance.exports, moduleName, 'heapBase', 0) as () => number;
     heapBase = Math.max(heapBase, end());
   }
-  return { kernels: kernelTable(build, exports), heapBase };
+  return { exports, heapBase };
 }
 
 function kernelTable(build: KernelBuild, exports: ReadonlyMap<KernelModule, WebAssembly.Exports>): Kernels {

@@ -81,7 +81,7 @@ export function linearScratchBytes(dtype: DType, nIn: number): number {
 }
 
 /** Tokens whose quantized blocks interleave: as in kernels/blocks/q8_record.ts. */
-const GROUP_TOKENS = 4;
+export const GROUP_TOKENS = 4;
 
 /**
  * Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them: whole groups of tokens, unless there

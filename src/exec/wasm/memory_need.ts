@@ -13,6 +13,8 @@ export interface RunLimits {
   readonly maxSeq: number;
   /** Tokens of one run. */
   readonly prefillChunk: number;
+  /** 1 unless said. */
+  readonly nThreads?: number;
 }
 
 /** The WASM memory of a model and one sequence of maxSeq positions, in bytes. Known before a weight is read. */
@@ -31,10 +33,11 @@ export interface MemoryNeed {
  * graph: after the passes, as it will be run. build: the one that will run; where nobody has asked the host yet, `simd`, which
  * needs a little more.
  */
-export function memoryNeed(graph: Graph, { maxSeq, prefillChunk }: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
+export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
+  const { maxSeq, prefillChunk, nThreads } = limits;
   const { nBytes: weightBytes, stagingBytes } = weightsNeed(graph);
   const cacheBytes = roundUpToBlock(maxSeq) * bytesPerPosition(graph);
-  const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq);
+  const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq, nThreads);
   const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
   const totalBytes = weightBytes + cacheBytes + scratch;
   return { weightBytes, cacheBytes, scratchBytes: scratch, totalBytes, maxSeq };

@@ -17,6 +17,7 @@ type Source = Uint8Array<ArrayBuffer> | WebAssembly.Module;
 
 /** A host that has the given builds' core modules alone, and Node's modules of formats. */
 const hostWith = (cores: Partial<Record<KernelBuild, Source>>) => ({
+  threads: 'none here',
   kernelModule: async (build: KernelBuild, name: KernelModule) =>
     name === 'core' ? (cores[build] ?? null) : HOST.kernelModule(build, name),
 });
@@ -42,6 +43,7 @@ describe('instantiateKernels', () => {
     const noCore = hostWith({ relaxed: NO_MODULE, simd: await bytesOf('simd') });
     expect((await instantiateKernels(noCore, 'auto', [])).build).toBe('simd');
     const noFormat = {
+      threads: 'none here',
       kernelModule: async (build: KernelBuild, name: KernelModule) =>
         build === 'relaxed' && name === 'q4_0' ? NO_MODULE : HOST.kernelModule(build, name),
     };

@@ -1,0 +1,157 @@
+import type { DType } from '../../core/dtype.ts';
+import type { KernelBuild } from '../../core/host.ts';
+import type { CoreKernels, FormatKernels } from './kernels.ts';
+import { GROUP_TOKENS, linearScratchBytes, panelRows, quantizedRowsBytes } from './layout.ts';
+import type { Split } from './shares.ts';
+
+/**
+ * How a call of each kernel is split between threads: over outputs that are computed apart (panels, tokens, heads, elements).
+ * Who computes which makes no difference to the bits.
+ */
+export interface CallSplit extends Split {
+  /** Shares are whole multiples of this many units. */
+  readonly grain: number;
+  /** About how long one unit takes, in nanoseconds: what is not worth a share is not shared. */
+  readonly unitNs: number;
+}
+
+export type SplitOf<Call extends (...args: never[]) => unknown> = (...args: Parameters<Call>) => CallSplit;
+
+/** Every core kernel, and null for those that are never split: a new kernel has to say which it is. */
+export type CoreSplits = {
+  readonly [K in Exclude<keyof CoreKernels, 'heapBase'>]: SplitOf<CoreKernels[K]> | null;
+};
+
+const F32_BYTES = 4;
+/** Rough costs on one core, good to a factor of two. */
+const MOVE_NS = 0.4; // an element that is read and written
+const EXP_NS = 1.5;
+const QUANTIZE_NS = 1;
+const PRODUCT_NS = { f32: 0.06, q8: 0.03 } as const; // a product that is added
+
+/** With fewer tokens attention is split by heads: those of a group share what they read. */
+const MANY_TOKENS = 16;
+/** Elements and tokens of one share are whole vectors, groups of quantized tokens and tiles. */
+const VECTOR = 4;
+const TOKENS = 2 * GROUP_TOKENS;
+/** Panels that linear kernels walk over at once. */
+const PANELS = 4;
+
+export function coreSplits(build: KernelBuild): CoreSplits {
+  const rope: SplitOf<CoreKernels['ropeF32Pairs']> = (_y, yStride, _x, xStride, _p, _c, _s, _n, nHeads, headDim) => ({
+    countAt: 7,
+    steps: [0, F32_BYTES * yStride, 2, F32_BYTES * xStride, 4, F32_BYTES],
+    grain: 1,
+    unitNs: nHeads * headDim * MOVE_NS,
+  });
+  const binary = {
+    countAt: 3,
+    steps: [0, F32_BYTES, 1, F32_BYTES, 2, F32_BYTES],
+    grain: VECTOR,
+    unitNs: MOVE_NS,
+  };
+  const kvWrite: SplitOf<CoreKernels['kvWriteKF32']> = (_k, headStride, _p, _x, _xs, nTokens, _n, headDim) => ({
+    countAt: 6,
+    steps: [0, headStride, 3, F32_BYTES * headDim],
+    grain: 1,
+    unitNs: nTokens * headDim * MOVE_NS,
+  });
+  return {
+    addF32: () => binary,
+    mulF32: () => binary,
+    siluF32: () => ({
+      countAt: 2,
+      steps: [0, F32_BYTES, 1, F32_BYTES],
+      grain: VECTOR,
+      unitNs: EXP_NS,
+    }),
+    rmsNormF32: (_y, _x, _g, _n, dim) => ({
+      countAt: 3,
+      steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],
+      grain: 1,
+      unitNs: dim * MOVE_NS,
+    }),
+    softmaxF32(_p, _x, _l, nHeads, headStride, nTokens, stride) {
+      if (nTokens >= MANY_TOKENS) {
+        const perToken = [0, F32_BYTES * stride, 1, F32_BYTES * stride, 2, F32_BYTES];
+        return { countAt: 5, steps: perToken, grain: 1, unitNs: nHeads * stride * EXP_NS };
+      }
+      const perHead = [0, F32_BYTES * headStride, 1, F32_BYTES * headStride];
+      return { countAt: 3, steps: perHead, grain: 1, unitNs: nTokens * stride * EXP_NS };
+    },
+    ropeF32Pairs: rope,
+    ropeF32Halves: rope,
+    takeRowsF32: null, // as few rows as logits are wanted
+    sliceF32: (_y, _x, xStride, _n, width) => ({
+      countAt: 3,
+      steps: [0, F32_BYTES * width, 1, F32_BYTES * xStride],
+      grain: 1,
+      unitNs: width * MOVE_NS,
+    }),
+    kvWriteKF32: kvWrite,
+    kvWriteVF32: kvWrite,
+    attendScoresF32(_s, ss, sHead, _q, qs, _k, kHead, _l, nTokens, nKvHeads, group, headDim, _from, n) {
+      if (nTokens >= MANY_TOKENS) {
+        const perToken = [0, F32_BYTES * ss, 3, F32_BYTES * qs, 7, F32_BYTES];
+        return {
+          countAt: 8,
+          steps: perToken,
+          grain: TOKENS,
+          unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
+        };
+      }
+      const perKvHead = [0, F32_BYTES * group * sHead, 3, F32_BYTES * group * headDim, 5, kHead];
+      return { countAt: 9, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+    },
+    attendMixF32(_y, ys, _p, ss, sHead, _v, vHead, _l, nTokens, nKvHeads, group, headDim, _from, n) {
+      if (nTokens >= MANY_TOKENS) {
+        const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * ss, 7, F32_BYTES];
+        return {
+          countAt: 8,
+          steps: perToken,
+          grain: TOKENS,
+          unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
+        };
+      }
+      const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
+      return { countAt: 9, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+    },
+    quantizeRowsQ8: (_q, _x, xStride, nTokens, nIn) => ({
+      countAt: 3,
+      steps: [0, quantizedRowsBytes(build, 1, nIn), 1, F32_BYTES * xStride],
+      grain: TOKENS,
+      // Less than one group lies in another order: a share must not end with it.
+      unitNs: nTokens % GROUP_TOKENS === 0 ? nIn * QUANTIZE_NS : 0,
+    }),
+  };
+}
+
+type FormatSplits = { readonly [K in keyof FormatKernels]: SplitOf<NonNullable<FormatKernels[K]>> | null };
+
+/** The kernels of any format: nothing of this depends on what is in a panel. */
+export function formatSplits(dtype: DType): FormatSplits {
+  const rows = panelRows(dtype);
+  return {
+    repack: null, // while a model is loaded; it waits for the file
+    embed: (_y, _ids, _n, _w, nIn) => ({
+      countAt: 2,
+      steps: [0, F32_BYTES * nIn, 1, F32_BYTES],
+      grain: 1,
+      unitNs: nIn * MOVE_NS,
+    }),
+    f32: (_y, _ys, _x, _xs, nTokens, nIn) => ({
+      countAt: 9,
+      steps: [8, 1],
+      scratch: { at: 10, nBytes: linearScratchBytes(dtype, nIn) },
+      grain: PANELS,
+      unitNs: nTokens * nIn * rows * PRODUCT_NS.f32,
+    }),
+    q8: (_y, _ys, _q, nTokens, nIn) => ({
+      countAt: 8,
+      steps: [7, 1],
+      scratch: { at: 9, nBytes: linearScratchBytes(dtype, nIn) },
+      grain: PANELS,
+      unitNs: nTokens * nIn * rows * PRODUCT_NS.q8,
+    }),
+  };
+}

@@ -1,0 +1,170 @@
+import { expect, test } from 'vitest';
+import type { DType } from '../../../src/core/dtype.ts';
+import type { KernelModule } from '../../../src/core/host.ts';
+import type { Arena } from '../../../src/exec/wasm/arena.ts';
+import { arenaStorage } from '../../../src/exec/wasm/arena_storage.ts';
+import { FORMAT_MODULES, type KernelFormat } from '../../../src/exec/wasm/format_kernels.ts';
+import { createFrames } from '../../../src/exec/wasm/frame.ts';
+import { instantiateKernels } from '../../../src/exec/wasm/instantiate.ts';
+import type { CoreKernels, FormatKernels } from '../../../src/exec/wasm/kernels.ts';
+import { loadPackedWeights } from '../../../src/exec/wasm/packed_weights.ts';
+import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
+import { createMachine, runNode } from '../../../src/exec/wasm/run_node.ts';
+import type { AnyKernel } from '../../../src/exec/wasm/shares.ts';
+import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
+import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
+import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
+import { optimize } from '../../../src/graph/passes/index.ts';
+import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
+import { buildLlama } from '../../../src/models/llama.ts';
+import type { Activations } from '../../../src/ops/linear.ts';
+import { batchOf, firstDifference, HOST } from '../../support/executors.ts';
+import { tinyLlama } from '../../support/tiny_llama.ts';
+
+/** How calls of each kernel are split: by hand, without workers, so that each line of each rule can be made wrong. */
+
+const GEOMETRY = { nHeads: 6, nKvHeads: 3, headDim: 32, dim: 192, hiddenDim: 320, vocab: 301, maxContext: 96 };
+const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
+const N_THREADS = 3;
+
+/** What a rule makes of a call, perhaps made wrong. */
+type Change = (kernel: string, split: CallSplit) => CallSplit;
+
+/** The plain definition of a pool: one share after the other, the last ones first, each by another thread's scratch. */
+function plainPool(kernels: ReadonlyMap<string, AnyKernel>, change: Change, used: Set<string>): ThreadPool {
+  const names = [...kernels.keys()];
+  return {
+    nThreads: N_THREADS,
+    check() {},
+    dispose() {},
+    share(id, args, how) {
+      const name = names[id]!;
+      const { countAt, steps, scratch, grain, unitNs } = change(name, how);
+      const nUnits = args[countAt]!;
+      if (unitNs === 0 || nUnits <= grain) return false;
+      used.add(name);
+      const nShares = Math.ceil(nUnits / grain);
+      for (let share = nShares - 1; share >= 0; share--) {
+        const from = share * grain;
+        const own = [...args];
+        for (let i = 0; i < steps.length; i += 2) own[steps[i]!]! += from * steps[i + 1]!;
+        if (scratch !== undefined) own[scratch.at]! += (share % N_THREADS) * scratch.nBytes;
+        own[countAt] = Math.min(grain, nUnits - from);
+        kernels.get(name)!(...own);
+      }
+      return true;
+    },
+  };
+}
+
+/** What an earlier run left in the cache must not stand in for what this one does not write. */
+function forgetFreeMemory(arena: Arena): void {
+  const pieces = Array.from({ length: 64 }, () => arena.alloc(2 ** 15));
+  for (const at of pieces) arena.bytes(at, 2 ** 15).fill(0xff);
+  for (const at of pieces) arena.free(at);
+}
+
+interface ModelCase {
+  readonly dtype: DType;
+  readonly activations: Activations;
+  readonly ropeLayout: 'pairs' | 'halves';
+}
+
+/** Logits of two runs (a prompt of two sequences, then one token each), of whole calls (null) or with `change`. */
+async function logitsOf({ dtype, activations, ropeLayout }: ModelCase, used: Set<string>) {
+  const tiny = tinyLlama({ seed: 5, dtype, config: { ...GEOMETRY, ropeLayout, nLayers: 1 } });
+  const graph = optimize(buildLlama(tiny.config, tiny.tensors, activations));
+  const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
+  const weights = await loadPackedWeights(graph, tiny.tensors, kernels, arena, {});
+  const ropes = createRopeTables(graph.ropes, arena);
+  ropes.reach(GEOMETRY.maxContext);
+  const frames = createFrames(graph, arena, build, N_THREADS);
+  const vocab = GEOMETRY.vocab;
+
+  const byName = new Map<string, AnyKernel>();
+  for (const name of Object.keys(coreSplits(build))) {
+    byName.set(`core.${name}`, kernels[name as keyof CoreKernels] as AnyKernel);
+  }
+  const names: Partial<Record<string, string>> = FORMAT_MODULES[dtype as KernelFormat];
+  for (const [kind, name] of Object.entries(names)) {
+    byName.set(`${dtype}.${name}`, kernels.format(dtype)[kind as keyof FormatKernels] as AnyKernel);
+  }
+  const idOf = (module: KernelModule, name: string): number => [...byName.keys()].indexOf(`${module}.${name}`);
+
+  return (change: Change | null): number[] => {
+    const pool = plainPool(byName, change ?? ((_, split) => split), used);
+    const machineKernels = change === null ? kernels : splitKernels(kernels, build, [dtype], pool, idOf);
+    const machine = createMachine({ graph, kernels: machineKernels, weights, ropes });
+    forgetFreeMemory(arena);
+    const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, GEOMETRY.maxContext, arenaStorage(arena));
+    const [a, b] = [cache.create(), cache.create()];
+    const ids = Array.from({ length: 46 }, (_, i) => (i * i * 5 + i) % vocab);
+    const logits: number[] = [];
+    for (const parts of [
+      [
+        { sequence: a, ids },
+        { sequence: b, ids: ids.slice(7, 9) },
+      ],
+      [
+        { sequence: a, ids: [1] },
+        { sequence: b, ids: [2] },
+      ],
+    ]) {
+      const batch = batchOf(cache, parts);
+      const frame = frames.open(batch, cache);
+      for (const id of machine.steps) runNode(machine, id, frame);
+      logits.push(...arena.f32(frame.addresses[graph.output]!, batch.outRows.length * vocab));
+    }
+    cache.release(a);
+    cache.release(b);
+    return logits;
+  };
+}
+
+const CASES: readonly ModelCase[] = FORMATS.flatMap((dtype, i) =>
+  (['f32', 'q8'] as const).map(
+    (activations): ModelCase => ({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
+  ),
+);
+
+test('calls in shares have the bits of whole calls, and every wrong step of every rule is caught', async () => {
+  const used = new Set<string>();
+  const survivors: string[] = [];
+  for (const one of CASES) {
+    const usedHere = new Set<string>();
+    const logits = await logitsOf(one, usedHere);
+    const whole = logits(null);
+    const seen = new Map<string, number[]>();
+    const split = logits((name, how) => {
+      seen.set(name, [...(seen.get(name) ?? []), how.countAt]);
+      return how;
+    });
+    expect(firstDifference(split, whole)).toBeUndefined();
+    for (const name of usedHere) {
+      if (used.has(name)) continue;
+      used.add(name);
+      for (const countAt of new Set(seen.get(name))) {
+        for (let i = 0; i < 3; i++) {
+          let isChanged = false;
+          const wrong = logits((kernel, how) => {
+            if (kernel !== name || how.countAt !== countAt || how.steps[2 * i + 1] === undefined) return how;
+            isChanged = true;
+            return { ...how, steps: how.steps.map((step, at) => (at === 2 * i + 1 ? 0 : step)) };
+          });
+          if (isChanged && firstDifference(wrong, whole) === undefined) survivors.push(`${name} ${countAt} step ${i}`);
+        }
+      }
+    }
+  }
+  expect(survivors).toEqual([]);
+  const splitting = [
+    ...Object.entries(coreSplits('simd')).flatMap(([name, rule]) => (rule === null ? [] : [`core.${name}`])),
+    ...FORMATS.flatMap((dtype) =>
+      Object.entries(formatSplits(dtype)).flatMap(([kind, rule]) => {
+        const names: Partial<Record<string, string>> = FORMAT_MODULES[dtype];
+        return rule === null || names[kind] === undefined ? [] : [`${dtype}.${names[kind]}`];
+      }),
+    ),
+  ];
+  expect(splitting.filter((name) => !used.has(name))).toEqual([]);
+});
