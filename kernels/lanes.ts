@@ -187,7 +187,7 @@ export function exp4(x: v128): v128 {
  * several instructions and (V8 13.6) also within a loop.
  */
 const CONSTANTS = memory.data<u32>([
-  0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff,
+  0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff, 0x80808080,
 ]);
 
 /** The low four bits of each byte. */
@@ -203,6 +203,16 @@ export function nibblesOfWords(): v128 {
 /** The low byte of each 16-bit lane. */
 export function bytesOfWords(): v128 {
   return v128.load32_splat(CONSTANTS, 28);
+}
+
+/** Nothing but zeros. */
+export function zeros(): v128 {
+  return v128.load32_splat(CONSTANTS, 36);
+}
+
+/** The first bit of each byte. */
+export function firstBitsOfBytes(): v128 {
+  return v128.load32_splat(CONSTANTS, 32);
 }
 
 /** 2^(127 - 15) as an f32: moves a binary16 exponent, read as a binary32 one, to where it belongs. */
@@ -279,4 +289,12 @@ export function dotStep(sums: v128, a: v128, w: v128): v128 {
 export function dotSums(sums: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.extadd_pairwise_i16x8_s(sums);
   return sums;
+}
+
+/**
+ * Four i32 sums + the products of int8 codes w and magnitudes a, 0..127; relaxed build. Pairs of products fit 16 bits:
+ * 2 * 128 * 127 < 2^15.
+ */
+export function dotSigned(sums: v128, w: v128, a: v128): v128 {
+  return i32x4.add(sums, i32x4.extadd_pairwise_i16x8_s(i16x8.relaxed_dot_i8x16_i7x16_s(w, a)));
 }

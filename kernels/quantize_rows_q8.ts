@@ -1,6 +1,14 @@
 // Rows of f32 activations as blocks of 32 int8 codes with one f32 scale.    Twin: src/quant/activations.ts
 // Layout: blocks/q8_record.ts
-import { ACTIVATION_BYTES, BLOCK_SIZE, CODE_BYTES, groupTokens, SCALE_AT, SUM_AT } from './blocks/q8_record';
+import {
+  ACTIVATION_BYTES,
+  BLOCK_SIZE,
+  CODE_BYTES,
+  groupTokens,
+  NEGATIVES_AT,
+  SCALE_AT,
+  SUM_AT,
+} from './blocks/q8_record';
 
 const MAX_CODE: f32 = 127;
 
@@ -32,6 +40,7 @@ function quantizeBlock(record: usize, x: usize): void {
   const d: f32 = amax < Infinity ? amax / MAX_CODE : NaN;
   // Lane j of four: minus the sum of columns 2j and 2j + 1 of each eight.
   let sums = i32x4.splat(0);
+  let negatives = i32x4.splat(0);
   if (d > 0) {
     const d4 = f32x4.splat(d);
     for (let i: usize = 0; i < <usize>BLOCK_SIZE; i += 16) {
@@ -41,6 +50,9 @@ function quantizeBlock(record: usize, x: usize): void {
       sums = i32x4.add(sums, i32x4.add(i32x4.dot_i16x8_s(first, minusOnes), i32x4.dot_i16x8_s(last, minusOnes)));
       if (ASC_FEATURE_RELAXED_SIMD) {
         v128.store(record + i, i8x16.narrow_i16x8_s(first, last));
+        const zero = i16x8.splat(0);
+        const below = i16x8.add(i16x8.min_s(first, zero), i16x8.min_s(last, zero));
+        negatives = i32x4.add(negatives, i32x4.dot_i16x8_s(below, minusOnes));
       } else {
         v128.store(record + (i << 1), inPairs(first));
         v128.store(record + (i << 1), inPairs(last), 16);
@@ -55,9 +67,14 @@ function quantizeBlock(record: usize, x: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD) {
     store<i16>(record, <i16>columns01, SUM_AT);
     store<i16>(record, <i16>columns23, SUM_AT + 2);
+    store<i32>(record, addLanes(negatives), NEGATIVES_AT);
   } else {
     store<i32>(record, columns01 + columns23, SUM_AT);
   }
+}
+
+function addLanes(v: v128): i32 {
+  return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1) + (i32x4.extract_lane(v, 2) + i32x4.extract_lane(v, 3));
 }
 
 /** Eight codes as i16: clamp(nearest(x / d)), ties to even. */

@@ -5,7 +5,7 @@
 // then serve every token, and the innermost loop is loads and dot products and nothing else. The f32 sums wait in memory
 // meanwhile, so that the integer sums of a tile keep their registers. Lanes are rows; the order of sums is that of blocks.
 import { dotStep, dotSums, storeLanes } from '../lanes';
-import { ACTIVATION_BYTES, GROUP_TOKENS, scaleOf, startOf } from './q8_record';
+import { ACTIVATION_BYTES, CODE_BYTES, GROUP_TOKENS, scaleOf, startOf } from './q8_record';
 
 /** Rows of a panel. */
 const PANEL_ROWS = 16;
@@ -86,7 +86,7 @@ function addSlice(scratch: usize, q: usize, tokenBytes: usize, nTokens: i32, nSl
 
 /** Four tokens x 8 rows (groups a and b of four): eight integer sums, two codes, one activation. */
 function addTile(sums: usize, q: usize, nBlocks: i32, codes: usize, scales: usize, log2Offset: i32): void {
-  for (let b = 0; b < nBlocks; b++, q += (GROUP_TOKENS - 1) * ACTIVATION_BYTES + 8, scales += ROWS_BYTES) {
+  for (let b = 0; b < nBlocks; b++, q += GROUP_TOKENS * ACTIVATION_BYTES - CODE_BYTES, scales += ROWS_BYTES) {
     let a0 = startOf(q, log2Offset);
     let a1 = startOf(q + ACTIVATION_BYTES, log2Offset);
     let a2 = startOf(q + 2 * ACTIVATION_BYTES, log2Offset);

@@ -24,11 +24,11 @@ describeBuilds('quantize_rows_q8', ({ build, kernels, memory }) => {
     const codes = Array.from({ length: BLOCK }, (_, i) =>
       build === 'relaxed' ? bytes.getInt8(i) : bytes.getInt16(2 * ((i & ~3) + IN_PAIRS[i & 3]!), true),
     );
-    const minusSum =
-      build === 'relaxed'
-        ? bytes.getInt16(record - 4, true) + bytes.getInt16(record - 2, true)
-        : bytes.getInt32(record - 4, true);
-    return { codes, scale: bytes.getFloat32(record - 8, true), sum: 0 - minusSum };
+    const at0 = build === 'relaxed' ? BLOCK : 2 * BLOCK; // behind the codes
+    const scale = bytes.getFloat32(at0, true);
+    if (build === 'simd') return { codes, scale, sum: 0 - bytes.getInt32(at0 + 4, true) };
+    const sum = 0 - bytes.getInt16(at0 + 4, true) - bytes.getInt16(at0 + 6, true);
+    return { codes, scale, sum, negatives: 0 - bytes.getInt32(at0 + 8, true) };
   }
 
   const compare = (kernel: Kernel, x: Float32Array, nTokens: number, nIn: number, xStride: number, skew: number) => {
@@ -43,6 +43,8 @@ describeBuilds('quantize_rows_q8', ({ build, kernels, memory }) => {
         const got = readBlock(q, nTokens, nIn / BLOCK, t, b);
         assertSameBits('codes', got.codes, expected.codes.subarray(b * BLOCK, (b + 1) * BLOCK));
         assertSameBits('scale and sum', [got.scale, got.sum], [expected.scales[b]!, expected.sums[b]!]);
+        const negatives = got.codes.reduce((sum, code) => sum + Math.min(code, 0), 0);
+        if (got.negatives !== undefined) assertSameBits('negatives', [got.negatives], [negatives]);
       }
     }
     memory.check();

@@ -15,11 +15,12 @@ import { BLOCK_SIZE } from '../../src/quant/block.ts';
 import { assertSameBits } from './kernel_property.ts';
 import type { KernelBench } from './wasm_memory.ts';
 
-/** Sets the sums of codes of every quantized block to 0: they are the last four bytes of its record. */
+/** Sets the sums of codes of every quantized block to 0: they follow its scale, up to the end of its record. */
 export function clearSums(bench: KernelBench, q: number, nTokens: number, nIn: number): void {
   const record = ACTIVATION_BLOCK_BYTES[bench.build];
   const nRecords = quantizedRowsBytes(bench.build, nTokens, nIn) / record;
-  for (let i = 1; i <= nRecords; i++) bench.arena.i32(q + i * record - 4, 1)[0] = 0;
+  const scaleEnd = (bench.build === 'relaxed' ? BLOCK_SIZE : 2 * BLOCK_SIZE) + 4;
+  for (let i = 0; i < nRecords; i++) bench.arena.bytes(q + i * record + scaleEnd, record - scaleEnd).fill(0);
 }
 
 /** Every code at an end of its range, all products of one sign: what would overflow a sum that is too narrow. */

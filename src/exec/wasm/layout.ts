@@ -22,8 +22,8 @@ const BLOCK_PANEL_ROWS = 16;
 /** Every array in WASM memory starts at a multiple of this: the width of a vector. */
 export const VECTOR_BYTES = 16;
 
-/** Bytes of one block of 32 quantized activations: i16 codes (`simd`) or i8 codes (`relaxed`), f32 scale, i32 sum of codes. */
-export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 40 } as const;
+/** Bytes of one block of 32 quantized activations: see kernels/blocks/q8_record.ts. */
+export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 44 } as const;
 
 /** Rows that one panel interleaves. */
 export function panelRows(dtype: DType): number {
@@ -66,9 +66,10 @@ const BLOCK_TOKENS = 128;
 const BLOCK_K = 512;
 
 /**
- * Codes (i16), scales and sums of kernels/blocks/coded_product.ts: 8 blocks of 16 rows, and 128 tokens x 16 rows.
+ * What products with q8 activations need at most, kernels/blocks/wide_product.ts: codes (i16) and scales of 16 blocks of 16 rows, sums
+ * of 4 tokens, and 16 blocks of 128 tokens widened to i16, with a scale each.
  */
-const CODED_SCRATCH_BYTES = 8 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 128 * 16;
+const CODED_SCRATCH_BYTES = 16 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 4 * 16 + 16 * BLOCK_TOKENS * (2 * BLOCK_SIZE + 4);
 
 /**
  * Bytes of scratch that the products with a matrix in this format need for rows of `nIn`, whatever the number of tokens. With

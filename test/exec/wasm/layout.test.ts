@@ -42,7 +42,8 @@ test('score rows are whole blocks of keys', () => {
 });
 
 test('quantized rows take one record for each block', () => {
-  expect(quantizedRowsBytes('relaxed', 3, 64)).toBe(3 * 2 * (32 + 4 + 4));
+  expect(quantizedRowsBytes('relaxed', 3, 64)).toBe(3 * 2 * (32 + 4 + 4 + 4));
+  expect(quantizedRowsBytes('relaxed', 5, 64)).toBe(8 * 2 * (32 + 4 + 4 + 4)); // whole groups of 4
   expect(quantizedRowsBytes('simd', 3, 64)).toBe(3 * 2 * (64 + 4 + 4));
 });
 
