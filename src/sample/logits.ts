@@ -16,7 +16,7 @@ export function checkLogits(logits: Float32Array | Float64Array): void {
 }
 
 /**
- * The logits after bias and penalties, f64 [vocab]; `logits` itself when nothing is to be changed. In this order:
+ * The logits [vocab] after bias and penalties: `logits` itself when nothing is to be changed, else f64. In this order:
  *
  *   x += bias                                            ids of logitBias; -Infinity is a ban
  *   x  = x > 0 ? x / repeatPenalty : x * repeatPenalty   ids seen
@@ -28,16 +28,16 @@ export function checkLogits(logits: Float32Array | Float64Array): void {
  * Source: Keskar et al. 2019, "CTRL", section 4.1; dividing a negative logit would raise it, so it is multiplied, as all
  * engines do. Frequency and presence: OpenAI API reference, "Advanced usage: parameter details".
  */
-export function adjustLogits(
-  logits: Float64Array,
+export function adjustLogits<L extends Float32Array | Float64Array>(
+  logits: L,
   history: readonly number[],
   { logitBias, repeatLastN, repeatPenalty, frequencyPenalty, presencePenalty }: SamplingOptions,
-): Float64Array {
+): L | Float64Array {
   const hasPenalty = repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
   const counts = hasPenalty ? countLast(history, repeatLastN) : new Map<number, number>();
   if (logitBias.size === 0 && counts.size === 0) return logits;
 
-  const adjusted = logits.slice();
+  const adjusted = new Float64Array(logits);
   for (const [id, bias] of logitBias) {
     if (!(id < logits.length)) {
       throw new ConfigError(`logit-bias names token id ${id}, the vocabulary is 0..${logits.length - 1}`);
@@ -74,11 +74,12 @@ function checkAdjusted(id: number, x: number, logitBias: ReadonlyMap<number, num
 }
 
 /** All tokens but the banned ones (logit -Infinity). Throws ConfigError when none is left. */
-export function allowedTokens(adjusted: Float64Array): Candidates {
+export function allowedTokens(adjusted: Float32Array | Float64Array): Candidates {
   const ids = new Int32Array(adjusted.length);
   let n = 0;
   for (let id = 0; id < adjusted.length; id++) if (adjusted[id] !== -Infinity) ids[n++] = id;
-  if (n === adjusted.length) return { ids, logits: adjusted };
+  if (n === adjusted.length) return { ids, logits: new Float64Array(adjusted) };
   if (n === 0) throw new ConfigError(`logit-bias bans all ${adjusted.length} tokens; leave at least one`);
-  return { ids: ids.slice(0, n), logits: adjusted.filter((x) => x !== -Infinity) };
+  const kept = ids.slice(0, n);
+  return { ids: kept, logits: Float64Array.from(kept, (id) => adjusted[id]!) };
 }

@@ -8,6 +8,8 @@ export interface Ranking {
   at(rank: number): number;
 }
 
+type Keys = Float32Array | Float64Array;
+
 /** Ranks that the first question finds, and how many times more than asked for each later one finds. */
 const FIRST_RANKS = 64;
 const GROWTH = 8;
@@ -28,7 +30,7 @@ export function rankingOf(keys: Float64Array): Ranking {
 }
 
 /** The first k indices of the ranking of `keys` (no NaN), in order; all of them when there are fewer. */
-export function selectTop(keys: Float64Array, k: number): Int32Array<ArrayBuffer> {
+export function selectTop(keys: Keys, k: number): Int32Array<ArrayBuffer> {
   const nKept = Math.min(k, keys.length);
   const heap = new Int32Array(nKept);
   if (nKept === 0) return heap;
@@ -55,18 +57,18 @@ export function selectTop(keys: Float64Array, k: number): Int32Array<ArrayBuffer
  * The first index from `from` on whose key is above `limit`; keys.length for none. At equal keys the one already kept has
  * the lower index, so it stays. On its own, since nearly all the time goes here.
  */
-function nextAbove(keys: Float64Array, from: number, limit: number): number {
+function nextAbove(keys: Keys, from: number, limit: number): number {
   let i = from;
   while (i < keys.length && keys[i]! <= limit) i++;
   return i;
 }
 
-function ranksBelow(keys: Float64Array, a: number, b: number): boolean {
+function ranksBelow(keys: Keys, a: number, b: number): boolean {
   return keys[a]! < keys[b]! || (keys[a] === keys[b] && a > b);
 }
 
 /** Moves heap[node] down to its place among heap[0 .. size); below `node` the heap is in order already. */
-function sink(keys: Float64Array, heap: Int32Array, node: number, size: number): void {
+function sink(keys: Keys, heap: Int32Array, node: number, size: number): void {
   const sinking = heap[node]!;
   let at = node;
   for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {

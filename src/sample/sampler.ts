@@ -31,18 +31,17 @@ export function sampleToken(
   nTop: number | null = 0,
 ): SampledToken {
   checkLogits(logits);
-  const own = new Float64Array(logits);
-  const adjusted = adjustLogits(own, history, options);
+  const adjusted = adjustLogits(logits, history, options);
   const allowed = likeliestAllowed(adjusted, options.temperature === 0 ? 1 : options.topK) ?? allowedTokens(adjusted);
   const id = options.temperature === 0 ? allowed.ids[0]! : drawFrom(allowed, options, rng);
-  return { id, ...(nTop === null ? NO_LOGPROBS : logprobsOf(own, id, nTop)) };
+  return { id, ...(nTop === null ? NO_LOGPROBS : logprobsOf(new Float64Array(logits), id, nTop)) };
 }
 
 /**
  * What top-k (k > 0) leaves of all allowed tokens, without a list of them all: the k highest logits, when none of these is
  * banned; undefined otherwise. Of a vocabulary of 150,000 that list is a megabyte.
  */
-function likeliestAllowed(adjusted: Float64Array, k: number): Candidates | undefined {
+function likeliestAllowed(adjusted: Float32Array | Float64Array, k: number): Candidates | undefined {
   if (k === 0 || k >= adjusted.length) return undefined;
   const ids = selectTop(adjusted, k);
   if (adjusted[ids.at(-1)!] === -Infinity) return undefined;
