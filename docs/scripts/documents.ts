@@ -35,6 +35,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   plain('docs/graph.md', graphRegions),
   plain('docs/kvcache.md', kvcacheRegions),
   plain('docs/kernels.md', kernelRegions),
+  plain('docs/loading.md', async () => new Map()),
 ];
 
 export function readDocument(path: string): string {

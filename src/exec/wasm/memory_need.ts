@@ -1,13 +1,15 @@
 import { CapacityError } from '../../core/errors.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
-import { roundUpToBlock } from '../../kvcache/layout.ts';
+import { bytesPerPosition, roundUpToBlock } from '../../kvcache/layout.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
 import { scratchBytes } from './frame.ts';
 import { weightsNeed } from './packed_weights.ts';
 import { ropeTableBytes } from './rope_tables.ts';
 
-/** What a run is allowed to be long. */
+const F32_BYTES = 4;
+
+/** How long runs may be. */
 export interface RunLimits {
   /** Positions that one sequence may have. */
   readonly maxSeq: number;
@@ -36,7 +38,7 @@ export interface MemoryNeed {
 export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
   const { maxSeq, prefillChunk, nThreads } = limits;
   const { nBytes: weightBytes, stagingBytes } = weightsNeed(graph);
-  const cacheBytes = roundUpToBlock(maxSeq) * bytesPerPosition(graph);
+  const cacheBytes = roundUpToBlock(maxSeq) * bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
   const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq, nThreads);
   const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
   const totalBytes = weightBytes + cacheBytes + scratch;
@@ -50,15 +52,11 @@ export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild =
 export function checkMemoryNeed(graph: Graph, need: MemoryNeed, maxBytes: number = MAX_MEMORY_BYTES): void {
   if (need.totalBytes <= maxBytes) return;
   const left = maxBytes - need.weightBytes - need.scratchBytes;
-  const fitting = Math.floor(left / bytesPerPosition(graph));
+  const fitting = Math.floor(left / bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES }));
   const step =
     fitting >= 1 ? `use --max-seq ${fitting}, or a smaller format` : 'use a smaller model or a smaller format';
   throw new CapacityError(
     `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} for a cache of ` +
       `${need.maxSeq} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${step}`,
   );
-}
-
-function bytesPerPosition({ kv: { nLayers, nKvHeads, headDim } }: Graph): number {
-  return 2 * nLayers * nKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
 }

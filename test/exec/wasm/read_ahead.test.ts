@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FormatError } from '../../../src/core/errors.ts';
@@ -5,6 +7,7 @@ import { type ByteSource, bufferSource } from '../../../src/core/host.ts';
 import { type Arena, createArena, createMemory } from '../../../src/exec/wasm/arena.ts';
 import { type Chunk, readAhead, withStaging } from '../../../src/exec/wasm/read_ahead.ts';
 import type { TensorInfo } from '../../../src/load/model_file.ts';
+import { openNodeFile } from '../../../src/platform/node_file.ts';
 
 /** A tensor of bytes that is a whole source. */
 function tensorOf(source: ByteSource): TensorInfo {
@@ -139,4 +142,20 @@ test('a source that shrinks, and a signal in the middle, end the reading and giv
   await expect(load(aborted, stop.signal)).rejects.toThrow('stopped');
   expect(nUsed).toBe(3);
   expect(arena.bytesInUse).toBe(0);
+});
+
+test('a file is read into shared memory, where threads will want it', async () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 4, shared: true });
+  const arena = createArena(memory, 0);
+  const source = await openNodeFile(fileURLToPath(import.meta.url));
+  const wanted = new Uint8Array(await readFile(new URL(import.meta.url)));
+  const got: number[] = [];
+  const chunks = Array.from({ length: Math.ceil(source.size / 1000) }, (_, i): Chunk => {
+    const nBytes = Math.min(1000, source.size - 1000 * i);
+    const use = (address: number): void => void got.push(...arena.bytes(address, nBytes));
+    return { pieces: [{ info: tensorOf(source), from: 1000 * i, nBytes }], use };
+  });
+  await withStaging(arena, 1000, (staging) => readAhead(chunks, staging, arena));
+  await source.close();
+  expect(Uint8Array.from(got)).toEqual(wanted);
 });
