@@ -187,7 +187,8 @@ export function exp4(x: v128): v128 {
  * several instructions and (V8 13.6) also within a loop.
  */
 const CONSTANTS = memory.data<u32>([
-  0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff, 0x80808080,
+  0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff, 0x80808080, 0,
+  0x7c007c00, 0x7f807f80, 0x8fff8fff,
 ]);
 
 /** The low four bits of each byte. */
@@ -248,10 +249,19 @@ export function f16ToF32(h: i16): f32 {
  * h << 13). Half the work of two f16ToF32x4.
  */
 export function f16UpperHalves(h: v128): v128 {
-  const exponent = i16x8.splat(0x7c00);
+  const exponent = v128.load32_splat(CONSTANTS, 40);
   const notFinite = i16x8.eq(v128.and(h, exponent), exponent);
-  const upper = v128.and(i16x8.shr_s(h, 3), i16x8.splat(-0x7001)); // 0x8fff: the shift has copied the sign
-  return v128.or(upper, v128.and(notFinite, i16x8.splat(0x7f80)));
+  return v128.or(finiteF16UpperHalves(h), v128.and(notFinite, v128.load32_splat(CONSTANTS, 44)));
+}
+
+/** The same for finite numbers alone. The shift has copied the sign, and one copy is kept. */
+export function finiteF16UpperHalves(h: v128): v128 {
+  return v128.and(i16x8.shr_s(h, 3), v128.load32_splat(CONSTANTS, 48));
+}
+
+/** Whether eight f16, shifted left by one (or the largest of many such), are all finite: without the five bits of the exponent. */
+export function f16AllFinite(doubled: v128): bool {
+  return !v128.any_true(i16x8.ge_u(doubled, i16x8.splat(<i16>0xf800)));
 }
 
 /** The first four f32 of lower and upper halves, multiplied into place. */

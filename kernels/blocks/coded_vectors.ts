@@ -2,7 +2,7 @@
 //   y[o] = sum over blocks b of (dw[o, b] * da[b]) * inner[o, b], b rising, from +0.         Twin: src/ops/linear_q8.ts
 // Two streams of panels are read side by side, each through half of them: hardware prefetches two such streams better than one,
 // and they share the activations. Lanes are rows.
-import { f16ToF32x4, finiteF16ToF32x4, storeLanes } from '../lanes';
+import { f16AllFinite, f16ToF32x4, finiteF16ToF32x4, storeLanes } from '../lanes';
 import { ACTIVATION_BYTES, GROUP_TOKENS, groupTokens, scaleOf } from './q8_record';
 
 /** Rows of a panel, and of a group within it. */
@@ -104,11 +104,6 @@ function largestScales(seen: v128, scales: usize): v128 {
   return i16x8.max_u(i16x8.max_u(seen, first), last);
 }
 
-/** Whether every scale was finite: infinities and NaN have all five bits of the exponent. */
-function allFinite(seen: v128): bool {
-  return !v128.any_true(i16x8.ge_u(seen, i16x8.splat(<i16>0xf800)));
-}
-
 /**
  * One token x two panels, yStep and wStep bytes apart. False, with nothing stored, when a scale is not finite: that is seen at
  * the end, and costs less than a conversion that knows them.
@@ -177,7 +172,7 @@ function vector2x16<F extends CodedRecords>(
     z2 = addBlock(z2, finiteF16ToF32x4(v128.load16x4_s(zScales, 16)), da, format.inner(s2));
     z3 = addBlock(z3, finiteF16ToF32x4(v128.load16x4_s(zScales, 24)), da, format.inner(s3));
   }
-  if (!allFinite(seen)) return false;
+  if (!f16AllFinite(seen)) return false;
   v128.store(y, y0);
   v128.store(y, y1, 16);
   v128.store(y, y2, 32);

@@ -21,4 +21,10 @@ describeBuilds('linear_f16', (bench) => {
   test.each([1, 2, 131])('over the borders of blocks, %i tokens', (nTokens) => {
     checkLinear(bench, 'f16', 'f32', kernels.format('f16').f32, largeCase('f16', nTokens));
   });
+  test.each(['nonfinite', 'edges'] as const)('one token, many rows: weights and activations of kind %s', (kind) => {
+    const c = largeCase('f16', 1);
+    const hard = { seed: 6, kind };
+    checkLinear(bench, 'f16', 'f32', kernels.format('f16').f32, { ...c, nOut: 67, w: { values: hard } });
+    checkLinear(bench, 'f16', 'f32', kernels.format('f16').f32, { ...c, nOut: 67, x: hard });
+  });
 });

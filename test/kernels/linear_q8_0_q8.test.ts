@@ -24,6 +24,13 @@ describeBuilds('linear_q8_0_q8', (bench) => {
     },
   });
 
+  test.each(['nonfinite', 'edges'] as const)('one token, many rows: weights and activations of kind %s', (kind) => {
+    const c = largeCase('q8_0', 1);
+    const hard = { seed: 6, kind };
+    checkLinear(bench, 'q8_0', 'q8', kernel, { ...c, nOut: 67, w: { values: hard } });
+    checkLinear(bench, 'q8_0', 'q8', kernel, { ...c, nOut: 67, x: hard });
+  });
+
   test.each([1, 7, 67])('over the borders of blocks, %i tokens', (nTokens) => {
     checkLinear(bench, 'q8_0', 'q8', kernel, largeCase('q8_0', nTokens));
   });
