@@ -1,4 +1,4 @@
-import { DTYPES } from '../../src/core/dtype.ts';
+import { DTYPES, type DType } from '../../src/core/dtype.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { META_TYPES } from '../../src/core/metadata.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
@@ -10,6 +10,7 @@ import { writeGguf } from '../../src/load/gguf_writer.ts';
 import { openModelFile } from '../../src/load/open_model.ts';
 import { writeSafetensors } from '../../src/load/safetensors_writer.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
+import { takesQ8 } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { annotate, type Field } from './hex_dump.ts';
 import { f32Text, table } from './number_text.ts';
@@ -136,10 +137,18 @@ function blockExample(dtype: 'q8_0' | 'q4_0'): string {
 
 function tensorTypes(): string {
   const rows = [...GGML_TYPES].map(([number, { name, blockSize, blockBytes }]) => {
-    const runs = Object.hasOwn(DTYPES, name) ? 'yes' : '';
-    return [number, `\`${name}\``, blockSize, blockBytes, runs];
+    const perWeight = (nBytes: number, nWeights: number): string => `${(8 * nBytes) / nWeights}`;
+    const row = [number, `\`${name}\``, blockSize, blockBytes, perWeight(blockBytes, blockSize)];
+    if (!Object.hasOwn(DTYPES, name)) return [...row, '', ''];
+    const dtype = name as DType;
+    const inMemory = perWeight(packedBytes(dtype, panelRows(dtype), blockSize), panelRows(dtype) * blockSize);
+    return [...row, takesQ8(dtype) ? `blocks of ${blockSize}` : 'as they are', inMemory];
   });
-  return table(['number', 'name', 'elements a block', 'bytes a block', 'can be run'], rows);
+  const memory = 'bits a weight in memory';
+  return table(
+    ['number', 'name', 'elements a block', 'bytes a block', 'bits a weight', 'q8 activations', memory],
+    rows,
+  );
 }
 
 /** w[o, k] = 10 o + k as [3, 4], packed by the real kernel. */

@@ -1,8 +1,9 @@
-import { DTYPES, rowBytes } from '../../src/core/dtype.ts';
+import { rowBytes } from '../../src/core/dtype.ts';
 import { sumSquaresRow } from '../../src/core/sum.ts';
+import { innerSum } from '../../src/ops/linear_q8.ts';
 import { allocQuantizedRow, quantizeActivations } from '../../src/quant/activations.ts';
-import { BLOCK_SIZE } from '../../src/quant/block.ts';
-import { readCodes } from '../../src/quant/codes.ts';
+import { allocCodedBlock } from '../../src/quant/coded_block.ts';
+import { codedFormat } from '../../src/quant/codes.ts';
 import { f32Text, firstValues, fixed, table } from './number_text.ts';
 import { namedValue } from './run_model.ts';
 import { fence } from './source_quote.ts';
@@ -25,12 +26,13 @@ function embedding(walk: Walk): string {
   const table0 = weightOf(walk, 'token_embd.weight');
   const id = walk.ids[walk.at]!;
   const dim = table0.shape[1]!;
-  const codes = new Int8Array(BLOCK_SIZE);
-  const d = readCodes(table0.dtype, table0.bytes, id * rowBytes(table0.dtype, dim), codes);
+  const format = codedFormat(table0.dtype);
+  const block = allocCodedBlock(format);
+  format.read(table0.bytes, id * rowBytes(table0.dtype, dim), block);
   const value = namedValue(walk.run, 'embedding');
   return fence('text', [
     `table      ${table0.dtype} [${table0.shape.join(', ')}], row ${id}`,
-    `block 0    d = ${f32Text(d)}, codes ${Array.from(codes.subarray(0, N_SHOWN)).join(' ')} ...`,
+    `block 0    d = ${f32Text(block.d)}, codes ${Array.from(block.codes.subarray(0, N_SHOWN)).join(' ')} ...`,
     `embedding  f32 [${value.shape.join(', ')}], row ${walk.at}`,
     `           ${firstValues(rowOf(value, walk.at), 0, N_SHOWN, dim)}`,
   ]);
@@ -57,13 +59,14 @@ function dot(walk: Walk): string {
   const w = weightOf(walk, 'blk.0.attn_q.weight');
   const row = allocQuantizedRow(x.length);
   quantizeActivations(x, 0, x.length, row);
-  const codes = new Int8Array(BLOCK_SIZE);
+  const format = codedFormat(w.dtype);
+  const block = allocCodedBlock(format);
   let acc = 0;
   const lines = Array.from(row.scales, (da, b) => {
-    const dw = readCodes(w.dtype, w.bytes, b * DTYPES[w.dtype].blockBytes, codes);
-    const inner = codes.reduce((sum, c, i) => sum + c * row.codes[b * BLOCK_SIZE + i]!, 0);
-    acc = fround(acc + fround(fround(dw * da) * inner));
-    return [b, f32Text(dw), f32Text(da), inner, fixed(acc)];
+    format.read(w.bytes, b * format.blockBytes, block);
+    const inner = innerSum(format, block, row, b);
+    acc = fround(acc + fround(fround(block.d * da) * inner));
+    return [b, f32Text(block.d), f32Text(da), inner, fixed(acc)];
   });
   const computed = rowOf(layerValue(walk, 'attn_q'), walk.at)[0]!;
   if (!Object.is(acc, computed)) throw new Error(`q[0] is ${computed} in the run and ${acc} here`);

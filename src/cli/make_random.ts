@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import type { DType } from '../core/dtype.ts';
 import { ConfigError } from '../core/errors.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../load/random_architectures.ts';
 import { type RandomModel, randomGguf } from '../load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape, type RandomShapeName } from '../load/random_shape.ts';
-import { GGML_FORMATS, type GgmlFormatName } from '../quant/ggml_formats.ts';
+import { FORMATS } from '../quant/formats.ts';
 import { parseCount, parsePositive } from './arguments.ts';
 import { printable, showBytes } from './format.ts';
 import type { Io } from './io.ts';
@@ -17,7 +18,7 @@ interface Flags {
   readonly out: string;
   readonly arch: RandomArchitectureName;
   readonly shape: RandomShapeName;
-  readonly format: GgmlFormatName;
+  readonly format: DType;
   readonly seed: number;
   readonly layers?: number;
   readonly dim?: number;
@@ -47,7 +48,7 @@ export function defineMakeRandom(command: Command, io: Io): void {
     .requiredOption('-o, --out <path>', 'the GGUF file to write')
     .addOption(choice('--arch <name>', 'the architecture', Object.keys(RANDOM_ARCHITECTURES), 'llama'))
     .addOption(choice('--shape <name>', 'the sizes', Object.keys(RANDOM_SHAPES), '135m'))
-    .addOption(choice('--format <name>', 'how all matrices are stored', Object.keys(GGML_FORMATS), 'q4_0'))
+    .addOption(choice('--format <name>', 'how all matrices are stored', Object.keys(FORMATS), 'q4_0'))
     .option('--seed <n>', 'of the random numbers, 0 to 2^32 - 1', parseCount, 0)
     .option('--layers <n>', "number of layers, in place of the shape's", parsePositive)
     .option('--dim <n>', `width ${sizes}`, parsePositive)

@@ -1,7 +1,8 @@
+import type { DType } from '../core/dtype.ts';
 import { CapacityError, UnsupportedError } from '../core/errors.ts';
 import type { TensorInfo } from '../load/model_file.ts';
 import { forEachRows, type ReadOptions, tensorRows } from '../load/weights.ts';
-import { GGML_FORMATS, type GgmlFormat, type GgmlFormatName } from '../quant/ggml_formats.ts';
+import { FORMATS, type Format } from '../quant/formats.ts';
 import { showBytes } from './format.ts';
 
 /**
@@ -29,9 +30,9 @@ export async function unpackTensor(info: TensorInfo, options: ReadOptions): Prom
 }
 
 /** Any format of ggml can be unpacked, also those that no kernel computes with. */
-function formatOf(info: TensorInfo): GgmlFormat {
-  if (Object.hasOwn(GGML_FORMATS, info.type)) return GGML_FORMATS[info.type as GgmlFormatName];
+function formatOf(info: TensorInfo): Format {
+  if (Object.hasOwn(FORMATS, info.type)) return FORMATS[info.type as DType];
   throw new UnsupportedError(
-    `tensor ${info.name}: is ${info.type}, which f32 cannot hold; formats that can be unpacked are ${Object.keys(GGML_FORMATS).join(', ')}`,
+    `tensor ${info.name}: is ${info.type}, which f32 cannot hold; formats that can be unpacked are ${Object.keys(FORMATS).join(', ')}`,
   );
 }

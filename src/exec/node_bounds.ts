@@ -1,10 +1,11 @@
-import { isBlockFormat } from '../core/dtype.ts';
+import { DTYPES } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Node } from '../graph/ir.ts';
 import { embed64 } from '../ops/embed.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { slice } from '../ops/slice.ts';
 import { takeRows } from '../ops/take_rows.ts';
+import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { visibleLengths } from './executor.ts';
 import {
@@ -69,8 +70,9 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'rms_norm':
       return [check(rmsNormBounds(x(), unpackVector(weight()), node.eps))];
     case 'linear': {
-      if (node.activations === 'f32' || !isBlockFormat(weight().dtype)) return [check(linearBounds(x(), weight()))];
-      const { rounded, ...activations } = activationBounds(x());
+      const { dtype } = weight();
+      if (node.activations === 'f32' || !takesQ8(dtype)) return [check(linearBounds(x(), weight()))];
+      const { rounded, ...activations } = activationBounds(x(), DTYPES[dtype].blockSize);
       return [
         { op: 'activations q8', name: node.name, values: rounded, ...activations },
         check(linearQ8Bounds(x(), weight()), 'linear q8'),

@@ -1,12 +1,14 @@
-import { DTYPES, rowBytes } from '../core/dtype.ts';
+import { rowBytes } from '../core/dtype.ts';
 import { F32_MIN, gamma, sum64 } from '../core/sum.ts';
 import type { Tensor, Weight } from '../core/tensor.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { linear64 } from '../ops/linear.ts';
+import { innerSum, minSum } from '../ops/linear_q8.ts';
 import { forEachPair, type RopeAngles, type RopeLayout, rope64 } from '../ops/rope.ts';
 import { activationErrorBound, allocQuantizedRow, quantizeActivations } from '../quant/activations.ts';
-import { readCodes } from '../quant/codes.ts';
+import { allocCodedBlock } from '../quant/coded_block.ts';
+import { codedFormat } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
 
 /**
@@ -79,49 +81,53 @@ export function linearBounds(x: Tensor, w: Weight): Bounded {
  * bound is that of the f32 arithmetic alone and stays tight. How far the rounded activations may be from the recorded ones
  * is `activationBounds`; the two together bound the distance to linear64.
  *
- * Per block: the two scales, their product with the exact integer sum, up to nBlocks - 1 additions:
- *   |error| <= gamma(nBlocks + 2) sum_b |dw da inner_b| + 2^-149 sum_b (|inner_b| + 1)
+ * A block gives one term, (d da) inner, or two, where it has minima: - (dmin da) minInner. Per term: the rounding of the
+ * integer sum, of the scales' product, of the term; then up to nTerms - 1 additions:
+ *   |error| <= gamma(nTerms + 3) sum |term| + 2^-149 sum (|inner| + 1)
  */
 export function linearQ8Bounds(x: Tensor, w: Weight): Bounded {
   const [nRows, nIn] = x.shape as [number, number];
   const nOut = w.shape[0]!;
-  const { blockSize, blockBytes } = DTYPES[w.dtype];
+  const format = codedFormat(w.dtype);
+  const { blockSize, blockBytes, hasMins } = format;
   const nBlocks = nIn / blockSize;
   const exact = new Float64Array(nRows * nOut);
   const bound = new Float64Array(nRows * nOut);
-  const row = allocQuantizedRow(nIn);
-  const weightCodes = new Int8Array(blockSize);
-  const terms = new Float64Array(nBlocks);
+  const row = allocQuantizedRow(nIn, blockSize);
+  const block = allocCodedBlock(format);
+  const terms = new Float64Array(nBlocks * (hasMins ? 2 : 1));
   for (let t = 0; t < nRows; t++) {
     quantizeActivations(x.data, t * nIn, nIn, row);
     for (let o = 0; o < nOut; o++) {
       let sumAbs = 0;
       let nUnderflows = 0;
       let reach = 0; // of the scales' products, which come before the sum
-      for (let b = 0; b < nBlocks; b++) {
-        const dw = readCodes(w.dtype, w.bytes, o * rowBytes(w.dtype, nIn) + b * blockBytes, weightCodes);
-        let inner = 0;
-        for (let i = 0; i < blockSize; i++) inner += weightCodes[i]! * row.codes[b * blockSize + i]!;
-        const scale = dw * row.scales[b]!;
-        terms[b] = scale * inner;
-        sumAbs += Math.abs(terms[b]!);
+      let nTerms = 0;
+      const addTerm = (scale: number, inner: number): void => {
+        const term = scale * inner;
+        terms[nTerms++] = term;
+        sumAbs += Math.abs(term);
         nUnderflows += Math.abs(inner) + 1;
         reach += Math.abs(scale) * (1 + gamma(1));
+      };
+      for (let b = 0; b < nBlocks; b++) {
+        format.read(w.bytes, o * rowBytes(w.dtype, nIn) + b * blockBytes, block);
+        addTerm(block.d * row.scales[b]!, innerSum(format, block, row, b));
+        if (hasMins) addTerm(-block.dmin * row.scales[b]!, minSum(format, block, row, b));
       }
-      exact[t * nOut + o] = sum64(terms, 0, nBlocks);
-      bound[t * nOut + o] = ifFinite(roundingBound(nBlocks + 2, sumAbs, nUnderflows), reach);
+      exact[t * nOut + o] = sum64(terms, 0, nTerms);
+      bound[t * nOut + o] = ifFinite(roundingBound(nTerms + 3, sumAbs, nUnderflows), reach);
     }
   }
   return { exact, bound };
 }
 
 /** The activations of a quantized linear as they are rounded: d * code against x, within `activationErrorBound(d)`. */
-export function activationBounds(x: Tensor): Bounded & { readonly rounded: Float64Array } {
+export function activationBounds(x: Tensor, blockSize: number): Bounded & { readonly rounded: Float64Array } {
   const [nRows, nIn] = x.shape as [number, number];
   const bound = new Float64Array(x.data.length);
   const rounded = new Float64Array(x.data.length);
-  const row = allocQuantizedRow(nIn);
-  const blockSize = nIn / row.scales.length;
+  const row = allocQuantizedRow(nIn, blockSize);
   for (let t = 0; t < nRows; t++) {
     quantizeActivations(x.data, t * nIn, nIn, row);
     for (let i = 0; i < nIn; i++) {

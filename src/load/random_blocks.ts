@@ -1,6 +1,7 @@
+import type { DType } from '../core/dtype.ts';
 import { f32ToF16 } from '../core/half.ts';
+import { FORMATS, type Format } from '../quant/formats.ts';
 import { writeU16 } from '../quant/ggml_block.ts';
-import { GGML_FORMATS, type GgmlFormat, type GgmlFormatName } from '../quant/ggml_formats.ts';
 
 /** Numbers of 32 bits, each as likely as any other. */
 export type RandomWords = () => number;
@@ -30,7 +31,7 @@ export interface Weights {
  * pool: what `packedPool` gave for the same format and weights, or undefined where `isPooled(n)` is false.
  */
 export function* randomData(
-  type: GgmlFormatName,
+  type: DType,
   n: number,
   weights: Weights,
   words: RandomWords,
@@ -40,7 +41,7 @@ export function* randomData(
     yield packedBlocks(type, n, weights, words);
     return;
   }
-  const { blockSize, blockBytes } = GGML_FORMATS[type];
+  const { blockSize, blockBytes } = FORMATS[type];
   const shift = 32 - Math.log2(POOL_VALUES / blockSize);
   const nBlocks = n / blockSize;
   const perChunk = Math.floor(CHUNK_BYTES / blockBytes);
@@ -61,12 +62,12 @@ export function isPooled(n: number): boolean {
 }
 
 /** The packed blocks that large tensors draw from. */
-export function packedPool(type: GgmlFormatName, weights: Weights, words: RandomWords): Uint8Array {
+export function packedPool(type: DType, weights: Weights, words: RandomWords): Uint8Array {
   return packedBlocks(type, POOL_VALUES, weights, words);
 }
 
-function packedBlocks(type: GgmlFormatName, n: number, weights: Weights, words: RandomWords): Uint8Array {
-  const format: GgmlFormat = GGML_FORMATS[type];
+function packedBlocks(type: DType, n: number, weights: Weights, words: RandomWords): Uint8Array {
+  const format: Format = FORMATS[type];
   const bytes = new Uint8Array((n / format.blockSize) * format.blockBytes);
   if (format.pack === undefined) {
     for (let at = 0; at < bytes.length; at += format.blockBytes) anyBlock(type, format, weights.rms, words, bytes, at);
@@ -82,8 +83,8 @@ function packedBlocks(type: GgmlFormatName, n: number, weights: Weights, words: 
  * values they stand for have the wanted mean square, where that is a normal f16.
  */
 function anyBlock(
-  type: GgmlFormatName,
-  { blockSize, blockBytes, unpack }: GgmlFormat,
+  type: DType,
+  { blockSize, blockBytes, unpack }: Format,
   rms: number,
   words: RandomWords,
   bytes: Uint8Array,
@@ -98,7 +99,7 @@ function anyBlock(
 }
 
 /** d is the f16 at the start of a block; iq1_m has it in the upper four bits of four words, the lowest ones first. */
-function setScale(type: GgmlFormatName, bytes: Uint8Array, at: number, d: number): void {
+function setScale(type: DType, bytes: Uint8Array, at: number, d: number): void {
   const bits = f32ToF16(d);
   if (type !== 'iq1_m') {
     writeU16(bytes, at, bits);

@@ -1,7 +1,8 @@
+import type { DType } from '../core/dtype.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { MetaType, MetaValue } from '../core/metadata.ts';
 import { sizeOf } from '../core/shape.ts';
-import { GGML_FORMATS, type GgmlFormatName } from '../quant/ggml_formats.ts';
+import { FORMATS } from '../quant/formats.ts';
 import { GGUF_DEFAULT_ALIGNMENT } from './gguf_header.ts';
 import { alignUp } from './gguf_tensor_infos.ts';
 import { writeGgufHead } from './gguf_writer.ts';
@@ -14,7 +15,7 @@ export interface RandomModelOptions {
   readonly architecture: RandomArchitectureName;
   readonly shape: RandomModelShape;
   /** Of all matrices, the embedding and the output among them; norms are f32. */
-  readonly format: GgmlFormatName;
+  readonly format: DType;
   /** An unsigned 32-bit number; equal seeds give equal files. */
   readonly seed: number;
 }
@@ -32,7 +33,7 @@ export interface RandomModel {
  * general.file_type: which format most tensors have. It has no number for formats of which no whole model is made.
  * Source: llama.h, enum llama_ftype.
  */
-const FILE_TYPES: Readonly<Partial<Record<GgmlFormatName, number>>> = {
+const FILE_TYPES: Readonly<Partial<Record<DType, number>>> = {
   f32: 0,
   f16: 1,
   q4_0: 2,
@@ -95,7 +96,7 @@ export function randomGguf({ architecture, shape, format, seed }: RandomModelOpt
     tensors: heads,
   });
   const bytesOf = (tensor: (typeof heads)[number]): number => {
-    const { blockSize, blockBytes } = GGML_FORMATS[tensor.type];
+    const { blockSize, blockBytes } = FORMATS[tensor.type];
     return (sizeOf(tensor.shape) / blockSize) * blockBytes;
   };
   const nBytes = heads.reduce((n, t) => n + alignUp(bytesOf(t), GGUF_DEFAULT_ALIGNMENT), head.length);
@@ -120,9 +121,9 @@ export function randomGguf({ architecture, shape, format, seed }: RandomModelOpt
   return { nBytes, nParameters: heads.reduce((n, t) => n + sizeOf(t.shape), 0), chunks };
 }
 
-function checkBlocks(tensors: readonly (RandomTensor & { readonly type: GgmlFormatName })[]): void {
+function checkBlocks(tensors: readonly (RandomTensor & { readonly type: DType })[]): void {
   for (const { name, type, shape } of tensors) {
-    const { blockSize } = GGML_FORMATS[type];
+    const { blockSize } = FORMATS[type];
     if (shape.at(-1)! % blockSize === 0) continue;
     throw new ConfigError(
       `random model: ${name} has rows of ${shape.at(-1)}, which are not whole blocks of ${blockSize} (${type}); choose sizes that are multiples of it, or another format`,

@@ -1,21 +1,23 @@
-import { isBlockFormat, rowBytes } from '../core/dtype.ts';
+import { rowBytes } from '../core/dtype.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { linearQ8 } from './linear_q8.ts';
 
 const { fround } = Math;
 
-/** How activations enter a `linear` whose weights are in a block format: fixed when the graph is built, never by a pass. */
+/** How activations enter a `linear` whose weights are in a coded format (quant/codes.ts): fixed when the graph is built, never by a pass. */
 export type Activations = 'q8' | 'f32';
 
 /**
  * y[t, o] = sum_k x[t, k] * w[o, k]
  *
  * x: f32 [T, in].  w: [out, in] in any stored format.  y: f32 [T, out], a new buffer.
- * f32, f16, bf16 weights, and block formats with activations 'f32': weights are unpacked exactly and the sum runs over
- * rising k in f32, acc = fround(acc + fround(x * w)), from +0. Block formats with activations 'q8': see linear_q8.ts.
+ * With activations 'f32', and for formats that have no integer codes: weights are unpacked exactly and the sum runs over
+ * rising k in f32, acc = fround(acc + fround(x * w)), from +0. Coded formats (quant/codes.ts) with activations 'q8': see
+ * linear_q8.ts.
  * Throws ShapeError when the inner axes differ.
  * Error against the exact dot product: gamma(in) * sum |x||w|.  Source: Higham 2002, 3.1.
  */
@@ -23,7 +25,7 @@ export function linear(x: Tensor, w: Weight, activations: Activations): Tensor {
   const dims: Record<string, number> = {};
   match('x', x.shape, 'T in', dims);
   match(w.name, w.shape, 'out in', dims);
-  if (activations === 'q8' && isBlockFormat(w.dtype)) return linearQ8(x, w);
+  if (activations === 'q8' && takesQ8(w.dtype)) return linearQ8(x, w);
   const [nRows, nIn] = x.shape as [number, number];
   const nOut = w.shape[0]!;
   const y = new Float32Array(nRows * nOut);

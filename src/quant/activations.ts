@@ -2,10 +2,12 @@ import { ShapeError } from '../core/errors.ts';
 import { roundTiesToEven } from '../core/rounding.ts';
 import { F32_MIN, gamma } from '../core/sum.ts';
 import { BLOCK_SIZE, checkSpan } from './block.ts';
+import { SUPER_BLOCK_SIZE } from './ggml_block.ts';
 
 /**
- * How a row of f32 activations enters a quantized `linear`: blocks of 32 along the row, one f32 scale d and 32 int8 codes.
- * This is the definition; kernels give the same bits.
+ * How a row of f32 activations enters a quantized `linear`: in blocks along the row, each with one f32 scale d and int8 codes.
+ * A block is as long as one of the weights: 32, or 256 for super-block formats. This is the definition; kernels give the same
+ * bits.
  *
  *   amax = max |x|                    NaN when any x is NaN
  *   d    = fround(amax / 127)         NaN when amax is not finite: the block's results are then NaN in every tier
@@ -18,45 +20,62 @@ const { fround } = Math;
 /** Codes use -127..127, so that negating a code cannot overflow. */
 export const MAX_ACTIVATION_CODE = 127;
 
+/** Codes of a super-block that have one sum: the shortest sub-blocks of weights that share a minimum are as long. */
+const SUPER_SUM_SIZE = 16;
+
 /** One quantized row. Buffers may be longer than the row needs; only its part is written. */
 export interface QuantizedRow {
+  /** Elements that share one scale: 32 or 256. */
+  readonly blockSize: number;
+  /** Elements whose codes are summed: 32, or 16 in blocks of 256. */
+  readonly sumSize: number;
   /** [n] */
   readonly codes: Int8Array;
-  /** d of each block: [n / 32] */
+  /** d of each block: [n / blockSize] */
   readonly scales: Float32Array;
-  /** Sum of the codes of each block, |sum| <= 4064: [n / 32]. Kernels use it to take out the offset of unsigned codes. */
+  /**
+   * Sums of the codes, |sum| <= 127 sumSize: [n / sumSize]. Weights with minima are multiplied by them, and kernels use them
+   * to take out the offset of unsigned codes.
+   */
   readonly sums: Int32Array;
 }
 
-/** Buffers for a row of n elements. Throws ShapeError when n is not a multiple of 32. */
-export function allocQuantizedRow(n: number): QuantizedRow {
-  const nBlocks = blocksIn(n);
-  return { codes: new Int8Array(n), scales: new Float32Array(nBlocks), sums: new Int32Array(nBlocks) };
+/** Buffers for a row of n elements in blocks of 32 or 256. Throws ShapeError when n is not whole blocks. */
+export function allocQuantizedRow(n: number, blockSize: number = BLOCK_SIZE): QuantizedRow {
+  const sumSize = blockSize === SUPER_BLOCK_SIZE ? SUPER_SUM_SIZE : blockSize;
+  const nBlocks = blocksIn(n, blockSize);
+  return {
+    blockSize,
+    sumSize,
+    codes: new Int8Array(n),
+    scales: new Float32Array(nBlocks),
+    sums: new Int32Array(n / sumSize),
+  };
 }
 
 /**
- * Quantizes x[from .. from + n) into `out`, from its index 0 on.
- * Throws ShapeError when n is not a multiple of 32 or a buffer is too short. Error: `activationErrorBound`.
+ * Quantizes x[from .. from + n) into `out`, from its index 0 on, in blocks of its size.
+ * Throws ShapeError when n is not whole blocks or a buffer is too short. Error: `activationErrorBound`.
  */
 export function quantizeActivations(x: Float32Array, from: number, n: number, out: QuantizedRow): void {
-  const nBlocks = blocksIn(n);
+  const { blockSize, sumSize, codes, scales, sums } = out;
+  const nBlocks = blocksIn(n, blockSize);
   checkSpan('activations', from, n, x.length);
-  checkSpan('activation codes', 0, n, out.codes.length);
-  checkSpan('activation scales', 0, nBlocks, out.scales.length);
-  checkSpan('activation sums', 0, nBlocks, out.sums.length);
+  checkSpan('activation codes', 0, n, codes.length);
+  checkSpan('activation scales', 0, nBlocks, scales.length);
+  checkSpan('activation sums', 0, n / sumSize, sums.length);
 
   for (let block = 0; block < nBlocks; block++) {
-    const first = block * BLOCK_SIZE;
-    const d = scaleOf(x, from + first);
+    const first = block * blockSize;
+    const d = scaleOf(x, from + first, blockSize);
     const usable = d > 0; // false for 0 and for NaN
+    for (let i = first; i < first + blockSize; i++) codes[i] = usable ? codeOf(x[from + i]!, d) : 0;
+    scales[block] = d;
+  }
+  for (let part = 0; part < n / sumSize; part++) {
     let sum = 0;
-    for (let i = first; i < first + BLOCK_SIZE; i++) {
-      const code = usable ? codeOf(x[from + i]!, d) : 0;
-      out.codes[i] = code;
-      sum += code;
-    }
-    out.scales[block] = d;
-    out.sums[block] = sum;
+    for (let i = part * sumSize; i < (part + 1) * sumSize; i++) sum += codes[i]!;
+    sums[part] = sum;
   }
 }
 
@@ -69,9 +88,9 @@ export function activationErrorBound(d: number): number {
 }
 
 /** d of one block, see above. */
-function scaleOf(x: Float32Array, first: number): number {
+function scaleOf(x: Float32Array, first: number, blockSize: number): number {
   let amax = 0;
-  for (let i = first; i < first + BLOCK_SIZE; i++) amax = Math.max(amax, Math.abs(x[i]!)); // keeps NaN
+  for (let i = first; i < first + blockSize; i++) amax = Math.max(amax, Math.abs(x[i]!)); // keeps NaN
   return amax < Infinity ? fround(amax / MAX_ACTIVATION_CODE) : NaN;
 }
 
@@ -80,9 +99,9 @@ function codeOf(x: number, d: number): number {
   return Math.min(Math.max(nearest, -MAX_ACTIVATION_CODE), MAX_ACTIVATION_CODE);
 }
 
-function blocksIn(n: number): number {
-  if (!Number.isInteger(n) || n < 0 || n % BLOCK_SIZE !== 0) {
-    throw new ShapeError(`activations: a row of ${n} is not whole blocks of ${BLOCK_SIZE}; use --activations f32`);
+function blocksIn(n: number, blockSize: number): number {
+  if (!Number.isInteger(n) || n < 0 || n % blockSize !== 0) {
+    throw new ShapeError(`activations: a row of ${n} is not whole blocks of ${blockSize}; use --activations f32`);
   }
-  return n / BLOCK_SIZE;
+  return n / blockSize;
 }

@@ -1,34 +1,53 @@
 import type { DType } from '../core/dtype.ts';
-import { UnsupportedError } from '../core/errors.ts';
-import { f16ToF32 } from '../core/half.ts';
-import { BLOCK_SIZE } from './block.ts';
+import { assert } from '../core/errors.ts';
+import type { CodedFormat } from './coded_block.ts';
+import { IQ4_NL } from './iq4_nl.ts';
+import { IQ4_XS } from './iq4_xs.ts';
+import { MXFP4 } from './mxfp4.ts';
+import { Q2_K } from './q2_k.ts';
+import { Q3_K } from './q3_k.ts';
+import { Q4_0 } from './q4_0.ts';
+import { Q4_1 } from './q4_1.ts';
+import { Q4_K } from './q4_k.ts';
+import { Q5_0 } from './q5_0.ts';
+import { Q5_1 } from './q5_1.ts';
+import { Q5_K } from './q5_k.ts';
+import { Q6_K } from './q6_k.ts';
+import { Q8_0 } from './q8_0.ts';
 
 /**
- * One block as the integers that a quantized `linear` multiplies: w[i] = d * codes[i].
- *
- * codes: filled with BLOCK_SIZE values, -128..127 for q8_0 and -8..7 for q4_0 (its offset is already taken off).
- * Returns the scale d, exact.  Throws UnsupportedError for a format that has no such codes.
+ * The formats whose weights a quantized `linear` multiplies as integers. All others are unpacked, also with activations 'q8':
+ * floats have no codes, and the rare block formats are not worth a kernel each.
  */
-export function readCodes(dtype: DType, bytes: Uint8Array, at: number, codes: Int8Array): number {
-  switch (dtype) {
-    case 'q8_0':
-      for (let i = 0; i < BLOCK_SIZE; i++) codes[i] = bytes[at + 2 + i]!;
-      break;
-    case 'q4_0':
-      for (let i = 0; i < BLOCK_SIZE / 2; i++) {
-        const pair = bytes[at + 2 + i]!;
-        codes[i] = (pair & 0x0f) - 8;
-        codes[BLOCK_SIZE / 2 + i] = (pair >>> 4) - 8;
-      }
-      break;
-    case 'f32':
-    case 'f16':
-    case 'bf16':
-      throw new UnsupportedError(
-        `${dtype} weights have no integer codes; only block formats take quantized activations`,
-      );
-    default:
-      return dtype satisfies never;
-  }
-  return f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
+const CODED_FORMATS = {
+  q4_0: Q4_0,
+  q4_1: Q4_1,
+  q5_0: Q5_0,
+  q5_1: Q5_1,
+  q8_0: Q8_0,
+  q2_k: Q2_K,
+  q3_k: Q3_K,
+  q4_k: Q4_K,
+  q5_k: Q5_K,
+  q6_k: Q6_K,
+  iq4_nl: IQ4_NL,
+  iq4_xs: IQ4_XS,
+  mxfp4: MXFP4,
+} as const satisfies Partial<Readonly<Record<DType, CodedFormat>>>;
+
+/** A format that takes quantized activations. */
+export type CodedDType = keyof typeof CODED_FORMATS;
+
+/** In ggml's order. */
+export const CODED_DTYPES: readonly CodedDType[] = Object.keys(CODED_FORMATS) as CodedDType[];
+
+/** True where `linear` with activations 'q8' quantizes them; with other formats it takes them as they are. */
+export function takesQ8(dtype: DType): dtype is CodedDType {
+  return Object.hasOwn(CODED_FORMATS, dtype);
+}
+
+/** How a block of the format comes apart. The caller has asked `takesQ8`. */
+export function codedFormat(dtype: DType): CodedFormat {
+  assert(takesQ8(dtype), `${dtype} weights are made of integer codes`);
+  return CODED_FORMATS[dtype];
 }

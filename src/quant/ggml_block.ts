@@ -1,3 +1,4 @@
+import { DTYPES, type DType, type DTypeInfo } from '../core/dtype.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { f16ToF32, f32ToF16 } from '../core/half.ts';
 import { checkSpan } from './block.ts';
@@ -6,12 +7,12 @@ import { checkSpan } from './block.ts';
  * What all block formats of ggml share: the walk over a row's blocks, its checks, and the fields inside a block.
  * A format's own file holds the drawing of its bytes and what one block means.
  */
-export interface BlockLayout {
-  /** ggml's name in lower case, as in `GGML_TYPES` of load/gguf_types.ts. */
-  readonly name: string;
-  /** Elements of a block. */
-  readonly blockSize: number;
-  readonly blockBytes: number;
+export interface BlockLayout extends DTypeInfo {
+  readonly name: DType;
+}
+
+export function blockLayout(dtype: DType): BlockLayout {
+  return { name: dtype, ...DTYPES[dtype] };
 }
 
 /** Elements of a super-block: all formats with `_k` in their names, the `iq` ones but iq4_nl, and the `tq` ones. */

@@ -1,5 +1,5 @@
 import { f16ToF32 } from '../core/half.ts';
-import { type BlockLayout, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { IQ1_GRID } from './tables/iq_grids.ts';
 
 /**
@@ -17,7 +17,7 @@ import { IQ1_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook that ggml only does with importance data; it is not offered here.
  */
-export const IQ1_M_BLOCK: BlockLayout = { name: 'iq1_m', blockSize: SUPER_BLOCK_SIZE, blockBytes: 56 };
+const IQ1_M_BLOCK = blockLayout('iq1_m');
 const HIGH_AT = 32;
 const WORDS_AT = 48;
 const GROUP = 8;

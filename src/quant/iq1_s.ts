@@ -1,4 +1,4 @@
-import { type BlockLayout, readF16, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readF16, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { IQ1_GRID } from './tables/iq_grids.ts';
 
 /**
@@ -15,7 +15,7 @@ import { IQ1_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook that ggml only does with importance data; it is not offered here.
  */
-export const IQ1_S_BLOCK: BlockLayout = { name: 'iq1_s', blockSize: SUPER_BLOCK_SIZE, blockBytes: 50 };
+const IQ1_S_BLOCK = blockLayout('iq1_s');
 const INDICES_AT = 2;
 const WORDS_AT = 34;
 const GROUP = 8;

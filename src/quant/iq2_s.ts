@@ -1,4 +1,4 @@
-import { type BlockLayout, readF16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readF16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { unpackSigned } from './iq_group.ts';
 import { IQ2_S_GRID } from './tables/iq_grids.ts';
 
@@ -14,7 +14,7 @@ import { IQ2_S_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook; it is not offered here.
  */
-export const IQ2_S_BLOCK: BlockLayout = { name: 'iq2_s', blockSize: SUPER_BLOCK_SIZE, blockBytes: 82 };
+const IQ2_S_BLOCK = blockLayout('iq2_s');
 const INDICES_AT = 2;
 const SIGNS_AT = 34;
 const HIGH_AT = 66;

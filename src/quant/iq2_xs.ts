@@ -1,4 +1,4 @@
-import { type BlockLayout, readF16, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readF16, readU16, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { evenSigns, unpackSigned } from './iq_group.ts';
 import { IQ2_XS_GRID } from './tables/iq_grids.ts';
 
@@ -15,7 +15,7 @@ import { IQ2_XS_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook that ggml only does with importance data; it is not offered here.
  */
-export const IQ2_XS_BLOCK: BlockLayout = { name: 'iq2_xs', blockSize: SUPER_BLOCK_SIZE, blockBytes: 74 };
+const IQ2_XS_BLOCK = blockLayout('iq2_xs');
 const GROUPS_AT = 2;
 const SCALES_AT = 66;
 const GROUP = 8;

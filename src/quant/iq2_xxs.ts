@@ -1,4 +1,4 @@
-import { type BlockLayout, readF16, readU32, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readF16, readU32, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { evenSigns, unpackSigned } from './iq_group.ts';
 import { IQ2_XXS_GRID } from './tables/iq_grids.ts';
 
@@ -18,7 +18,7 @@ import { IQ2_XXS_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook that ggml only does with importance data; it is not offered here.
  */
-export const IQ2_XXS_BLOCK: BlockLayout = { name: 'iq2_xxs', blockSize: SUPER_BLOCK_SIZE, blockBytes: 66 };
+const IQ2_XXS_BLOCK = blockLayout('iq2_xxs');
 const SUB_BLOCKS_AT = 2;
 const SUB_BLOCK = 32;
 const SUB_BLOCK_BYTES = 8;

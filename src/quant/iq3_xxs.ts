@@ -1,4 +1,4 @@
-import { type BlockLayout, readF16, readU32, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, readF16, readU32, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
 import { evenSigns, unpackSigned } from './iq_group.ts';
 import { IQ3_XXS_GRID } from './tables/iq_grids.ts';
 
@@ -17,7 +17,7 @@ import { IQ3_XXS_GRID } from './tables/iq_grids.ts';
  *
  * Packing is a search through the codebook; it is not offered here.
  */
-export const IQ3_XXS_BLOCK: BlockLayout = { name: 'iq3_xxs', blockSize: SUPER_BLOCK_SIZE, blockBytes: 98 };
+const IQ3_XXS_BLOCK = blockLayout('iq3_xxs');
 const INDICES_AT = 2;
 const WORDS_AT = 66;
 const SUB_BLOCK = 32;

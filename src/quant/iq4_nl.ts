@@ -1,5 +1,7 @@
+import { BLOCK_SIZE } from './block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
 import { TINY } from './fit_symmetric.ts';
-import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { extremeIn, packBlocks, readF16, writeF16 } from './ggml_block.ts';
 import { fitIq4, IQ4_VALUES, nearestIq4 } from './iq4_values.ts';
 
 /**
@@ -12,7 +14,7 @@ import { fitIq4, IQ4_VALUES, nearestIq4 } from './iq4_values.ts';
  */
 const { fround } = Math;
 
-export const IQ4_NL_BLOCK: BlockLayout = { name: 'iq4_nl', blockSize: 32, blockBytes: 18 };
+export const IQ4_NL = plainFormat('iq4_nl', false, readBlock);
 const HALF = 16;
 const CODES_AT = 2;
 
@@ -27,7 +29,7 @@ export function unpackIQ4_NL(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(IQ4_NL_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(IQ4_NL, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -42,23 +44,24 @@ export function unpackIQ4_NL(
  * Source: quantize_row_iq4_nl_ref of ggml, with the same bits otherwise.
  */
 export function packIQ4_NL(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(IQ4_NL_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(IQ4_NL, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at);
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
   for (let i = 0; i < HALF; i++) {
     const pair = bytes[at + CODES_AT + i]!;
-    out[to + i] = d * IQ4_VALUES[pair & 0x0f]!;
-    out[to + HALF + i] = d * IQ4_VALUES[pair >>> 4]!;
+    block.codes[i] = IQ4_VALUES[pair & 0x0f]!;
+    block.codes[HALF + i] = IQ4_VALUES[pair >>> 4]!;
   }
 }
 
 function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
-  const extreme = extremeIn(x, from, IQ4_NL_BLOCK.blockSize);
+  const extreme = extremeIn(x, from, BLOCK_SIZE);
   const isTiny = Math.abs(extreme) < TINY;
   const inverse = isTiny ? 0 : fround(1 / fround(extreme / IQ4_VALUES[0]!));
-  writeF16(bytes, at, isTiny ? 0 : fitIq4(x, from, IQ4_NL_BLOCK.blockSize, extreme, inverse, 0));
+  writeF16(bytes, at, isTiny ? 0 : fitIq4(x, from, BLOCK_SIZE, extreme, inverse, 0));
   for (let i = 0; i < HALF; i++) {
     const low = nearestIq4(fround(inverse * x[from + i]!));
     const high = nearestIq4(fround(inverse * x[from + HALF + i]!));

@@ -1,16 +1,7 @@
 import { nearestCode } from './c_rounding.ts';
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import { TINY } from './fit_symmetric.ts';
-import {
-  type BlockLayout,
-  extremeIn,
-  packBlocks,
-  readF16,
-  readU16,
-  SUPER_BLOCK_SIZE,
-  unpackBlocks,
-  writeF16,
-  writeU16,
-} from './ggml_block.ts';
+import { extremeIn, packBlocks, readF16, readU16, SUPER_BLOCK_SIZE, writeF16, writeU16 } from './ggml_block.ts';
 import { fitIq4, IQ4_VALUES, nearestIq4 } from './iq4_values.ts';
 
 /**
@@ -27,11 +18,11 @@ import { fitIq4, IQ4_VALUES, nearestIq4 } from './iq4_values.ts';
  */
 const { fround } = Math;
 
-export const IQ4_XS_BLOCK: BlockLayout = { name: 'iq4_xs', blockSize: SUPER_BLOCK_SIZE, blockBytes: 136 };
 const HIGH_AT = 2;
 const LOW_AT = 4;
 const CODES_AT = 8;
 const SUB_BLOCK = 32;
+export const IQ4_XS = superFormat('iq4_xs', SUB_BLOCK, false, readBlock);
 const HALF = 16;
 const N_SUB = SUPER_BLOCK_SIZE / SUB_BLOCK;
 const ZERO_SCALE = 32;
@@ -49,7 +40,7 @@ export function unpackIQ4_XS(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(IQ4_XS_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(IQ4_XS, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -60,20 +51,21 @@ export function unpackIQ4_XS(
  * Source: quantize_row_iq4_xs_ref of ggml, with the same bits.
  */
 export function packIQ4_XS(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(IQ4_XS_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(IQ4_XS, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at);
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
   const highBits = readU16(bytes, at + HIGH_AT);
   for (let j = 0; j < N_SUB; j++) {
     const low = (bytes[at + LOW_AT + (j >> 1)]! >>> (4 * (j & 1))) & 0x0f;
     const high = (highBits >>> (2 * j)) & 3;
-    const scale = d * (low + (high << 4) - ZERO_SCALE);
+    block.scales[j] = low + (high << 4) - ZERO_SCALE;
     for (let k = 0; k < HALF; k++) {
       const pair = bytes[at + CODES_AT + HALF * j + k]!;
-      out[to + SUB_BLOCK * j + k] = scale * IQ4_VALUES[pair & 0x0f]!;
-      out[to + SUB_BLOCK * j + HALF + k] = scale * IQ4_VALUES[pair >>> 4]!;
+      block.codes[SUB_BLOCK * j + k] = IQ4_VALUES[pair & 0x0f]!;
+      block.codes[SUB_BLOCK * j + HALF + k] = IQ4_VALUES[pair >>> 4]!;
     }
   }
 }

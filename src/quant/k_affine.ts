@@ -1,4 +1,5 @@
 import { nearestCode, nearestInt } from './c_rounding.ts';
+import type { CodedBlock } from './coded_block.ts';
 import { type AffineSearch, fitAffine } from './fit_affine.ts';
 import { readF16, SUPER_BLOCK_SIZE, writeF16 } from './ggml_block.ts';
 import { readMin, readScale, writePair } from './six_bit_scales.ts';
@@ -19,8 +20,18 @@ const PAIRS_AT = 4;
 /** Largest 6-bit scale or minimum. */
 const MAX_SCALE = 63;
 
+/** d, dmin, s and m of the block that starts at bytes[at]. */
+export function readAffineHead(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  block.dmin = readF16(bytes, at + 2);
+  for (let j = 0; j < N_SUB; j++) {
+    block.scales[j] = readScale(bytes, at + PAIRS_AT, j);
+    block.mins[j] = readMin(bytes, at + PAIRS_AT, j);
+  }
+}
+
 /** d * s and dmin * m of sub-block j; both exact (11 + 6 bits). */
-export function readAffine(bytes: Uint8Array, at: number, j: number): { scale: number; min: number } {
+function readAffine(bytes: Uint8Array, at: number, j: number): { scale: number; min: number } {
   return {
     scale: readF16(bytes, at) * readScale(bytes, at + PAIRS_AT, j),
     min: readF16(bytes, at + 2) * readMin(bytes, at + PAIRS_AT, j),

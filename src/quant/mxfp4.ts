@@ -1,8 +1,10 @@
 import { exponentOf, pow2 } from '../core/bits.ts';
 import { log } from '../core/math.ts';
 import { gamma } from '../core/sum.ts';
+import { BLOCK_SIZE } from './block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
 import { FP4_DOUBLED, nearestFp4 } from './fp4.ts';
-import { type BlockLayout, extremeIn, packBlocks, unpackBlocks } from './ggml_block.ts';
+import { extremeIn, packBlocks } from './ggml_block.ts';
 
 /**
  * mxfp4: 32 elements share one power of two; 17 bytes, 4.25 bits an element.
@@ -15,7 +17,7 @@ import { type BlockLayout, extremeIn, packBlocks, unpackBlocks } from './ggml_bl
  */
 const { fround } = Math;
 
-export const MXFP4_BLOCK: BlockLayout = { name: 'mxfp4', blockSize: 32, blockBytes: 17 };
+export const MXFP4 = plainFormat('mxfp4', false, readBlock);
 const HALF = 16;
 const CODES_AT = 1;
 /** Of e; one more where values are doubled. */
@@ -35,7 +37,7 @@ export function unpackMXFP4(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(MXFP4_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(MXFP4, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -46,23 +48,24 @@ export function unpackMXFP4(
  * Source: quantize_row_mxfp4_ref of ggml, with the same bits.
  */
 export function packMXFP4(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(MXFP4_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(MXFP4, packBlock, x, from, n, bytes, byteOffset);
 }
 
 /** The scale of the doubled values. */
 const unitOf = (e: number): number => pow2(e - BIAS - 1);
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const unit = unitOf(bytes[at]!);
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = unitOf(bytes[at]!);
   for (let i = 0; i < HALF; i++) {
     const pair = bytes[at + CODES_AT + i]!;
-    out[to + i] = unit * FP4_DOUBLED[pair & 0x0f]!;
-    out[to + HALF + i] = unit * FP4_DOUBLED[pair >>> 4]!;
+    block.codes[i] = FP4_DOUBLED[pair & 0x0f]!;
+    block.codes[HALF + i] = FP4_DOUBLED[pair >>> 4]!;
   }
 }
 
 function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
-  const amax = Math.abs(extremeIn(x, from, MXFP4_BLOCK.blockSize));
+  const amax = Math.abs(extremeIn(x, from, BLOCK_SIZE));
   bytes[at] = amax > 0 ? floorLog2(amax) - FP4_MAX_EXPONENT + BIAS : 0; // the low byte
   const unit = unitOf(bytes[at]!);
   for (let i = 0; i < HALF; i++) {

@@ -1,7 +1,7 @@
 import { exponentOf, pow2 } from '../core/bits.ts';
 import { gamma } from '../core/sum.ts';
 import { FP4_DOUBLED, FP4_HALF_STEP, FP4_MAX, nearestFp4 } from './fp4.ts';
-import { type BlockLayout, extremeIn, packBlocks, unpackBlocks } from './ggml_block.ts';
+import { blockLayout, extremeIn, packBlocks, unpackBlocks } from './ggml_block.ts';
 
 /**
  * nvfp4: 64 elements in four sub-blocks of 16, each with an 8-bit float as scale; 36 bytes, 4.5 bits an element.
@@ -18,7 +18,7 @@ import { type BlockLayout, extremeIn, packBlocks, unpackBlocks } from './ggml_bl
  */
 const { fround } = Math;
 
-export const NVFP4_BLOCK: BlockLayout = { name: 'nvfp4', blockSize: 64, blockBytes: 36 };
+const NVFP4_BLOCK = blockLayout('nvfp4');
 const CODES_AT = 4;
 const SUB_BLOCK = 16;
 const HALF = 8;

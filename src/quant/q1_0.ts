@@ -1,6 +1,6 @@
 import { gamma } from '../core/sum.ts';
 import { F16_SCALE_LIMIT, scaleError } from './block.ts';
-import { type BlockLayout, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { blockLayout, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
 
 /**
  * q1_0: 128 elements share one magnitude, each keeps its sign; 18 bytes, 1.125 bits an element.
@@ -10,7 +10,7 @@ import { type BlockLayout, packBlocks, readF16, unpackBlocks, writeF16 } from '.
  */
 const { fround } = Math;
 
-export const Q1_0_BLOCK: BlockLayout = { name: 'q1_0', blockSize: 128, blockBytes: 18 };
+const Q1_0_BLOCK = blockLayout('q1_0');
 const CODES_AT = 2;
 
 /**

@@ -1,7 +1,7 @@
 import { roundTiesAway } from '../core/rounding.ts';
 import { gamma } from '../core/sum.ts';
 import { F16_SCALE_LIMIT, scaleError } from './block.ts';
-import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { blockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
 
 /**
  * q2_0: 64 elements share one scale; 18 bytes, 2.25 bits an element.
@@ -13,7 +13,7 @@ import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF1
  */
 const { fround } = Math;
 
-export const Q2_0_BLOCK: BlockLayout = { name: 'q2_0', blockSize: 64, blockBytes: 18 };
+const Q2_0_BLOCK = blockLayout('q2_0');
 const CODES_AT = 2;
 const ZERO_CODE = 1;
 

@@ -1,6 +1,7 @@
 import { nearestCode, nearestInt } from './c_rounding.ts';
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import { type AffineSearch, fitAffine } from './fit_affine.ts';
-import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { packBlocks, readF16, SUPER_BLOCK_SIZE, writeF16 } from './ggml_block.ts';
 
 /**
  * q2_k: 256 elements in 16 sub-blocks of 16, each with a 4-bit scale s and a 4-bit minimum m; 84 bytes, 2.625 bits an element.
@@ -15,11 +16,11 @@ import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, 
  */
 const { fround } = Math;
 
-export const Q2_K_BLOCK: BlockLayout = { name: 'q2_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 84 };
 const CODES_AT = 16;
 const D_AT = 80;
 const DMIN_AT = 82;
 const SUB_BLOCK = 16;
+export const Q2_K = superFormat('q2_k', SUB_BLOCK, true, readBlock);
 const N_SUB = SUPER_BLOCK_SIZE / SUB_BLOCK;
 /** Largest 4-bit scale or minimum. */
 const MAX_SCALE = 15;
@@ -38,7 +39,7 @@ export function unpackQ2_K(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q2_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q2_K, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -49,24 +50,23 @@ export function unpackQ2_K(
  * Source: quantize_row_q2_K_ref of ggml, with the same bits.
  */
 export function packQ2_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q2_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q2_K, packBlock, x, from, n, bytes, byteOffset);
 }
 
 /** Where element i has its two bits: the byte after CODES_AT, and how far up. */
 const codeByte = (i: number): number => 32 * (i >> 7) + (i & 31);
 const codeShift = (i: number): number => 2 * ((i >> 5) & 3);
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at + D_AT);
-  const dmin = readF16(bytes, at + DMIN_AT);
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at + D_AT);
+  block.dmin = readF16(bytes, at + DMIN_AT);
   for (let j = 0; j < N_SUB; j++) {
-    const pair = bytes[at + j]!;
-    const scale = d * (pair & 0x0f);
-    const min = dmin * (pair >>> 4);
-    for (let i = SUB_BLOCK * j; i < SUB_BLOCK * (j + 1); i++) {
-      const code = (bytes[at + CODES_AT + codeByte(i)]! >>> codeShift(i)) & 3;
-      out[to + i] = scale * code - min; // the store rounds
-    }
+    block.scales[j] = bytes[at + j]! & 0x0f;
+    block.mins[j] = bytes[at + j]! >>> 4;
+  }
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    block.codes[i] = (bytes[at + CODES_AT + codeByte(i)]! >>> codeShift(i)) & 3;
   }
 }
 

@@ -1,6 +1,7 @@
 import { nearestCode } from './c_rounding.ts';
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import { fitSymmetricByDescent } from './fit_symmetric.ts';
-import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { packBlocks, readF16, SUPER_BLOCK_SIZE, writeF16 } from './ggml_block.ts';
 
 /**
  * q3_k: 256 elements in 16 sub-blocks of 16, each with a 6-bit scale s; 110 bytes, 3.4375 bits an element.
@@ -18,11 +19,11 @@ import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, 
  */
 const { fround } = Math;
 
-export const Q3_K_BLOCK: BlockLayout = { name: 'q3_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 110 };
 const LOW_AT = 32;
 const SCALES_AT = 96;
 const D_AT = 108;
 const SUB_BLOCK = 16;
+export const Q3_K = superFormat('q3_k', SUB_BLOCK, false, readBlock);
 const N_SUB = SUPER_BLOCK_SIZE / SUB_BLOCK;
 const ZERO_CODE = 4;
 const ZERO_SCALE = 32;
@@ -38,7 +39,7 @@ export function unpackQ3_K(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q3_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q3_K, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -49,7 +50,7 @@ export function unpackQ3_K(
  * Source: quantize_row_q3_K_ref of ggml, with the same bits.
  */
 export function packQ3_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q3_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q3_K, packBlock, x, from, n, bytes, byteOffset);
 }
 
 /** Where element i has its low two bits: the byte after LOW_AT, and how far up. */
@@ -69,15 +70,14 @@ function writeSubScale(bytes: Uint8Array, at: number, j: number, value: number):
   bytes[at + SCALES_AT + 8 + (j & 3)]! |= (s >>> 4) << (2 * (j >> 2));
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at + D_AT);
-  for (let j = 0; j < N_SUB; j++) {
-    const scale = d * readSubScale(bytes, at, j);
-    for (let i = SUB_BLOCK * j; i < SUB_BLOCK * (j + 1); i++) {
-      const low = (bytes[at + LOW_AT + lowByte(i)]! >>> lowShift(i)) & 3;
-      const high = (bytes[at + (i & 31)]! >>> (i >> 5)) & 1;
-      out[to + i] = scale * (low + (high << 2) - ZERO_CODE);
-    }
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at + D_AT);
+  for (let j = 0; j < N_SUB; j++) block.scales[j] = readSubScale(bytes, at, j);
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    const low = (bytes[at + LOW_AT + lowByte(i)]! >>> lowShift(i)) & 3;
+    const high = (bytes[at + (i & 31)]! >>> (i >> 5)) & 1;
+    block.codes[i] = low + (high << 2) - ZERO_CODE;
   }
 }
 

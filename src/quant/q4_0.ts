@@ -1,6 +1,8 @@
-import { f16ToF32, f32ToF16 } from '../core/half.ts';
+import { f32ToF16 } from '../core/half.ts';
 import { gamma } from '../core/sum.ts';
 import { BLOCK_SIZE, checkRun, extremeOf, F16_SCALE_LIMIT, scaleError } from './block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
+import { readF16 } from './ggml_block.ts';
 
 /**
  * q4_0: 32 elements share one scale; 18 bytes, 4.5 bits an element.
@@ -13,6 +15,7 @@ import { BLOCK_SIZE, checkRun, extremeOf, F16_SCALE_LIMIT, scaleError } from './
  */
 const { fround } = Math;
 
+export const Q4_0 = plainFormat('q4_0', false, readBlock);
 const BLOCK_BYTES = 18;
 const HALF = BLOCK_SIZE / 2;
 const ZERO_CODE = 8;
@@ -29,16 +32,16 @@ export function unpackQ4_0(
   outOffset: number,
   n: number,
 ): void {
-  checkRun('q4_0', n, out, outOffset, bytes, byteOffset);
-  for (let block = 0; block < n / BLOCK_SIZE; block++) {
-    const at = byteOffset + block * BLOCK_BYTES;
-    const to = outOffset + block * BLOCK_SIZE;
-    const d = f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
-    for (let i = 0; i < HALF; i++) {
-      const pair = bytes[at + 2 + i]!;
-      out[to + i] = d * ((pair & 0x0f) - ZERO_CODE); // the store rounds
-      out[to + HALF + i] = d * ((pair >>> 4) - ZERO_CODE);
-    }
+  unpackCoded(Q4_0, bytes, byteOffset, out, outOffset, n);
+}
+
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  for (let i = 0; i < HALF; i++) {
+    const pair = bytes[at + 2 + i]!;
+    block.codes[i] = (pair & 0x0f) - ZERO_CODE;
+    block.codes[HALF + i] = (pair >>> 4) - ZERO_CODE;
   }
 }
 

@@ -1,7 +1,8 @@
 import { gamma } from '../core/sum.ts';
-import { F16_SCALE_LIMIT, scaleError } from './block.ts';
+import { BLOCK_SIZE, F16_SCALE_LIMIT, scaleError } from './block.ts';
 import { truncCode } from './c_rounding.ts';
-import { type BlockLayout, maxIn, minIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
+import { maxIn, minIn, packBlocks, readF16, writeF16 } from './ggml_block.ts';
 
 /**
  * q4_1: 32 elements share a scale and a minimum; 20 bytes, 5 bits an element.
@@ -13,7 +14,7 @@ import { type BlockLayout, maxIn, minIn, packBlocks, readF16, unpackBlocks, writ
  */
 const { fround } = Math;
 
-export const Q4_1_BLOCK: BlockLayout = { name: 'q4_1', blockSize: 32, blockBytes: 20 };
+export const Q4_1 = plainFormat('q4_1', true, readBlock);
 const HALF = 16;
 const CODES_AT = 4;
 const MAX_CODE = 15;
@@ -29,7 +30,7 @@ export function unpackQ4_1(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q4_1_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q4_1, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -39,22 +40,23 @@ export function unpackQ4_1(
  * Source: quantize_row_q4_1_ref of ggml, with the same bits.
  */
 export function packQ4_1(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q4_1_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q4_1, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at);
-  const m = readF16(bytes, at + 2);
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  block.dmin = -readF16(bytes, at + 2);
   for (let i = 0; i < HALF; i++) {
     const pair = bytes[at + CODES_AT + i]!;
-    out[to + i] = d * (pair & 0x0f) + m; // exact in f64: the store is the one rounding
-    out[to + HALF + i] = d * (pair >>> 4) + m;
+    block.codes[i] = pair & 0x0f;
+    block.codes[HALF + i] = pair >>> 4;
   }
 }
 
 function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
-  const m = minIn(x, from, Q4_1_BLOCK.blockSize);
-  const d = fround(fround(maxIn(x, from, Q4_1_BLOCK.blockSize) - m) / MAX_CODE);
+  const m = minIn(x, from, BLOCK_SIZE);
+  const d = fround(fround(maxIn(x, from, BLOCK_SIZE) - m) / MAX_CODE);
   const inverse = d === 0 ? 0 : fround(1 / d);
   const codeOf = (v: number): number => truncCode(fround(fround(fround(v - m) * inverse) + 0.5), MAX_CODE);
 

@@ -1,6 +1,7 @@
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import type { AffineSearch } from './fit_affine.ts';
-import { type BlockLayout, packBlocks, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
-import { packAffine, readAffine } from './k_affine.ts';
+import { packBlocks, SUPER_BLOCK_SIZE } from './ggml_block.ts';
+import { packAffine, readAffineHead } from './k_affine.ts';
 
 /**
  * q4_k: 256 elements in eight sub-blocks of 32, each with a 6-bit scale s and a 6-bit minimum m; 144 bytes, 4.5 bits an
@@ -15,9 +16,9 @@ import { packAffine, readAffine } from './k_affine.ts';
  *
  * The packing of s and m is drawn in six_bit_scales.ts.
  */
-export const Q4_K_BLOCK: BlockLayout = { name: 'q4_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 144 };
 const CODES_AT = 16;
 const SUB_BLOCK = 32;
+export const Q4_K = superFormat('q4_k', SUB_BLOCK, true, readBlock);
 
 const SEARCH: AffineSearch = { maxCode: 15, first: -1, step: Math.fround(0.1), nSteps: 20, byDistance: false };
 
@@ -33,7 +34,7 @@ export function unpackQ4_K(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q4_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q4_K, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -43,17 +44,14 @@ export function unpackQ4_K(
  * Source: quantize_row_q4_K_ref of ggml, with the same bits.
  */
 export function packQ4_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q4_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q4_K, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  for (let j = 0; j < SUPER_BLOCK_SIZE / SUB_BLOCK; j++) {
-    const { scale, min } = readAffine(bytes, at, j);
-    const codes = at + CODES_AT + SUB_BLOCK * (j >> 1);
-    const shift = 4 * (j & 1);
-    for (let k = 0; k < SUB_BLOCK; k++) {
-      out[to + SUB_BLOCK * j + k] = scale * ((bytes[codes + k]! >>> shift) & 0x0f) - min; // the store rounds
-    }
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  readAffineHead(bytes, at, block);
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    block.codes[i] = (bytes[at + CODES_AT + SUB_BLOCK * (i >> 6) + (i & 31)]! >>> (4 * ((i >> 5) & 1))) & 0x0f;
   }
 }
 

@@ -1,7 +1,8 @@
 import { gamma } from '../core/sum.ts';
-import { F16_SCALE_LIMIT, scaleError } from './block.ts';
+import { BLOCK_SIZE, F16_SCALE_LIMIT, scaleError } from './block.ts';
 import { truncCode } from './c_rounding.ts';
-import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
+import { extremeIn, packBlocks, readF16, writeF16 } from './ggml_block.ts';
 
 /**
  * q5_0: 32 elements share one scale; 22 bytes, 5.5 bits an element.
@@ -15,7 +16,7 @@ import { type BlockLayout, extremeIn, packBlocks, readF16, unpackBlocks, writeF1
  */
 const { fround } = Math;
 
-export const Q5_0_BLOCK: BlockLayout = { name: 'q5_0', blockSize: 32, blockBytes: 22 };
+export const Q5_0 = plainFormat('q5_0', false, readBlock);
 const HALF = 16;
 const HIGH_AT = 2;
 const LOW_AT = 6;
@@ -33,7 +34,7 @@ export function unpackQ5_0(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q5_0_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q5_0, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -43,23 +44,24 @@ export function unpackQ5_0(
  * Source: quantize_row_q5_0_ref of ggml, with the same bits.
  */
 export function packQ5_0(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q5_0_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q5_0, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at);
-  for (let i = 0; i < Q5_0_BLOCK.blockSize; i++) {
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  for (let i = 0; i < BLOCK_SIZE; i++) {
     const low = (bytes[at + LOW_AT + (i & 15)]! >>> (i < HALF ? 0 : 4)) & 0x0f;
     const high = (bytes[at + HIGH_AT + (i >> 3)]! >>> (i & 7)) & 1;
-    out[to + i] = d * ((high << 4) + low - ZERO_CODE);
+    block.codes[i] = (high << 4) + low - ZERO_CODE;
   }
 }
 
 function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
-  const d = fround(extremeIn(x, from, Q5_0_BLOCK.blockSize) / -ZERO_CODE);
+  const d = fround(extremeIn(x, from, BLOCK_SIZE) / -ZERO_CODE);
   const inverse = d === 0 ? 0 : fround(1 / d);
   writeF16(bytes, at, d);
-  for (let i = 0; i < Q5_0_BLOCK.blockSize; i++) {
+  for (let i = 0; i < BLOCK_SIZE; i++) {
     const code = truncCode(fround(fround(x[from + i]! * inverse) + (ZERO_CODE + 0.5)), MAX_CODE);
     bytes[at + LOW_AT + (i & 15)]! |= (code & 0x0f) << (i < HALF ? 0 : 4);
     bytes[at + HIGH_AT + (i >> 3)]! |= (code >>> 4) << (i & 7);

@@ -1,7 +1,8 @@
 import { gamma } from '../core/sum.ts';
-import { F16_SCALE_LIMIT, scaleError } from './block.ts';
+import { BLOCK_SIZE, F16_SCALE_LIMIT, scaleError } from './block.ts';
 import { truncCode } from './c_rounding.ts';
-import { type BlockLayout, maxIn, minIn, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
+import { maxIn, minIn, packBlocks, readF16, writeF16 } from './ggml_block.ts';
 
 /**
  * q5_1: 32 elements share a scale and a minimum; 24 bytes, 6 bits an element.
@@ -15,7 +16,7 @@ import { type BlockLayout, maxIn, minIn, packBlocks, readF16, unpackBlocks, writ
  */
 const { fround } = Math;
 
-export const Q5_1_BLOCK: BlockLayout = { name: 'q5_1', blockSize: 32, blockBytes: 24 };
+export const Q5_1 = plainFormat('q5_1', true, readBlock);
 const HALF = 16;
 const HIGH_AT = 4;
 const LOW_AT = 8;
@@ -32,7 +33,7 @@ export function unpackQ5_1(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q5_1_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q5_1, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -42,26 +43,27 @@ export function unpackQ5_1(
  * Source: quantize_row_q5_1_ref of ggml, with the same bits.
  */
 export function packQ5_1(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q5_1_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q5_1, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at);
-  const m = readF16(bytes, at + 2);
-  for (let i = 0; i < Q5_1_BLOCK.blockSize; i++) {
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  block.dmin = -readF16(bytes, at + 2);
+  for (let i = 0; i < BLOCK_SIZE; i++) {
     const low = (bytes[at + LOW_AT + (i & 15)]! >>> (i < HALF ? 0 : 4)) & 0x0f;
     const high = (bytes[at + HIGH_AT + (i >> 3)]! >>> (i & 7)) & 1;
-    out[to + i] = d * ((high << 4) + low) + m; // exact in f64: the store is the one rounding
+    block.codes[i] = (high << 4) + low;
   }
 }
 
 function packBlock(x: Float32Array, from: number, bytes: Uint8Array, at: number): void {
-  const m = minIn(x, from, Q5_1_BLOCK.blockSize);
-  const d = fround(fround(maxIn(x, from, Q5_1_BLOCK.blockSize) - m) / MAX_CODE);
+  const m = minIn(x, from, BLOCK_SIZE);
+  const d = fround(fround(maxIn(x, from, BLOCK_SIZE) - m) / MAX_CODE);
   const inverse = d === 0 ? 0 : fround(1 / d);
   writeF16(bytes, at, d);
   writeF16(bytes, at + 2, m);
-  for (let i = 0; i < Q5_1_BLOCK.blockSize; i++) {
+  for (let i = 0; i < BLOCK_SIZE; i++) {
     const code = truncCode(fround(fround(fround(x[from + i]! - m) * inverse) + 0.5), MAX_CODE);
     bytes[at + LOW_AT + (i & 15)]! |= (code & 0x0f) << (i < HALF ? 0 : 4);
     bytes[at + HIGH_AT + (i >> 3)]! |= (code >>> 4) << (i & 7);

@@ -1,6 +1,7 @@
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import type { AffineSearch } from './fit_affine.ts';
-import { type BlockLayout, packBlocks, SUPER_BLOCK_SIZE, unpackBlocks } from './ggml_block.ts';
-import { packAffine, readAffine } from './k_affine.ts';
+import { packBlocks, SUPER_BLOCK_SIZE } from './ggml_block.ts';
+import { packAffine, readAffineHead } from './k_affine.ts';
 
 /**
  * q5_k: 256 elements in eight sub-blocks of 32, each with a 6-bit scale s and a 6-bit minimum m; 176 bytes, 5.5 bits an
@@ -16,10 +17,10 @@ import { packAffine, readAffine } from './k_affine.ts';
  *
  * The packing of s and m is drawn in six_bit_scales.ts.
  */
-export const Q5_K_BLOCK: BlockLayout = { name: 'q5_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 176 };
 const HIGH_AT = 16;
 const LOW_AT = 48;
 const SUB_BLOCK = 32;
+export const Q5_K = superFormat('q5_k', SUB_BLOCK, true, readBlock);
 
 const SEARCH: AffineSearch = { maxCode: 31, first: -0.5, step: Math.fround(0.1), nSteps: 15, byDistance: false };
 
@@ -35,7 +36,7 @@ export function unpackQ5_K(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q5_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q5_K, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -45,19 +46,16 @@ export function unpackQ5_K(
  * Source: quantize_row_q5_K_ref of ggml, with the same bits.
  */
 export function packQ5_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q5_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q5_K, packBlock, x, from, n, bytes, byteOffset);
 }
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  for (let j = 0; j < SUPER_BLOCK_SIZE / SUB_BLOCK; j++) {
-    const { scale, min } = readAffine(bytes, at, j);
-    const lowAt = at + LOW_AT + SUB_BLOCK * (j >> 1);
-    const shift = 4 * (j & 1);
-    for (let k = 0; k < SUB_BLOCK; k++) {
-      const low = (bytes[lowAt + k]! >>> shift) & 0x0f;
-      const high = (bytes[at + HIGH_AT + k]! >>> j) & 1;
-      out[to + SUB_BLOCK * j + k] = scale * ((high << 4) + low) - min; // the store rounds
-    }
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  readAffineHead(bytes, at, block);
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    const low = (bytes[at + LOW_AT + SUB_BLOCK * (i >> 6) + (i & 31)]! >>> (4 * ((i >> 5) & 1))) & 0x0f;
+    const high = (bytes[at + HIGH_AT + (i & 31)]! >>> (i >> 5)) & 1;
+    block.codes[i] = (high << 4) + low;
   }
 }
 

@@ -1,14 +1,7 @@
 import { nearestCode, nearestInt } from './c_rounding.ts';
+import { type CodedBlock, superFormat, unpackCoded } from './coded_block.ts';
 import { fitSymmetric, TINY } from './fit_symmetric.ts';
-import {
-  type BlockLayout,
-  packBlocks,
-  readF16,
-  readI8,
-  SUPER_BLOCK_SIZE,
-  unpackBlocks,
-  writeF16,
-} from './ggml_block.ts';
+import { packBlocks, readF16, readI8, SUPER_BLOCK_SIZE, writeF16 } from './ggml_block.ts';
 
 /**
  * q6_k: 256 elements in 16 sub-blocks of 16, each with an 8-bit scale s; 210 bytes, 6.5625 bits an element.
@@ -24,11 +17,11 @@ import {
  */
 const { fround } = Math;
 
-export const Q6_K_BLOCK: BlockLayout = { name: 'q6_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 210 };
 const HIGH_AT = 128;
 const SCALES_AT = 192;
 const D_AT = 208;
 const SUB_BLOCK = 16;
+export const Q6_K = superFormat('q6_k', SUB_BLOCK, false, readBlock);
 const N_SUB = SUPER_BLOCK_SIZE / SUB_BLOCK;
 const ZERO_CODE = 32;
 /** The largest sub-block scale becomes -128. */
@@ -45,7 +38,7 @@ export function unpackQ6_K(
   outOffset: number,
   n: number,
 ): void {
-  unpackBlocks(Q6_K_BLOCK, unpackBlock, bytes, byteOffset, out, outOffset, n);
+  unpackCoded(Q6_K, bytes, byteOffset, out, outOffset, n);
 }
 
 /**
@@ -57,7 +50,7 @@ export function unpackQ6_K(
  * Source: quantize_row_q6_K_ref of ggml, with the same bits.
  */
 export function packQ6_K(x: Float32Array, from: number, n: number, bytes: Uint8Array, byteOffset: number): void {
-  packBlocks(Q6_K_BLOCK, packBlock, x, from, n, bytes, byteOffset);
+  packBlocks(Q6_K, packBlock, x, from, n, bytes, byteOffset);
 }
 
 /** Where element i has its bits: bytes after the start of `low` and after HIGH_AT, and how far up in each. */
@@ -66,15 +59,14 @@ const lowShift = (i: number): number => 4 * ((i >> 6) & 1);
 const highByte = (i: number): number => 32 * (i >> 7) + (i & 31);
 const highShift = (i: number): number => 2 * ((i >> 5) & 3);
 
-function unpackBlock(bytes: Uint8Array, at: number, out: Float32Array, to: number): void {
-  const d = readF16(bytes, at + D_AT);
-  for (let j = 0; j < N_SUB; j++) {
-    const scale = d * readI8(bytes, at + SCALES_AT + j);
-    for (let i = SUB_BLOCK * j; i < SUB_BLOCK * (j + 1); i++) {
-      const low = (bytes[at + lowByte(i)]! >>> lowShift(i)) & 0x0f;
-      const high = (bytes[at + HIGH_AT + highByte(i)]! >>> highShift(i)) & 3;
-      out[to + i] = scale * (low + (high << 4) - ZERO_CODE);
-    }
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at + D_AT);
+  for (let j = 0; j < N_SUB; j++) block.scales[j] = readI8(bytes, at + SCALES_AT + j);
+  for (let i = 0; i < SUPER_BLOCK_SIZE; i++) {
+    const low = (bytes[at + lowByte(i)]! >>> lowShift(i)) & 0x0f;
+    const high = (bytes[at + HIGH_AT + highByte(i)]! >>> highShift(i)) & 3;
+    block.codes[i] = low + (high << 4) - ZERO_CODE;
   }
 }
 

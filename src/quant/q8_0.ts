@@ -1,7 +1,9 @@
-import { f16ToF32, f32ToF16 } from '../core/half.ts';
+import { f32ToF16 } from '../core/half.ts';
 import { roundTiesAway } from '../core/rounding.ts';
 import { gamma } from '../core/sum.ts';
 import { BLOCK_SIZE, checkRun, extremeOf, F16_SCALE_LIMIT, scaleError } from './block.ts';
+import { type CodedBlock, plainFormat, unpackCoded } from './coded_block.ts';
+import { readF16 } from './ggml_block.ts';
 
 /**
  * q8_0: 32 elements share one scale; 34 bytes, 8.5 bits an element.
@@ -13,6 +15,7 @@ import { BLOCK_SIZE, checkRun, extremeOf, F16_SCALE_LIMIT, scaleError } from './
  */
 const { fround } = Math;
 
+export const Q8_0 = plainFormat('q8_0', false, readBlock);
 const BLOCK_BYTES = 34;
 const MAX_CODE = 127;
 
@@ -27,15 +30,13 @@ export function unpackQ8_0(
   outOffset: number,
   n: number,
 ): void {
-  checkRun('q8_0', n, out, outOffset, bytes, byteOffset);
-  for (let block = 0; block < n / BLOCK_SIZE; block++) {
-    const at = byteOffset + block * BLOCK_BYTES;
-    const d = f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
-    for (let i = 0; i < BLOCK_SIZE; i++) {
-      const code = (bytes[at + 2 + i]! << 24) >> 24; // byte -> i8
-      out[outOffset + block * BLOCK_SIZE + i] = d * code; // the store rounds
-    }
-  }
+  unpackCoded(Q8_0, bytes, byteOffset, out, outOffset, n);
+}
+
+/** The parts of the block that starts at bytes[at]. */
+function readBlock(bytes: Uint8Array, at: number, block: CodedBlock): void {
+  block.d = readF16(bytes, at);
+  for (let i = 0; i < BLOCK_SIZE; i++) block.codes[i] = bytes[at + 2 + i]!; // the store makes it signed
 }
 
 /**

@@ -1,7 +1,7 @@
 import { roundTiesAway } from '../core/rounding.ts';
 import { gamma } from '../core/sum.ts';
 import { F16_SCALE_LIMIT, scaleError } from './block.ts';
-import { type BlockLayout, extremeIn, packBlocks, readF16, readI8, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { blockLayout, extremeIn, packBlocks, readF16, readI8, unpackBlocks, writeF16 } from './ggml_block.ts';
 
 /**
  * q8_1: 32 elements share one scale, and the block also carries its sum; 36 bytes, 9 bits an element.
@@ -14,7 +14,7 @@ import { type BlockLayout, extremeIn, packBlocks, readF16, readI8, unpackBlocks,
  */
 const { fround } = Math;
 
-export const Q8_1_BLOCK: BlockLayout = { name: 'q8_1', blockSize: 32, blockBytes: 36 };
+const Q8_1_BLOCK = blockLayout('q8_1');
 const CODES_AT = 4;
 const MAX_CODE = 127;
 

@@ -1,14 +1,6 @@
 import { gamma } from '../core/sum.ts';
 import { nearestInt } from './c_rounding.ts';
-import {
-  type BlockLayout,
-  extremeIn,
-  packBlocks,
-  readI8,
-  SUPER_BLOCK_SIZE,
-  unpackBlocks,
-  writeU16,
-} from './ggml_block.ts';
+import { blockLayout, extremeIn, packBlocks, readI8, SUPER_BLOCK_SIZE, unpackBlocks, writeU16 } from './ggml_block.ts';
 
 /**
  * q8_k: 256 elements share one f32 scale, and the block carries the sums of its sixteens; 292 bytes, 9.125 bits an element.
@@ -22,7 +14,7 @@ import {
  */
 const { fround } = Math;
 
-export const Q8_K_BLOCK: BlockLayout = { name: 'q8_k', blockSize: SUPER_BLOCK_SIZE, blockBytes: 292 };
+const Q8_K_BLOCK = blockLayout('q8_k');
 const CODES_AT = 4;
 const SUMS_AT = 260;
 const SUM_OF = 16;

@@ -1,6 +1,6 @@
 import { gamma } from '../core/sum.ts';
 import { F16_SCALE_LIMIT, scaleError } from './block.ts';
-import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { blockLayout, packBlocks, readF16, unpackBlocks, writeF16 } from './ggml_block.ts';
 import { ternaryCodes } from './ternary.ts';
 
 /**
@@ -15,7 +15,7 @@ import { ternaryCodes } from './ternary.ts';
  * A byte is the fraction 0.c0 c1 c2 c3 c4 in base 3, rounded up to 256ths: multiplied by 3 its carry is c0, and what is left
  * of it the fraction of the others. (3^5 = 243 steps fit in a byte, so that the rounding never reaches a digit.)
  */
-export const TQ1_0_BLOCK: BlockLayout = { name: 'tq1_0', blockSize: SUPER_BLOCK_SIZE, blockBytes: 54 };
+const TQ1_0_BLOCK = blockLayout('tq1_0');
 const D_AT = 52;
 const BASE = 3;
 const DIGITS = 5;

@@ -1,6 +1,6 @@
 import { gamma } from '../core/sum.ts';
 import { F16_SCALE_LIMIT, scaleError } from './block.ts';
-import { type BlockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, writeF16 } from './ggml_block.ts';
+import { blockLayout, packBlocks, readF16, SUPER_BLOCK_SIZE, unpackBlocks, writeF16 } from './ggml_block.ts';
 import { ternaryCodes } from './ternary.ts';
 
 /**
@@ -14,7 +14,7 @@ import { ternaryCodes } from './ternary.ts';
  *
  *        w[i] = d * (c[i] - 1)        c: 0..2; 3, for 2 d, is legal in a file and never written here
  */
-export const TQ2_0_BLOCK: BlockLayout = { name: 'tq2_0', blockSize: SUPER_BLOCK_SIZE, blockBytes: 66 };
+const TQ2_0_BLOCK = blockLayout('tq2_0');
 const D_AT = 64;
 
 /**

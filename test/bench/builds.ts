@@ -1,12 +1,12 @@
-import type { DType } from '../../src/core/dtype.ts';
 import type { KernelBuild } from '../../src/core/host.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
+import type { PackableDType } from '../../src/quant/formats.ts';
 import { type Figure, figure, type Pace, type Section, type Table } from './figures.ts';
 import { loadLadder } from './ladder.ts';
 import { inTurns, rates, ratios } from './measure.ts';
 import { createRunner, type ModelRunner } from './model_runner.ts';
 
-const DTYPES: readonly DType[] = ['q8_0', 'q4_0'];
+const DTYPES: readonly PackableDType[] = ['q8_0', 'q4_0'];
 const PROMPT = 128;
 
 /** Plain SIMD beside relaxed SIMD, where weights are quantized: the same bits, by other instructions. */

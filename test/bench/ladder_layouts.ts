@@ -1,7 +1,8 @@
-import { DTYPES, rowBytes } from '../../src/core/dtype.ts';
+import { rowBytes } from '../../src/core/dtype.ts';
 import { allocQuantizedRow, quantizeActivations } from '../../src/quant/activations.ts';
 import { BLOCK_SIZE } from '../../src/quant/block.ts';
-import { readCodes } from '../../src/quant/codes.ts';
+import { allocCodedBlock } from '../../src/quant/coded_block.ts';
+import { Q4_0 } from '../../src/quant/q4_0.ts';
 
 /** The memory layouts that kernels/ladder reads, written plainly: what repack kernels do when a model is loaded. */
 
@@ -30,11 +31,12 @@ export function packRecords(bytes: Uint8Array, nOut: number, nIn: number): Uint8
   const nBlocks = nIn / BLOCK_SIZE;
   const packed = new Uint8Array(Math.ceil(nOut / RECORD_ROWS) * nBlocks * RECORD_BYTES);
   const view = new DataView(packed.buffer);
-  const codes = new Int8Array(BLOCK_SIZE);
+  const block = allocCodedBlock(Q4_0);
   for (let o = 0; o < nOut; o++) {
     const r = o % RECORD_ROWS;
     for (let b = 0; b < nBlocks; b++) {
-      const d = readCodes('q4_0', bytes, o * rowBytes('q4_0', nIn) + b * DTYPES.q4_0.blockBytes, codes);
+      Q4_0.read(bytes, o * rowBytes('q4_0', nIn) + b * Q4_0.blockBytes, block);
+      const { codes, d } = block;
       const record = (((o - r) / RECORD_ROWS) * nBlocks + b) * RECORD_BYTES;
       const group = record + Math.floor(r / GROUP_ROWS) * GROUP_BYTES + (r % GROUP_ROWS) * 4;
       for (let c = 0; c < BLOCK_SIZE / 2; c++) {

@@ -1,5 +1,5 @@
-import type { DType } from '../../src/core/dtype.ts';
 import { isBlockFormat } from '../../src/core/dtype.ts';
+import type { KernelFormat } from '../../src/exec/wasm/format_kernels.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import { linearScratchBytes, quantizedRowsBytes } from '../../src/exec/wasm/layout.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
@@ -10,8 +10,8 @@ import { putFloats, randomFloats, randomMatrix } from './random_weights.ts';
 
 /** In f32 63 MB, in q4_0 35 MB: beyond the caches in every format. */
 const N_IN = 2048;
-const ROWS: Readonly<Record<DType, number>> = { f32: 8192, f16: 16384, bf16: 16384, q8_0: 30720, q4_0: 57344 };
-const DTYPES = Object.keys(ROWS) as DType[];
+const ROWS: Readonly<Record<KernelFormat, number>> = { f32: 8192, f16: 16384, bf16: 16384, q8_0: 30720, q4_0: 57344 };
+const DTYPES = Object.keys(ROWS) as KernelFormat[];
 
 /** Matrix x vector in every format: what decoding is made of. */
 export const MATRIX_VECTOR: Section = { name: 'matvec', run: measureMatrixVector };

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import type { DType } from '../../src/core/dtype.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomShapeName } from '../../src/load/random_shape.ts';
-import type { GgmlFormatName } from '../../src/quant/ggml_formats.ts';
 
 /** Raised when the same shape, format and seed give another file than before. */
 const FILE_VERSION = 2;
@@ -14,7 +14,7 @@ const SEED = 1;
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/glassformer-bench/', import.meta.url));
 
 /** Path of a random model, written once and kept under node_modules/.cache. */
-export async function randomModel(shape: RandomShapeName, format: GgmlFormatName): Promise<string> {
+export async function randomModel(shape: RandomShapeName, format: DType): Promise<string> {
   const path = join(CACHE, `random-${shape}-${format}-v${FILE_VERSION}.gguf`);
   if (existsSync(path)) return path;
   process.stderr.write(`bench: writing ${path}\n`);

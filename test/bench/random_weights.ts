@@ -1,11 +1,10 @@
-import type { DType } from '../../src/core/dtype.ts';
 import { rowBytes } from '../../src/core/dtype.ts';
 import { createRng } from '../../src/core/rng.ts';
 import type { Arena } from '../../src/exec/wasm/arena.ts';
 import type { Kernels } from '../../src/exec/wasm/kernels.ts';
 import { packedBytes, panelCount } from '../../src/exec/wasm/layout.ts';
 import { packBytes } from '../../src/exec/wasm/repack.ts';
-import { FORMATS } from '../../src/quant/formats.ts';
+import { FORMATS, type PackableDType } from '../../src/quant/formats.ts';
 
 const ROWS_OF_ITS_OWN = 64;
 
@@ -27,7 +26,13 @@ export interface BenchMatrix {
   readonly nBytes: number;
 }
 
-export function randomMatrix(dtype: DType, nOut: number, nIn: number, kernels: Kernels, arena: Arena): BenchMatrix {
+export function randomMatrix(
+  dtype: PackableDType,
+  nOut: number,
+  nIn: number,
+  kernels: Kernels,
+  arena: Arena,
+): BenchMatrix {
   const nBytesOfRows = rowBytes(dtype, nIn) * ROWS_OF_ITS_OWN;
   const rows = new Uint8Array(nBytesOfRows);
   FORMATS[dtype].pack(randomFloats(ROWS_OF_ITS_OWN * nIn, 1), 0, ROWS_OF_ITS_OWN * nIn, rows, 0);

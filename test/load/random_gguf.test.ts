@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { DTYPES, type DType } from '../../src/core/dtype.ts';
+import { ALL_DTYPES, DTYPES, type DType } from '../../src/core/dtype.ts';
 import { ConfigError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { loadModel } from '../../src/engine/load_model.ts';
+import { storedAs } from '../../src/exec/wasm/stored_as.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
@@ -10,8 +11,10 @@ import { randomGguf } from '../../src/load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape } from '../../src/load/random_shape.ts';
 import { FIRST_FILLER } from '../../src/load/random_vocabulary.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
+import type { Activations } from '../../src/ops/linear.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
-import { GGML_FORMATS, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
+import { takesQ8 } from '../../src/quant/codes.ts';
+import { FORMATS } from '../../src/quant/formats.ts';
 
 const SHAPE: RandomModelShape = {
   nLayers: 2,
@@ -24,20 +27,20 @@ const SHAPE: RandomModelShape = {
   tied: false,
 };
 
-const ALL_DTYPES = Object.keys(DTYPES) as DType[];
-const ALL_FORMATS = Object.keys(GGML_FORMATS) as GgmlFormatName[];
+/** Rows of whole super-blocks. */
+const WIDE = { dim: 256, hiddenDim: 512 };
 const ALL_ARCHITECTURES = Object.keys(RANDOM_ARCHITECTURES) as RandomArchitectureName[];
 
 interface Change extends Partial<RandomModelShape> {
   readonly architecture?: RandomArchitectureName;
 }
 
-function modelOf(format: GgmlFormatName, seed: number, { architecture = 'llama', ...change }: Change = {}) {
+function modelOf(format: DType, seed: number, { architecture = 'llama', ...change }: Change = {}) {
   return randomGguf({ architecture, shape: { ...SHAPE, ...change }, format, seed });
 }
 
 /** The chunks as one file: each is copied before the next is taken. */
-function fileOf(format: GgmlFormatName, seed: number, change: Change = {}): Uint8Array<ArrayBuffer> {
+function fileOf(format: DType, seed: number, change: Change = {}): Uint8Array<ArrayBuffer> {
   const model = modelOf(format, seed, change);
   const file = new Uint8Array(model.nBytes);
   let at = 0;
@@ -61,7 +64,7 @@ async function bytesOf(info: TensorInfo): Promise<Uint8Array> {
 
 async function valuesOf(info: TensorInfo): Promise<Float32Array> {
   const values = new Float32Array(info.shape.reduce((a, b) => a * b, 1));
-  GGML_FORMATS[info.type as GgmlFormatName].unpack(await bytesOf(info), 0, values, 0, values.length);
+  FORMATS[info.type as DType].unpack(await bytesOf(info), 0, values, 0, values.length);
   return values;
 }
 
@@ -71,14 +74,24 @@ test('equal seeds give equal bytes, others do not', () => {
   expect(Buffer.compare(fileOf('q8_0', 8), file)).not.toBe(0);
 });
 
-test.each(ALL_DTYPES)('%s: loads, with equal logits from both f32 tiers', async (dtype) => {
+/** Both forms of activations where the wasm tier takes both. */
+const FORMS = ALL_DTYPES.flatMap((dtype): [DType, Activations][] =>
+  takesQ8(dtype) && storedAs(dtype) !== dtype
+    ? [[dtype, 'f32']]
+    : [
+        [dtype, 'q8'],
+        [dtype, 'f32'],
+      ],
+);
+
+test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tiers', async (dtype, activations) => {
   const texts: string[] = [];
   for (const tied of [false, true]) {
-    const file = fileOf(dtype, 3, { tied });
+    const file = fileOf(dtype, 3, { ...WIDE, tied });
     const [wasm, naive] = await Promise.all(
       (['wasm', 'naive'] as const).map(async (executor) => {
         const source = { kind: 'file', source: bufferSource('random.gguf', file) } as const;
-        await using model = await loadModel(source, createNodeHost(), { executor });
+        await using model = await loadModel(source, createNodeHost(), { executor, activations });
         const { data } = await model.logits(model.tokenize('Hi'));
         return { data, ids: model.tokenize('Hi') };
       }),
@@ -102,26 +115,29 @@ test.each(ALL_ARCHITECTURES)('%s: is known to the engine', async (architecture) 
   expect(model.info.vocab).toBe(SHAPE.vocab);
 });
 
-test.each(ALL_DTYPES)('%s: no weight and no scale is subnormal or zero', async (dtype) => {
-  for (const info of await tensorsOf(fileOf(dtype, 5, { dim: 128, hiddenDim: 4096 }))) {
-    const format = info.type as DType;
-    // The upper byte of each f16: weights, or the scale at the start of each block.
-    const f16Step = format === 'f16' ? 2 : DTYPES[format].blockSize > 1 ? DTYPES[format].blockBytes : 0;
-    if (f16Step > 0) {
-      const data = await bytesOf(info);
-      for (let at = 0; at < data.length; at += f16Step) {
-        if ((data[at + 1]! & 0x7c) === 0) throw new Error(`${info.name}: the f16 at byte ${at} is zero or subnormal`);
+test.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)(
+  '%s: no weight and no scale is subnormal or zero',
+  async (dtype) => {
+    for (const info of await tensorsOf(fileOf(dtype, 5, { dim: 128, hiddenDim: 4096 }))) {
+      const format = info.type as DType;
+      // The upper byte of each f16: weights, or the scale at the start of each block.
+      const f16Step = format === 'f16' ? 2 : DTYPES[format].blockSize > 1 ? DTYPES[format].blockBytes : 0;
+      if (f16Step > 0) {
+        const data = await bytesOf(info);
+        for (let at = 0; at < data.length; at += f16Step) {
+          if ((data[at + 1]! & 0x7c) === 0) throw new Error(`${info.name}: the f16 at byte ${at} is zero or subnormal`);
+        }
+      } else {
+        for (const v of await valuesOf(info)) if (!(Math.abs(v) >= 2 ** -126)) throw new Error(`${info.name}: ${v}`);
       }
-    } else {
-      for (const v of await valuesOf(info)) if (!(Math.abs(v) >= 2 ** -126)) throw new Error(`${info.name}: ${v}`);
     }
-  }
-});
+  },
+);
 
 /** More than a pool of packed blocks has, for every format. */
 const LARGE = { dim: 1024, hiddenDim: 256, nLayers: 1, vocab: 300, tied: true };
 
-test.each(ALL_FORMATS)('%s: rows of a large tensor differ, and all weights are of the right size', async (format) => {
+test.each(ALL_DTYPES)('%s: rows of a large tensor differ, and all weights are of the right size', async (format) => {
   const infos = await tensorsOf(fileOf(format, 5, LARGE));
   const large = infos.find(({ name }) => name === 'token_embd.weight')!;
   const [bytes, nRows] = [Buffer.from(await bytesOf(large)), large.shape[0]!];

@@ -193,7 +193,7 @@ describe('graph', () => {
       'UnsupportedError',
       /blk\.0\.attn_q\.bias has no place/,
     ],
-    [withTensor('blk.0.attn_q.weight', { type: 'iq2_xxs' }), 'UnsupportedError', /blk\.0\.attn_q\.weight.*iq2_xxs/],
+    [withTensor('blk.0.attn_q.weight', { type: 'i8' }), 'UnsupportedError', /blk\.0\.attn_q\.weight.*i8/],
   ])('tensors that do not fit are refused: %#', (changed, name, message) => {
     expect(() => buildLlama(config, changed, 'f32')).toThrow(
       expect.objectContaining({ name, message: expect.stringMatching(message) }),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DType, isBlockFormat } from '../../src/core/dtype.ts';
+import { ALL_DTYPES, DTYPES, type DType } from '../../src/core/dtype.ts';
 import { bf16ToF32, f32ToBf16 } from '../../src/core/half.ts';
 import { type Tensor, tensor, type Weight } from '../../src/core/tensor.ts';
 import {
@@ -26,6 +26,7 @@ import { type RopeLayout, rope } from '../../src/ops/rope.ts';
 import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
 import { silu } from '../../src/ops/silu.ts';
 import { softmax } from '../../src/ops/softmax.ts';
+import { CODED_DTYPES } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
 import { weightBytes } from '../support/weight_cases.ts';
@@ -58,7 +59,6 @@ function weightOf(source: FloatSource, dtype: DType, nOut: number, nIn: number):
   return { name: 'w', dtype, shape: [nOut, nIn], bytes: weightBytes({ values: source }, dtype, nOut, nIn) };
 }
 
-const DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'];
 const LAYOUTS: readonly RopeLayout[] = ['pairs', 'halves'];
 /** Zero on purpose: then the norm of a row of zeros is 0 / 0. */
 const EPSILONS: readonly number[] = [1e-5, 1e-6, 0, 2 ** -149];
@@ -87,20 +87,23 @@ const OPS: Readonly<Record<string, Draw>> = {
     return { values: rmsNorm(x, g, eps).data, bounded: rmsNormBounds(x, g, eps) };
   },
   linear(source, random) {
-    const dtype = DTYPES[random(DTYPES.length - 1)]!;
-    const nIn = isBlockFormat(dtype) ? 32 * random(3) : random(70);
+    const dtype = ALL_DTYPES[random(ALL_DTYPES.length - 1)]!;
+    const { blockSize } = DTYPES[dtype];
+    const nIn = blockSize > 1 ? blockSize * random(blockSize > 32 ? 2 : 3) : random(70);
     const w = weightOf(source, dtype, random(4), nIn);
     const x = floats(source, [random(3), nIn], 1);
     return { values: linear(x, w, 'f32').data, bounded: linearBounds(x, w) };
   },
   'linear q8'(source, random) {
-    const nIn = 32 * random(4);
-    const w = weightOf(source, random(1) === 0 ? 'q8_0' : 'q4_0', random(4), nIn);
+    const dtype = CODED_DTYPES[random(CODED_DTYPES.length - 1)]!;
+    const nIn = DTYPES[dtype].blockSize * random(3);
+    const w = weightOf(source, dtype, random(4), nIn);
     const x = floats(source, [random(3), nIn], 1);
     return { values: linear(x, w, 'q8').data, bounded: linearQ8Bounds(x, w) };
   },
   'activations q8'(source, random) {
-    const { rounded, ...bounded } = activationBounds(floats(source, [random(2), 32 * random(3)], 1));
+    const blockSize = random(1) === 0 ? 32 : 256;
+    const { rounded, ...bounded } = activationBounds(floats(source, [random(2), blockSize * random(3)], 1), blockSize);
     return { values: rounded, bounded };
   },
   rope(source, random) {
@@ -203,23 +206,29 @@ describe.each(Object.entries(OPS))('%s', (_op, draw) => {
 
 test('with quantized activations, the distance to the truth is what rounding x can cost, and the arithmetic', () => {
   fc.assert(
-    fc.property(floatSource, fc.integer({ min: 1, max: 3 }), fc.boolean(), (source, nBlocks, is8) => {
-      const nIn = 32 * nBlocks;
-      const w = weightOf(source, is8 ? 'q8_0' : 'q4_0', 3, nIn);
-      const x = floats(source, [2, nIn], 1);
-      const truth = linear64(wide(x), w).data;
-      const arithmetic = linearQ8Bounds(x, w).bound;
-      const rounding = activationBounds(x).bound;
-      const row = new Float32Array(3 * nIn);
-      FORMATS[w.dtype].unpack(w.bytes, 0, row, 0, row.length);
-      linear(x, w, 'q8').data.forEach((y, i) => {
-        const [t, o] = [Math.floor(i / 3), i % 3];
-        let cost = arithmetic[i]!;
-        for (let k = 0; k < nIn; k++) cost += Math.abs(row[o * nIn + k]!) * rounding[t * nIn + k]!;
-        // float64 adds these few numbers with an error far below one unit of f32 in the sum itself
-        if (cost < Infinity) expect(Math.abs(y - truth[i]!)).toBeLessThanOrEqual(cost * (1 + 2 ** -24));
-      });
-    }),
+    fc.property(
+      floatSource,
+      fc.integer({ min: 1, max: 3 }),
+      fc.constantFrom(...CODED_DTYPES),
+      (source, nBlocks, dtype) => {
+        const { blockSize } = DTYPES[dtype];
+        const nIn = blockSize * nBlocks;
+        const w = weightOf(source, dtype, 3, nIn);
+        const x = floats(source, [2, nIn], 1);
+        const truth = linear64(wide(x), w).data;
+        const arithmetic = linearQ8Bounds(x, w).bound;
+        const rounding = activationBounds(x, blockSize).bound;
+        const row = new Float32Array(3 * nIn);
+        FORMATS[w.dtype].unpack(w.bytes, 0, row, 0, row.length);
+        linear(x, w, 'q8').data.forEach((y, i) => {
+          const [t, o] = [Math.floor(i / 3), i % 3];
+          let cost = arithmetic[i]!;
+          for (let k = 0; k < nIn; k++) cost += Math.abs(row[o * nIn + k]!) * rounding[t * nIn + k]!;
+          // float64 adds these few numbers with an error far below one unit of f32 in the sum itself
+          if (cost < Infinity) expect(Math.abs(y - truth[i]!)).toBeLessThanOrEqual(cost * (1 + 2 ** -24));
+        });
+      },
+    ),
     RUNS,
   );
 });

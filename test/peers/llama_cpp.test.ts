@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DTYPES } from '../../src/core/dtype.ts';
+import { ALL_DTYPES, type DType } from '../../src/core/dtype.ts';
+import { storedAs } from '../../src/exec/wasm/stored_as.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
-import { GGML_FORMATS, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
+import { takesQ8 } from '../../src/quant/codes.ts';
 import { type EngineProcess, startEngine } from './engine_process.ts';
 
 /** The files of make-random in llama.cpp: another reader of the format, and another implementation of the architecture. */
@@ -48,7 +49,7 @@ async function opened(name: EngineName, model: string): Promise<EngineProcess> {
   return engine;
 }
 
-function write(format: GgmlFormatName, seed: number, architecture: RandomArchitectureName = 'llama'): string {
+function write(format: DType, seed: number, architecture: RandomArchitectureName = 'llama'): string {
   const path = join(folder, `${architecture}-${format}-${seed}.gguf`);
   const model = randomGguf({ architecture, shape: SHAPE, format, seed });
   writeFileSync(path, Buffer.concat(Array.from(model.chunks(), (chunk) => chunk.slice())));
@@ -88,14 +89,14 @@ describe.each(Object.keys(RANDOM_ARCHITECTURES) as RandomArchitectureName[])('%s
 });
 
 /** Formats of single vectors or of intermediate results, of which llama.cpp takes no model. */
-const NO_MODELS: readonly GgmlFormatName[] = ['q8_1', 'q8_k'];
-const FORMATS = (Object.keys(GGML_FORMATS) as GgmlFormatName[]).filter((name) => !NO_MODELS.includes(name));
+const NO_MODELS: readonly DType[] = ['q8_1', 'q8_k'];
+const FORMATS = ALL_DTYPES.filter((name) => !NO_MODELS.includes(name));
 
 test.each(FORMATS)('%s: llama.cpp reads the file, and its logits are those of this seed', async (format) => {
   const [theirs, another] = [await run('llama_cpp', write(format, 1)), await run('llama_cpp', write(format, 2))];
   for (const logit of theirs.logits) expect(Number.isFinite(logit)).toBe(true);
   expect(distance(theirs.logits, another.logits)).toBeGreaterThan(0);
-  if (!Object.hasOwn(DTYPES, format)) return;
+  if (takesQ8(format) && storedAs(format) !== format) return; // no kernel yet for activations as llama.cpp takes them
   const ours = await run('glassformer', write(format, 1));
   expect(distance(theirs.logits, ours.logits)).toBeLessThan(distance(another.logits, ours.logits));
 });

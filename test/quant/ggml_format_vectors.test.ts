@@ -1,24 +1,25 @@
 import { describe, expect, test } from 'vitest';
-import { GGML_FORMATS, type GgmlFormat, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
+import type { DType } from '../../src/core/dtype.ts';
+import { type Format, FORMATS as TABLE } from '../../src/quant/formats.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { describeWithFixture } from '../support/fixtures.ts';
 import { floatsOf, readSafetensorsFixture } from '../support/safetensors_fixture.ts';
 
-const FORMATS: Readonly<Record<GgmlFormatName, GgmlFormat>> = GGML_FORMATS;
+const FORMATS: Readonly<Record<DType, Format>> = TABLE;
 
 /** f32 is its own vector; ggml has no dequantizer of q8_1, see its hand-made block in ggml_formats.test.ts. */
-const WITHOUT_VECTORS: readonly GgmlFormatName[] = ['f32', 'q8_1'];
+const WITHOUT_VECTORS: readonly DType[] = ['f32', 'q8_1'];
 
 /** The one quantizer that reads memory which nobody wrote: codes of a block whose scale is 0. */
-const UNDEFINED_CODES: readonly GgmlFormatName[] = ['iq4_nl'];
+const UNDEFINED_CODES: readonly DType[] = ['iq4_nl'];
 
-function unpackAll({ blockSize, blockBytes, unpack }: GgmlFormat, bytes: Uint8Array): Float32Array {
+function unpackAll({ blockSize, blockBytes, unpack }: Format, bytes: Uint8Array): Float32Array {
   const out = new Float32Array((bytes.length / blockBytes) * blockSize);
   unpack(bytes, 0, out, 0, out.length);
   return out;
 }
 
-function packAll({ blockSize, blockBytes }: GgmlFormat, pack: NonNullable<GgmlFormat['pack']>, x: Float32Array) {
+function packAll({ blockSize, blockBytes }: Format, pack: NonNullable<Format['pack']>, x: Float32Array) {
   const bytes = new Uint8Array((x.length / blockSize) * blockBytes);
   pack(x, 0, x.length, bytes, 0);
   return bytes;
@@ -34,7 +35,7 @@ function firstBlockDifference(a: Uint8Array, b: Uint8Array, blockBytes: number, 
 }
 
 describeWithFixture('quants', 'every format against the bytes of ggml', () => {
-  const names = (Object.keys(FORMATS) as GgmlFormatName[]).filter((name) => !WITHOUT_VECTORS.includes(name));
+  const names = (Object.keys(FORMATS) as DType[]).filter((name) => !WITHOUT_VECTORS.includes(name));
 
   describe.each(names)('%s', (name) => {
     const format = FORMATS[name];

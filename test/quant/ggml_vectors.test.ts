@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DTYPES, type DType } from '../../src/core/dtype.ts';
-import { FORMATS } from '../../src/quant/formats.ts';
+import { FORMATS, type PackableDType } from '../../src/quant/formats.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { describeWithFixture } from '../support/fixtures.ts';
 import { floatsOf, readSafetensorsFixture } from '../support/safetensors_fixture.ts';
@@ -13,7 +13,7 @@ function unpackAll(dtype: DType, bytes: Uint8Array): Float32Array {
   return out;
 }
 
-function packAll(dtype: DType, x: Float32Array): Uint8Array {
+function packAll(dtype: PackableDType, x: Float32Array): Uint8Array {
   const { blockSize, blockBytes } = DTYPES[dtype];
   const bytes = new Uint8Array((x.length / blockSize) * blockBytes);
   FORMATS[dtype].pack(x, 0, x.length, bytes, 0);

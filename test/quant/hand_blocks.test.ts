@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { GGML_FORMATS, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
+import type { DType } from '../../src/core/dtype.ts';
+import { FORMATS } from '../../src/quant/formats.ts';
 
 /**
  * One block of each format, worked out by hand from the drawing in its file: the bytes that are not 0, and values that follow.
  * f16 numbers used: 0.5 = 0x3800, 1 = 0x3c00, 2 = 0x4000, 4 = 0x4400, -3 = 0xc200.
  */
-const BLOCKS: readonly [GgmlFormatName, bytes: Record<number, number>, values: Record<number, number>][] = [
+const BLOCKS: readonly [DType, bytes: Record<number, number>, values: Record<number, number>][] = [
   ['f32', { 2: 0x20, 3: 0x41 }, { 0: 10 }],
   ['f16', { 1: 0xc2 }, { 0: -3 }],
   ['bf16', { 0: 0x20, 1: 0xc1 }, { 0: -10 }],
@@ -116,8 +117,8 @@ const BLOCKS: readonly [GgmlFormatName, bytes: Record<number, number>, values: R
 ];
 
 /** The values at the keys of `expected` that a block with these bytes unpacks to. */
-function unpackHand(name: GgmlFormatName, set: Record<number, number>, expected: Record<number, number>) {
-  const { blockSize, blockBytes, unpack } = GGML_FORMATS[name];
+function unpackHand(name: DType, set: Record<number, number>, expected: Record<number, number>) {
+  const { blockSize, blockBytes, unpack } = FORMATS[name];
   const bytes = new Uint8Array(blockBytes);
   for (const [at, byte] of Object.entries(set)) bytes[Number(at)] = byte;
   const out = new Float32Array(blockSize).fill(NaN);
@@ -131,14 +132,14 @@ describe('blocks by hand', () => {
   });
 
   test('every format is here', () => {
-    expect([...new Set(BLOCKS.map(([name]) => name))].toSorted()).toEqual(Object.keys(GGML_FORMATS).toSorted());
+    expect([...new Set(BLOCKS.map(([name]) => name))].toSorted()).toEqual(Object.keys(FORMATS).toSorted());
   });
 
   test('a byte that is one place off is noticed, for each byte that a value follows from', () => {
     for (const [name, bytes, values] of BLOCKS) {
-      if (GGML_FORMATS[name].blockSize === 1) continue;
+      if (FORMATS[name].blockSize === 1) continue;
       const shifted = Object.fromEntries(
-        Object.entries(bytes).map(([at, byte]) => [(Number(at) + 1) % GGML_FORMATS[name].blockBytes, byte]),
+        Object.entries(bytes).map(([at, byte]) => [(Number(at) + 1) % FORMATS[name].blockBytes, byte]),
       );
       expect(unpackHand(name, shifted, values), name).not.toEqual(values);
     }

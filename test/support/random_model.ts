@@ -1,13 +1,14 @@
 import fc from 'fast-check';
-import { type DType, isBlockFormat, rowBytes } from '../../src/core/dtype.ts';
+import { type DType, rowBytes } from '../../src/core/dtype.ts';
 import type { Weight } from '../../src/core/tensor.ts';
 import { createBuilder } from '../../src/graph/build.ts';
 import type { Graph, ValueId } from '../../src/graph/ir.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import type { RopeLayout } from '../../src/ops/rope.ts';
 import { ropeFrequencies } from '../../src/ops/rope_table.ts';
-import { FORMATS } from '../../src/quant/formats.ts';
+import { takesQ8 } from '../../src/quant/codes.ts';
 import { testRandom } from './floats.ts';
+import { fillWeights } from './tiny_llama.ts';
 
 /**
  * Random Llama-like models, small enough for the naive executors, with the patterns that passes look for and the ones that
@@ -182,14 +183,14 @@ function randomWeight(name: string, format: DType, shape: readonly number[], ran
     return rare === 0 ? 8 * v : rare === 1 ? 0 : v;
   });
   const bytes = new Uint8Array(nRows * rowBytes(format, nIn));
-  FORMATS[format].pack(values, 0, values.length, bytes, 0);
+  fillWeights(format, values, random, bytes);
   return { name, dtype: format, shape, bytes };
 }
 
 /** True when the activation form of a model makes a difference. */
 export function usesQuantizedActivations({ graph }: RandomModel): boolean {
   return graph.nodes.some(
-    (node) => node.op === 'linear' && node.activations === 'q8' && isBlockFormat(weightFormat(graph, node.inputs[1]!)),
+    (node) => node.op === 'linear' && node.activations === 'q8' && takesQ8(weightFormat(graph, node.inputs[1]!)),
   );
 }
 

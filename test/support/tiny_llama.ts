@@ -1,9 +1,9 @@
-import type { DType } from '../../src/core/dtype.ts';
-import { rowBytes } from '../../src/core/dtype.ts';
+import { type DType, rowBytes } from '../../src/core/dtype.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
+import { randomData } from '../../src/load/random_blocks.ts';
 import type { LlamaConfig } from '../../src/models/config.ts';
-import { FORMATS } from '../../src/quant/formats.ts';
+import { FORMATS, type Format } from '../../src/quant/formats.ts';
 
 /** A Llama model of random weights, as the loaders would give it. */
 export interface TinyLlama {
@@ -57,7 +57,7 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
     const n = shape.reduce((a, b) => a * b, 1);
     const values = Float32Array.from({ length: n }, value);
     const bytes = new Uint8Array((n / width) * rowBytes(dtype, width));
-    FORMATS[dtype].pack(values, 0, n, bytes, 0);
+    fillWeights(dtype, values, random, bytes);
     const source = bufferSource(name, bytes);
     tensors.set(name, { name, type: dtype, shape, source, offset: 0, nBytes: bytes.byteLength });
   };
@@ -82,4 +82,23 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
   norm('output_norm.weight');
   if (o.tied !== true) matrix('output.weight', vocab, dim);
   return { config, tensors };
+}
+
+/**
+ * Packs the values where the format has a quantizer; else makes blocks of any codes whose values have their mean square.
+ * random: a number in [0, 1).
+ */
+export function fillWeights(dtype: DType, values: Float32Array, random: () => number, bytes: Uint8Array): void {
+  const { pack }: Format = FORMATS[dtype];
+  if (pack !== undefined) {
+    pack(values, 0, values.length, bytes, 0);
+    return;
+  }
+  const rms = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
+  const weights = { draw: random, rms };
+  let at = 0;
+  for (const chunk of randomData(dtype, values.length, weights, () => Math.floor(random() * 2 ** 32), undefined)) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { DTYPES, type DType, rowBytes } from '../../src/core/dtype.ts';
-import { f32ToF16 } from '../../src/core/half.ts';
+import { writeScales } from './block_scales.ts';
 import { testRandom } from './floats.ts';
 import { type FloatSource, floatSource, hardFloats } from './hard_floats.ts';
 
@@ -11,9 +11,9 @@ export interface WeightSource {
 
 export const weightSource: fc.Arbitrary<WeightSource> = fc.record({ values: floatSource });
 
-/** Scales of block formats: both signs, zeros, f16 subnormals, large ones; and with kind 'nonfinite' some NaN and infinities. */
-const SCALES: readonly number[] = [0.01, 0.013, 0.0007, -0.02, 1, 0, -0, 2 ** -24, 3 * 2 ** -20, 60000].map(f32ToF16);
-const NONFINITE_SCALES: readonly number[] = [Infinity, -Infinity, NaN].map(f32ToF16);
+/** Scales of block formats, and of their minima: both signs, zeros, f16 subnormals, large ones; and with kind 'nonfinite' some NaN and infinities. */
+const SCALES: readonly number[] = [0.01, 0.013, 0.0007, -0.02, 1, 0, -0, 2 ** -24, 3 * 2 ** -20, 60000];
+const NONFINITE_SCALES: readonly number[] = [Infinity, -Infinity, NaN];
 
 /** [nRows, nIn] in a format's bytes. All bit patterns of codes and of 16-bit floats occur, subnormals among them. */
 export function weightBytes(source: WeightSource, dtype: DType, nRows: number, nIn: number): Uint8Array {
@@ -29,7 +29,9 @@ export function weightBytes(source: WeightSource, dtype: DType, nRows: number, n
   }
   for (let i = 0; i < bytes.length; i += DTYPES[dtype].blockBytes) {
     const list = kind === 'nonfinite' && random() < 0.2 ? NONFINITE_SCALES : SCALES;
-    view.setUint16(i, list[Math.floor(random() * (kind === 'plain' ? 3 : list.length))]!, true);
+    const pick = (): number => list[Math.floor(random() * (kind === 'plain' ? 3 : list.length))]!;
+    const isAnyPower = dtype === 'mxfp4' && kind === 'edges'; // from 2^-127 to 2^128
+    if (!isAnyPower) writeScales(dtype, view, i, pick(), pick());
   }
   return bytes;
 }

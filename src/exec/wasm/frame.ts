@@ -1,7 +1,7 @@
-import { isBlockFormat } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
+import { takesQ8 } from '../../quant/codes.ts';
 import type { Batch, Segment } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
@@ -156,9 +156,7 @@ function matrices(graph: Graph): { width: number; dtype: NodeOf<'weight'>['dtype
   return graph.nodes.flatMap((node) => {
     if (node.op !== 'linear') return [];
     const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight'>;
-    return [
-      { width: w.shape[1] as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && isBlockFormat(w.dtype) },
-    ];
+    return [{ width: w.shape[1] as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && takesQ8(w.dtype) }];
   });
 }
 

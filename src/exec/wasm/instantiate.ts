@@ -7,7 +7,9 @@ import { checkedExport, coreKernels, type FormatKernels, type Kernels } from './
 import { sharedTwin } from './shared_module.ts';
 import type { AnyKernel } from './shares.ts';
 import { splitKernels } from './split_kernels.ts';
+import { storedAs } from './stored_as.ts';
 import { startThreadPool, type ThreadPool } from './thread_pool.ts';
+import { withUnpackedFormats } from './unpacked_kernels.ts';
 
 /** `auto` takes the best build that the host validates; both give the same bits. */
 export type KernelChoice = KernelBuild | 'auto';
@@ -50,7 +52,7 @@ export async function instantiateKernels(
   formats: Iterable<DType>,
   threads: ThreadChoice = { nThreads: 1 },
 ): Promise<LoadedKernels> {
-  const names: readonly KernelModule[] = ['core', ...new Set(formats)];
+  const names: readonly KernelModule[] = ['core', ...new Set(Array.from(formats, storedAs))];
   const reasons: string[] = [];
   for (const build of choice === 'auto' ? BY_SPEED : [choice]) {
     const sources = await loadModules(host, build, names);
@@ -65,7 +67,7 @@ export async function instantiateKernels(
     }
     const memory = createMemory();
     const { exports, heapBase } = await link(build, sources, memory);
-    const kernels = kernelTable(build, exports);
+    const kernels = withUnpackedFormats(kernelTable(build, exports), memory);
     return { build, kernels, arena: createArena(memory, heapBase), pool: undefined };
   }
   const advice = choice === 'relaxed' ? '; use --kernels auto' : '';
@@ -112,7 +114,7 @@ async function linkShared(
   }
   const kernelId = (module: KernelModule, name: string): number => ids.get(`${module}.${name}`)!;
   const formats = [...twins.keys()].filter((name) => name !== 'core');
-  const split = splitKernels(whole, build, formats, pool, kernelId);
+  const split = withUnpackedFormats(splitKernels(whole, build, formats, pool, kernelId), memory);
   return { build, kernels: split, arena: createArena(memory, heapBase), pool };
 }
 

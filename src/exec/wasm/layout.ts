@@ -1,7 +1,8 @@
-import { DTYPES, type DType, isBlockFormat } from '../../core/dtype.ts';
+import { DTYPES, type DType, isBlockFormat, rowBytes } from '../../core/dtype.ts';
 import { CapacityError, ShapeError } from '../../core/errors.ts';
 import { roundUpToBlock } from '../../kvcache/layout.ts';
 import { BLOCK_SIZE } from '../../quant/block.ts';
+import { storedAs } from './stored_as.ts';
 
 /**
  * How matrices lie in WASM memory. Lanes are outputs (rows of `[out, in]`), so rows are interleaved in panels:
@@ -14,7 +15,8 @@ import { BLOCK_SIZE } from '../../quant/block.ts';
  *     q4_0 record   4 groups of 4 rows x 64 bytes, [column / 4][row][column % 4] over columns 0..15: the   288 bytes
  *                   low nibble is column c, the high nibble column c + 16, each code + 8; then 16 f16 scales
  *
- * Nothing is added to what the file has: a panel takes the bytes of its rows. Rows beyond `out` in the last panel are zeros.
+ * Nothing is added to what the file has: a panel takes the bytes of its rows. But formats without kernels of their own are
+ * unpacked to f32 and lie as it does, 4 bytes a weight (stored_as.ts): what this file says of a format is then f32's. Rows beyond `out` in the last panel are zeros.
  */
 const FLOAT_PANEL_ROWS = 8;
 const BLOCK_PANEL_ROWS = 16;
@@ -27,7 +29,7 @@ export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 44 } as const;
 
 /** Rows that one panel interleaves. */
 export function panelRows(dtype: DType): number {
-  return isBlockFormat(dtype) ? BLOCK_PANEL_ROWS : FLOAT_PANEL_ROWS;
+  return isBlockFormat(storedAs(dtype)) ? BLOCK_PANEL_ROWS : FLOAT_PANEL_ROWS;
 }
 
 /** Panels of a matrix with `nOut` rows, the last one perhaps not full. */
@@ -40,11 +42,11 @@ export function panelCount(dtype: DType, nOut: number): number {
  * Throws ShapeError when a row is not whole blocks.
  */
 export function panelBytes(dtype: DType, nIn: number): number {
-  const { blockSize, blockBytes } = DTYPES[dtype];
+  const { blockSize } = DTYPES[dtype];
   if (nIn % blockSize !== 0) {
     throw new ShapeError(`${dtype} weights: a row of ${nIn} is not whole blocks of ${blockSize}`);
   }
-  return panelRows(dtype) * (nIn / blockSize) * blockBytes;
+  return panelRows(dtype) * rowBytes(storedAs(dtype), nIn);
 }
 
 /**
@@ -76,9 +78,10 @@ const CODED_SCRATCH_BYTES = 16 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 4 * 16 + 16 * B
  * f32 activations that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
  */
 export function linearScratchBytes(dtype: DType, nIn: number): number {
-  const nRows = BLOCK_TOKENS + (dtype === 'f32' ? 0 : FLOAT_PANEL_ROWS);
+  const stored = storedAs(dtype);
+  const nRows = BLOCK_TOKENS + (stored === 'f32' ? 0 : FLOAT_PANEL_ROWS);
   const nBytes = nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
-  return isBlockFormat(dtype) ? Math.max(nBytes, CODED_SCRATCH_BYTES) : nBytes;
+  return isBlockFormat(stored) ? Math.max(nBytes, CODED_SCRATCH_BYTES) : nBytes;
 }
 
 /** Tokens whose quantized blocks interleave: as in kernels/blocks/q8_record.ts. */

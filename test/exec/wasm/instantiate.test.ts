@@ -11,7 +11,7 @@ import { tinyLlama } from '../../support/tiny_llama.ts';
 
 const HOST = createNodeHost();
 const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
-const MODULES: readonly KernelModule[] = ['core', ...FORMATS];
+const MODULES: readonly ('core' | KernelFormat)[] = ['core', ...FORMATS];
 
 type Source = Uint8Array<ArrayBuffer> | WebAssembly.Module;
 
@@ -74,6 +74,14 @@ describe('instantiateKernels', () => {
     expect(asked.sort()).toEqual(['core', 'q4_0']);
   });
 
+  test('a format without a module is unpacked for the kernels of f32', async () => {
+    const { kernels } = await instantiateKernels(HOST, 'simd', ['iq3_s', 'f32']);
+    const { repack, ...rest } = kernels.format('iq3_s');
+    const f32 = kernels.format('f32');
+    expect(rest).toEqual({ embed: f32.embed, f32: f32.f32, q8: undefined });
+    expect(repack).not.toBe(f32.repack);
+  });
+
   test('a format that was not asked for has no kernels', async () => {
     const { kernels } = await instantiateKernels(HOST, 'simd', ['q8_0']);
     expect(kernels.format('q8_0').q8).toBeDefined();
@@ -114,7 +122,7 @@ describe('instantiateKernels', () => {
 
 /** Every module of every build that validates here, with its exports in a memory of its own. */
 async function eachModule(
-  visit: (name: KernelModule, exports: WebAssembly.Exports, memory: WebAssembly.Memory) => void,
+  visit: (name: 'core' | KernelFormat, exports: WebAssembly.Exports, memory: WebAssembly.Memory) => void,
 ) {
   for (const build of ['simd', 'relaxed'] as const) {
     for (const name of MODULES) {
@@ -128,7 +136,7 @@ async function eachModule(
 }
 
 /** Reads a module's table. */
-function read(name: KernelModule, exports: WebAssembly.Exports): unknown {
+function read(name: 'core' | KernelFormat, exports: WebAssembly.Exports): unknown {
   return name === 'core' ? coreKernels(exports, 'm') : formatKernels(name, exports, 'm');
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DTYPES, type DType, rowBytes } from '../../../src/core/dtype.ts';
+import { ALL_DTYPES, DTYPES, rowBytes } from '../../../src/core/dtype.ts';
 import { CapacityError, ShapeError } from '../../../src/core/errors.ts';
 import {
   linearScratchBytes,
@@ -9,16 +9,28 @@ import {
   quantizedRowsBytes,
   scoreStride,
 } from '../../../src/exec/wasm/layout.ts';
+import { storedAs } from '../../../src/exec/wasm/stored_as.ts';
 import { LANE_POSITIONS } from '../../../src/kvcache/layout.ts';
 
 describe('packed sizes', () => {
-  test.each(Object.keys(DTYPES) as DType[])('%s: whole panels take what the file takes', (dtype) => {
-    const nOut = 3 * panelRows(dtype);
-    expect(packedBytes(dtype, nOut, 64)).toBe(nOut * rowBytes(dtype, 64));
-    // One row more costs one panel.
-    expect(packedBytes(dtype, nOut + 1, 64)).toBe((nOut + panelRows(dtype)) * rowBytes(dtype, 64));
-    expect(panelCount(dtype, nOut + 1)).toBe(4);
-    expect(packedBytes(dtype, 0, 64)).toBe(0);
+  test.each(ALL_DTYPES.filter((dtype) => storedAs(dtype) === dtype))(
+    '%s: whole panels take what the file takes',
+    (dtype) => {
+      const nOut = 3 * panelRows(dtype);
+      expect(packedBytes(dtype, nOut, 64)).toBe(nOut * rowBytes(dtype, 64));
+      // One row more costs one panel.
+      expect(packedBytes(dtype, nOut + 1, 64)).toBe((nOut + panelRows(dtype)) * rowBytes(dtype, 64));
+      expect(panelCount(dtype, nOut + 1)).toBe(4);
+      expect(packedBytes(dtype, 0, 64)).toBe(0);
+    },
+  );
+
+  test.each(ALL_DTYPES.filter((dtype) => storedAs(dtype) !== dtype))('%s: lies as f32', (dtype) => {
+    const nIn = 2 * DTYPES[dtype].blockSize;
+    expect(panelRows(dtype)).toBe(panelRows('f32'));
+    expect(packedBytes(dtype, 9, nIn)).toBe(packedBytes('f32', 9, nIn));
+    expect(linearScratchBytes(dtype, nIn)).toBe(linearScratchBytes('f32', nIn));
+    expect(() => packedBytes(dtype, 9, nIn + 1)).toThrow(ShapeError);
   });
 
   test('a row that is not whole blocks is refused', () => {

@@ -1,20 +1,21 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { DType } from '../../src/core/dtype.ts';
 import { ShapeError, UnsupportedError } from '../../src/core/errors.ts';
 import { GGML_TYPES } from '../../src/load/gguf_types.ts';
-import { GGML_FORMATS, type GgmlFormat, type GgmlFormatName } from '../../src/quant/ggml_formats.ts';
+import { type Format, FORMATS as TABLE } from '../../src/quant/formats.ts';
 import { IQ4_VALUES } from '../../src/quant/iq4_values.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { testRandom } from '../support/floats.ts';
 
-const FORMATS: Readonly<Record<GgmlFormatName, GgmlFormat>> = GGML_FORMATS;
-const NAMES = Object.keys(FORMATS) as GgmlFormatName[];
+const FORMATS: Readonly<Record<DType, Format>> = TABLE;
+const NAMES = Object.keys(FORMATS) as DType[];
 const BLOCK_FORMATS = NAMES.filter((name) => FORMATS[name].blockSize > 1);
 const CANARY = 0xa5;
 
 /** A format that can be packed, for tests and mutants. */
-type Packable = GgmlFormat & { readonly pack: NonNullable<GgmlFormat['pack']> };
-const isPackable = (format: GgmlFormat): format is Packable => format.pack !== undefined;
+type Packable = Format & { readonly pack: NonNullable<Format['pack']> };
+const isPackable = (format: Format): format is Packable => format.pack !== undefined;
 
 /** pack then unpack at skewed places; null when something beyond its part was written. */
 function roundTrip({ blockSize, blockBytes, pack, unpack }: Packable, x: Float32Array, skew: number) {
@@ -95,7 +96,7 @@ describe('numbers that are not finite', () => {
 });
 
 /** Bits of a block that no value depends on, [first byte, byte after the last, mask]. */
-const UNREAD: Partial<Record<GgmlFormatName, readonly [number, number, number]>> = {
+const UNREAD: Partial<Record<DType, readonly [number, number, number]>> = {
   q8_1: [2, 4, 0xff], // the sum of the block
   q8_k: [260, 292, 0xff], // the sums of its sixteens
   nvfp4: [0, 4, 0x80], // the sign of a scale that has none; 0x7f and 0xff differ, and are not tried
@@ -105,7 +106,7 @@ const UNREAD: Partial<Record<GgmlFormatName, readonly [number, number, number]>>
 const TRIES = 64;
 
 /** Bits of a block whose flip never changes a value, as byte * 8 + bit. */
-function bitsWithoutEffect({ blockSize, blockBytes, unpack }: GgmlFormat): number[] {
+function bitsWithoutEffect({ blockSize, blockBytes, unpack }: Format): number[] {
   const random = testRandom(7);
   const blocks = Array.from({ length: TRIES }, () =>
     // 1..126: keeps scales of any kind from being 0, NaN or infinite, whichever byte they are in.
@@ -136,8 +137,8 @@ describe('every bit of a block is read', () => {
   });
 
   test('mutant: a q4_k that takes six bits of a scale from the first byte only is caught', () => {
-    const { unpack, ...sizes } = GGML_FORMATS.q4_k;
-    const deaf: GgmlFormat['unpack'] = (bytes, at, out, to, n) => {
+    const { unpack, ...sizes } = TABLE.q4_k;
+    const deaf: Format['unpack'] = (bytes, at, out, to, n) => {
       const masked = bytes.slice();
       masked[at + 4]! &= 0x3f;
       unpack(masked, at, out, to, n);
@@ -151,7 +152,7 @@ describe('every bit of a block is read', () => {
  * `every` elements. The quantizer must find them.
  */
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-const EXACT: Partial<Record<GgmlFormatName, { step: number; codes: number[]; with: number[]; every: number }>> = {
+const EXACT: Partial<Record<DType, { step: number; codes: number[]; with: number[]; every: number }>> = {
   q1_0: { step: 0.5, codes: [-1, 1], with: [], every: 128 },
   q2_0: { step: 0.5, codes: [-1, 0, 1], with: [1], every: 64 },
   q4_0: { step: 0.5, codes: range(-8, 7), with: [-8], every: 32 },
@@ -177,7 +178,7 @@ const EXACT: Partial<Record<GgmlFormatName, { step: number; codes: number[]; wit
 };
 
 /** What the format can hold comes back, wherever in the buffers. */
-const isExact = (name: GgmlFormatName, format: Packable) => {
+const isExact = (name: DType, format: Packable) => {
   const { step, codes, with: needed, every } = EXACT[name]!;
   const run = fc
     .tuple(fc.array(fc.constantFrom(...codes), { minLength: every, maxLength: every }), fc.nat(every - 1))
@@ -261,7 +262,7 @@ describe('worst-case errors', () => {
     const random = testRandom(3);
     const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
     const x = Float32Array.from({ length: 16 * 256 }, normal);
-    const rms = (name: GgmlFormatName): number => {
+    const rms = (name: DType): number => {
       const back = roundTrip(FORMATS[name] as Packable, x, 0)!;
       return Math.sqrt(back.reduce((sum, v, i) => sum + (v - x[i]!) ** 2, 0) / x.length);
     };
