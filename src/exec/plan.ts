@@ -99,3 +99,24 @@ export function lastUses(graph: Graph): number[] {
   last[root[graph.output]!] = graph.nodes.length;
   return last;
 }
+
+/** The nodes that make a value in a run, in order: all but feeds and weights. */
+export function stepsOf(graph: Graph): ValueId[] {
+  return graph.nodes.flatMap(({ op }, id) =>
+    op === 'input' || op === 'weight' || op === 'concat_weights' ? [] : [id],
+  );
+}
+
+/**
+ * Of these, the ones that rows of the cache come from. A run that asks for no logits, as all chunks of a prompt but the last,
+ * needs no more: its last layer ends with keys and values.
+ */
+export function cacheStepsOf(graph: Graph): ValueId[] {
+  const needed = new Set<ValueId>();
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    const { op, inputs } = graph.nodes[id]!;
+    if (op === 'kv_write_k' || op === 'kv_write_v') needed.add(id);
+    if (needed.has(id)) for (const input of inputs) needed.add(input);
+  }
+  return stepsOf(graph).filter((id) => needed.has(id));
+}

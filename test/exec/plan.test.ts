@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BufferPlan, bytesOf, lastUses, NO_BUFFER, planBuffers, type RunSizes } from '../../src/exec/plan.ts';
+import {
+  type BufferPlan,
+  bytesOf,
+  cacheStepsOf,
+  lastUses,
+  NO_BUFFER,
+  planBuffers,
+  type RunSizes,
+  stepsOf,
+} from '../../src/exec/plan.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { batchOf, executorOf } from '../support/executors.ts';
@@ -53,6 +62,26 @@ describe('the plan of a run', () => {
       return { offsets: wrong, totalBytes: 2 * totalBytes };
     };
     for (const mutant of [allAtZero, overMatrixInput]) expect(fc.check(keepsWhatIsRead(mutant)).failed).toBe(true);
+  });
+});
+
+describe('a run that asks for no logits', () => {
+  /** The steps hold every write to the cache and all that these need; each is a write or is needed by another one. */
+  const isWhatRowsNeed = (choose: (graph: Graph) => readonly number[]) =>
+    fc.property(randomModels, ({ graph }) => {
+      const steps = new Set(choose(graph));
+      const isWrite = (id: number) => graph.nodes[id]!.op.startsWith('kv_write');
+      return stepsOf(graph).every((id) => {
+        const isNeeded = isWrite(id) || graph.nodes.some((node, at) => steps.has(at) && node.inputs.includes(id));
+        return steps.has(id) === isNeeded;
+      });
+    });
+
+  test('computes what rows of the cache come from, and nothing else', () => fc.assert(isWhatRowsNeed(cacheStepsOf)));
+
+  test('one that computes everything, or leaves the values out, is caught', () => {
+    const noValues = (graph: Graph) => cacheStepsOf(graph).filter((id) => graph.nodes[id]!.op !== 'kv_write_v');
+    for (const mutant of [stepsOf, noValues]) expect(fc.check(isWhatRowsNeed(mutant)).failed).toBe(true);
   });
 });
 

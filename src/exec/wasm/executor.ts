@@ -88,7 +88,8 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
       checkBatch(batch, cache, vocab);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
-      for (const id of machine.steps) {
+      const isAllNeeded = batch.outRows.length > 0 || trace !== undefined;
+      for (const id of isAllNeeded ? machine.steps : machine.cacheSteps) {
         runNode(machine, id, frame);
         if (trace !== undefined) traceNode(graph, id, frame, arena, trace);
       }

@@ -1,5 +1,6 @@
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
+import { cacheStepsOf, stepsOf } from '../plan.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
 import type { Kernels } from './kernels.ts';
 import type { PackedWeights } from './packed_weights.ts';
@@ -13,8 +14,9 @@ export interface Machine {
   readonly ropes: RopeTables;
   /** Elements of one row of each value: the product of the fixed axes behind the first. */
   readonly widths: readonly number[];
-  /** The nodes that make a value in a run, in order: all but feeds and weights. */
+  /** See stepsOf and cacheStepsOf. */
   readonly steps: readonly ValueId[];
+  readonly cacheSteps: readonly ValueId[];
 }
 
 /** What is the same for every run is looked up once: a token of a small model has 500 nodes and 4 ms. */
@@ -22,8 +24,9 @@ export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weight
   const { nodes } = parts.graph;
   return {
     ...parts,
+    steps: stepsOf(parts.graph),
+    cacheSteps: cacheStepsOf(parts.graph),
     widths: nodes.map((node) => node.shape.slice(1).reduce<number>((n, d) => (typeof d === 'number' ? n * d : n), 1)),
-    steps: nodes.flatMap(({ op }, id) => (op === 'input' || op === 'weight' || op === 'concat_weights' ? [] : [id])),
   };
 }
 
