@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ConfigError, FormatError } from '../../src/core/errors.ts';
+import type { ThreadHost } from '../../src/core/host.ts';
 import {
   type BrowserModel,
   createBrowserHost,
@@ -235,6 +236,53 @@ describe('createBrowserHost', () => {
     const e = await failure(createBrowserHost(`${base}/gone`).kernelModule('simd', 'core'));
     expect(e).toBeInstanceOf(ConfigError);
     expect(e.message).toContain('kernelFiles');
+  });
+
+  test('threads need workers, an isolated page, and leave to wait; their worker is fetched from where the kernels are', async () => {
+    const started: string[] = [];
+    class FakeWorker {
+      onmessage: (() => void) | null = null;
+      onerror: ((e: { message: string }) => void) | null = null;
+      constructor(url: string | URL) {
+        started.push(`${url}`);
+      }
+      postMessage({ thread }: { thread: number }): void {
+        queueMicrotask(() => (thread === 1 ? this.onmessage?.() : this.onerror?.({ message: '' })));
+      }
+      terminate(): void {
+        started.push('ended');
+      }
+    }
+    const threadsOf = (at?: KernelLocation) => createBrowserHost(at).threads;
+    expect(threadsOf()).toBe('this host has no workers');
+    vi.stubGlobal('Worker', FakeWorker);
+    expect(threadsOf()).toMatch(/not cross-origin isolated .*COOP.*COEP/);
+    vi.stubGlobal('crossOriginIsolated', true);
+    const forbidden = vi.spyOn(Atomics, 'wait').mockImplementation(() => {
+      throw new TypeError('not here');
+    });
+    expect(threadsOf()).toMatch(/page itself may not wait/);
+    forbidden.mockRestore();
+    const start = {
+      modules: [],
+      kernels: [],
+      memory: new WebAssembly.Memory({ initial: 0 }),
+      control: new SharedArrayBuffer(8),
+    };
+    for (const [at, url] of [
+      ['/wasm', '/wasm/browser_worker.js'],
+      [{ simd: {}, worker: '/w.js' }, '/w.js'],
+      [undefined, new URL('../../dist/wasm/browser_worker.js', import.meta.url).href],
+    ] as const) {
+      const threads = threadsOf(at) as ThreadHost;
+      const ends: string[] = [];
+      (await threads.startWorker({ ...start, thread: 1 }, (reason) => ends.push(reason))).terminate();
+      expect(started.splice(0)).toEqual([url, 'ended']);
+      const e = await failure(threads.startWorker({ ...start, thread: 2 }, (reason) => ends.push(reason)));
+      expect(e.message).toMatch(/cannot be loaded$/);
+      started.length = 0;
+    }
+    vi.unstubAllGlobals();
   });
 
   test('a pause lets messages and timers run, and the clock goes on', async () => {

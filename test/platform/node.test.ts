@@ -3,9 +3,10 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { CapacityError, ConfigError, FormatError } from '../../src/core/errors.ts';
-import { READ_CHUNK_BYTES } from '../../src/core/host.ts';
+import { READ_CHUNK_BYTES, type ThreadHost } from '../../src/core/host.ts';
+import { openControl, stopSharing } from '../../src/exec/wasm/shares.ts';
 import { createNodeHost, openNodeFolder, openNodeModel } from '../../src/platform/node.ts';
 import { openNodeFile, systemError } from '../../src/platform/node_file.ts';
 
@@ -190,6 +191,31 @@ describe('openNodeFolder', () => {
     for (const name of ['../secret', 'a/b', '/etc/passwd', '..', '', 'a\\b']) {
       expect(await failure(files.open(name))).toBeInstanceOf(ConfigError);
     }
+  });
+});
+
+describe('threads of Node', () => {
+  const threads = createNodeHost().threads as ThreadHost;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const start = { modules: [], kernels: [], memory, thread: 1 };
+
+  test('a worker that ends without being told is reported, one that was told is not', async () => {
+    const ends: string[] = [];
+    const [alone, told] = [openControl(), openControl()];
+    await threads.startWorker({ ...start, control: alone.buffer }, (reason) => ends.push(`alone: ${reason}`));
+    const worker = await threads.startWorker({ ...start, control: told.buffer }, (reason) => ends.push(reason));
+    worker.terminate();
+    stopSharing(alone);
+    await vi.waitFor(() => expect(ends).toEqual(['alone: exit code 0']), { timeout: 20_000 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(ends).toHaveLength(1);
+  });
+
+  test('one that cannot start is an error with its reason', async () => {
+    // It imports "a"."b", which nobody has.
+    const bytes = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 2, 8, 1, 1, 0x61, 1, 0x62, 3, 0x7f, 0);
+    const bad = { ...start, modules: [new WebAssembly.Module(bytes)], control: openControl().buffer };
+    expect((await failure(threads.startWorker(bad, () => {}))).message).toMatch(/Import #0|"a"/);
   });
 });
 

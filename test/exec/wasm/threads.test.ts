@@ -6,6 +6,7 @@ import type { Executor } from '../../../src/exec/executor.ts';
 import { createWasmExecutor } from '../../../src/exec/wasm/executor.ts';
 import { instantiateKernels, type LoadedKernels } from '../../../src/exec/wasm/instantiate.ts';
 import { sharedTwin } from '../../../src/exec/wasm/shared_module.ts';
+import { startThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
 import { FORMS } from '../../support/equal_bits.ts';
@@ -115,6 +116,26 @@ describe('the pool', () => {
     const outside = 2 ** 32 - 2 ** 20;
     expect(() => kernels.addF32(outside, outside, outside, 1000)).toThrow(KernelError);
     expect(() => pool!.check()).toThrow(/^threads: .*; load the model again, or run it on 1 thread$/);
+  });
+
+  test('a kernel that fails in a worker alone is found while it is waited for', async () => {
+    // The worker's kernel is the real one at an address where nothing is; the main thread's is busy until the worker has failed.
+    const bytes = sharedTwin((await HOST.kernelModule('simd', 'core')) as Uint8Array<ArrayBuffer>);
+    const start = {
+      modules: [await WebAssembly.compile(bytes)],
+      kernels: [[0, 'addF32']] as const,
+      memory: new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }),
+    };
+    const busy = (): void => {
+      for (const until = performance.now() + 200; performance.now() < until; );
+    };
+    const pool = await startThreadPool(THREADS, 2, [busy], start);
+    const nowhere = 2 ** 30;
+    const split = { countAt: 3, steps: [], grain: 4, unitNs: 1e6 };
+    expect(() => pool.share(0, [nowhere, nowhere, nowhere, 8], split)).toThrow(
+      new KernelError('threads: a kernel failed in worker 1; load the model again, or run it on 1 thread'),
+    );
+    pool.dispose();
   });
 
   test('a worker that cannot start leaves one thread and a notice, and none of the others', async () => {
