@@ -34,8 +34,8 @@ const MANY_TOKENS = 16;
 /** Elements and tokens of one share are whole vectors, groups of quantized tokens and tiles. */
 const VECTOR = 4;
 const TOKENS = 2 * GROUP_TOKENS;
-/** Panels that linear kernels walk over at once. */
-const PANELS = 4;
+/** Panels that linear kernels walk over at once: of f32 products, of coded ones with one token. */
+const PANELS = { f32: 4, q8: 2 } as const;
 
 export function coreSplits(build: KernelBuild): CoreSplits {
   const rope: SplitOf<CoreKernels['ropeF32Pairs']> = (_y, yStride, _x, xStride, _p, _c, _s, _n, nHeads, headDim) => ({
@@ -143,14 +143,14 @@ export function formatSplits(dtype: DType): FormatSplits {
       countAt: 9,
       steps: [8, 1],
       scratch: { at: 10, nBytes: linearScratchBytes(dtype, nIn) },
-      grain: PANELS,
+      grain: PANELS.f32,
       unitNs: nTokens * nIn * rows * PRODUCT_NS.f32,
     }),
     q8: (_y, _ys, _q, nTokens, nIn) => ({
       countAt: 8,
       steps: [7, 1],
       scratch: { at: 9, nBytes: linearScratchBytes(dtype, nIn) },
-      grain: PANELS,
+      grain: PANELS.q8,
       unitNs: nTokens * nIn * rows * PRODUCT_NS.q8,
     }),
   };

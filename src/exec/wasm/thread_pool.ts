@@ -17,8 +17,13 @@ export interface ThreadPool {
   dispose(): void;
 }
 
-/** A share is worth at least this: starting one costs some tenths of a microsecond, and the last to finish is waited for. */
-export const SHARE_NS = 3000;
+/**
+ * A share is about this much work: shorter ones read memory more slowly (a reader that starts anew is not read ahead for), longer
+ * ones leave more to wait for at the end.
+ */
+export const SHARE_NS = 10_000;
+/** Half of a call must be worth the microsecond or two that giving it out takes: in shares. */
+const LEAST_CALL = 0.6;
 /** More shares than threads, so that a thread which is slow, or late, takes fewer. */
 const SHARES_PER_THREAD = 4;
 
@@ -77,17 +82,29 @@ export async function startThreadPool(
   };
 }
 
-/** Units of one share, 0 when there would be fewer than two worth their while. */
+/**
+ * Units of one share, 0 when the call is not worth sharing: of several counts of shares the one after which all threads end
+ * soonest, if all are equally fast.
+ */
 export function sizeOfShares(
   nUnits: number,
   nThreads: number,
   { grain, unitNs }: Pick<CallSplit, 'grain' | 'unitNs'>,
   shareNs = SHARE_NS,
 ): number {
-  const worth = Math.floor((nUnits * unitNs) / shareNs);
-  const nShares = Math.min(Math.ceil(nUnits / grain), worth, nThreads * SHARES_PER_THREAD);
-  if (nShares < 2) return 0;
-  // As many for each thread, where there are so many.
-  const even = nShares < nThreads ? nShares : nShares - (nShares % nThreads);
-  return Math.ceil(nUnits / even / grain) * grain;
+  const worth = (nUnits * unitNs) / shareNs;
+  const nGrains = Math.ceil(nUnits / grain);
+  const most = Math.min(nGrains, Math.max(2, Math.floor(worth)), nThreads * SHARES_PER_THREAD);
+  if (worth < LEAST_CALL || most < 2) return 0;
+  let best = Math.ceil(nGrains / most);
+  for (let nShares = nThreads; nShares <= most; nShares += nThreads) {
+    const size = Math.ceil(nGrains / nShares);
+    if (grainsInARow(nGrains, size, nThreads) <= grainsInARow(nGrains, best, nThreads)) best = size;
+  }
+  return best * grain;
+}
+
+/** What the busiest of equally fast threads computes, in grains. */
+function grainsInARow(nGrains: number, size: number, nThreads: number): number {
+  return size * Math.ceil(Math.ceil(nGrains / size) / nThreads);
 }

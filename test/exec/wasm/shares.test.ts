@@ -75,16 +75,18 @@ test('sizes of shares: worth their while, in whole grains, as many for each thre
   });
   fc.assert(
     fc.property(sizes, ({ nUnits, nThreads, grain, unitNs }) => {
-      const size = sizeOfShares(nUnits, nThreads, { grain, unitNs }, 3000);
+      const size = sizeOfShares(nUnits, nThreads, { grain, unitNs }, 10_000);
       if (size === 0) return;
       expect(size % grain).toBe(0);
       const nShares = Math.ceil(nUnits / size);
-      expect(nShares * 3000).toBeLessThanOrEqual(nUnits * unitNs);
+      expect(nShares).toBeGreaterThanOrEqual(2);
       expect(nShares).toBeLessThanOrEqual(4 * nThreads);
+      if (nShares > 2) expect(nShares * 10_000).toBeLessThanOrEqual(nUnits * unitNs);
     }),
   );
   expect(sizeOfShares(1000, 2, { grain: 1, unitNs: 5 }), 'a small call stays whole').toBe(0);
   expect(sizeOfShares(3, 2, { grain: 4, unitNs: 1e6 }), 'one grain cannot be split').toBe(0);
   expect(sizeOfShares(700, 2, { grain: 1, unitNs: 10 }), 'two shares of 3.5 µs').toBe(350);
-  expect(sizeOfShares(1100, 2, { grain: 1, unitNs: 10 }), 'not three for two threads').toBe(550);
+  expect(sizeOfShares(3500, 2, { grain: 1, unitNs: 10 }), 'not three for two threads').toBe(1750);
+  expect(sizeOfShares(36, 2, { grain: 2, unitNs: 1e5 }), 'three of 6 for each, not five of 4 and four').toBe(6);
 });
