@@ -9,6 +9,8 @@ export interface Figure {
   readonly unit: string;
   readonly spread: Spread;
   readonly target?: Target | undefined;
+  /** Why there is no number: told in its place. */
+  readonly missing?: string | undefined;
 }
 
 export interface Table {
@@ -35,6 +37,11 @@ export function figure(what: string, unit: string, values: readonly number[], ta
   return { what, unit, spread: spreadOf(values), target };
 }
 
+/** A row that could not be measured. Its NaNs reach no target. */
+export function missingFigure(what: string, unit: string, missing: string, target?: Target): Figure {
+  return { what, unit, spread: { median: NaN, min: NaN, max: NaN }, target, missing };
+}
+
 export function isReached({ spread, target }: Figure): boolean | undefined {
   if (target === undefined) return undefined;
   return 'atLeast' in target ? spread.median >= target.atLeast : spread.median <= target.atMost;
@@ -46,6 +53,13 @@ export function showNumber(x: number): string {
   return x.toFixed(Math.min(digits, 4));
 }
 
+/** The number, and whether it reaches its target; or why there is none. */
+export function showFigure(f: Figure): string {
+  if (f.missing !== undefined) return `not measured: ${f.missing}`;
+  const reached = isReached(f);
+  return showSpread(f.spread) + (reached === undefined ? '' : reached ? ', reached' : ', **not reached**');
+}
+
 /** "58.1 (55.0-60.2)"; a figure that cannot vary is one number. */
 export function showSpread({ median, min, max }: Spread): string {
   if (min === max) return showNumber(median);
@@ -55,4 +69,14 @@ export function showSpread({ median, min, max }: Spread): string {
 export function showTarget(target: Target | undefined): string {
   if (target === undefined) return '';
   return 'atLeast' in target ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`;
+}
+
+/** A table for a terminal. */
+export function showTable(table: Table): string {
+  const lines = table.figures.map((f) => {
+    const target = f.target === undefined ? '' : `  (${showTarget(f.target)})`;
+    return `  ${f.what.padEnd(58)} ${f.unit.padEnd(8)} ${showFigure(f)}${target}`;
+  });
+  const skipped = table.skipped === undefined ? [] : [`  skipped: ${table.skipped}`];
+  return `${[table.title, ...lines, ...skipped].join('\n')}\n\n`;
 }

@@ -1,6 +1,7 @@
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
-import { createOnnxMatMul, INSTALL_PEERS } from '../peers/onnxruntime_web.ts';
+import { onnxMatMul } from '../peers/onnx_matmul.ts';
+import { createOnnxModel, INSTALL_PEERS } from '../peers/onnxruntime.ts';
 import { type Figure, figure, type Pace, type Section, type Table } from './figures.ts';
 import { loadLadder } from './ladder.ts';
 import { type Contender, inTurns, rates, ratios } from './measure.ts';
@@ -25,7 +26,8 @@ async function measureGemm({ quick }: Pace): Promise<Table> {
     name: 'ours',
     run: () => kernels.format('f32').f32(y, N, input, N, N, N, w.address, N, 0, w.nPanels, 0),
   };
-  const peer = await createOnnxMatMul(x, randomFloats(N * N, 1), N, N, N);
+  const model = onnxMatMul(N, N, N, randomFloats(N * N, 1));
+  const peer = await createOnnxModel('onnxruntime-web', model, x, [N, N]);
   const contenders = [ladder.peak, ours];
   if (peer !== null) contenders.push({ name: 'peer', run: async () => void (await peer.run()) });
 

@@ -7,7 +7,7 @@ const PEAK_ROUNDS = 100_000;
 const PEAK_FACTOR = 2 ** -30;
 
 /** Much larger than any cache, small enough to be there beside a model; no power of two, see stream_read.ts. */
-const STREAM_BYTES = 248 * 2 ** 20;
+export const STREAM_BYTES = 248 * 2 ** 20;
 
 /** What this machine can do at most, as contenders: with `amount`, in GFLOP and GB. */
 export interface Ladder {

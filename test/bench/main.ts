@@ -10,7 +10,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BUILDS } from './builds.ts';
-import { isReached, type Section, showSpread, showTarget, type Table } from './figures.ts';
+import { type Section, showTable, type Table } from './figures.ts';
 import { GEMM } from './gemm.ts';
 import { writeLadder } from './ladder_report.ts';
 import { LADDER } from './ladder_section.ts';
@@ -47,7 +47,7 @@ async function main(args: string[]): Promise<number> {
     const start = performance.now();
     const table = await section.run({ quick: values.quick });
     tables.set(section, table);
-    show(table);
+    process.stdout.write(showTable(table));
     process.stderr.write(`bench: ${section.name} took ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
   }
   if (values.quick) return 0;
@@ -59,7 +59,7 @@ async function main(args: string[]): Promise<number> {
     tables.delete(LADDER);
   }
   if (values.only !== undefined) return 0;
-  writeReport(describeRun(label, [...tables.values()]));
+  writeReport('own', [describeRun(label, [...tables.values()])]);
   process.stderr.write('bench: wrote docs/benchmarks.md\n');
   return 0;
 }
@@ -73,14 +73,4 @@ function runUnder(node: string, args: readonly string[]): number {
   });
   if (error !== undefined) process.stderr.write(`bench: ${node} cannot be started: ${error.message}\n`);
   return status ?? 1;
-}
-
-function show(table: Table): void {
-  const lines = table.figures.map((f) => {
-    const reached = isReached(f);
-    const verdict = reached === undefined ? '' : `  ${showTarget(f.target)}: ${reached ? 'reached' : 'NOT REACHED'}`;
-    return `  ${f.what.padEnd(58)} ${showSpread(f.spread)} ${f.unit}${verdict}`;
-  });
-  const skipped = table.skipped === undefined ? [] : [`  skipped: ${table.skipped}`];
-  process.stdout.write(`${[table.title, ...lines, ...skipped].join('\n')}\n\n`);
 }

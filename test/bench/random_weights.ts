@@ -33,6 +33,15 @@ export function randomMatrix(
   kernels: Kernels,
   arena: Arena,
 ): BenchMatrix {
+  const bytes = randomRows(dtype, nOut, nIn);
+  const nBytes = packedBytes(dtype, nOut, nIn);
+  const address = arena.alloc(nBytes);
+  packBytes(bytes, dtype, nOut, nIn, address, kernels, arena);
+  return { address, nOut, nIn, nPanels: panelCount(dtype, nOut), nBytes };
+}
+
+/** The bytes of such a matrix as a file has them. */
+export function randomRows(dtype: PackableDType, nOut: number, nIn: number): Uint8Array<ArrayBuffer> {
   const nBytesOfRows = rowBytes(dtype, nIn) * ROWS_OF_ITS_OWN;
   const rows = new Uint8Array(nBytesOfRows);
   FORMATS[dtype].pack(randomFloats(ROWS_OF_ITS_OWN * nIn, 1), 0, ROWS_OF_ITS_OWN * nIn, rows, 0);
@@ -40,10 +49,7 @@ export function randomMatrix(
   for (let at = 0; at < bytes.length; at += nBytesOfRows) {
     bytes.set(rows.subarray(0, Math.min(nBytesOfRows, bytes.length - at)), at);
   }
-  const nBytes = packedBytes(dtype, nOut, nIn);
-  const address = arena.alloc(nBytes);
-  packBytes(bytes, dtype, nOut, nIn, address, kernels, arena);
-  return { address, nOut, nIn, nPanels: panelCount(dtype, nOut), nBytes };
+  return bytes;
 }
 
 export function putFloats(values: Float32Array, arena: Arena): number {

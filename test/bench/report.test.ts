@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { onnxMatMul } from '../peers/onnx_matmul.ts';
 import { varintField } from '../peers/protobuf.ts';
-import { figure, isReached, showNumber, type Table } from './figures.ts';
+import { figure, isReached, missingFigure, showNumber, type Table } from './figures.ts';
 import { inTurns, ratios, spreadOf } from './measure.ts';
 import { type BenchRun, renderRuns } from './report.ts';
 
@@ -33,7 +33,11 @@ describe('the report', () => {
   };
 
   test('runs stand side by side, and a target that is missed is said to be', () => {
-    const text = renderRuns([run('A', table('speed', 1)), run('B', table('speed', 3)), run('C', table('other', 3))]);
+    const text = renderRuns('Runs', [
+      run('A', table('speed', 1)),
+      run('B', table('speed', 3)),
+      run('C', table('other', 3)),
+    ]);
     expect(text).toContain(
       '| speed | x | ≥ 2 | 1.00 (1.00–2.00), **not reached** | 3.00 (3.00–6.00), reached | not measured |',
     );
@@ -42,7 +46,14 @@ describe('the report', () => {
 
   test('what was skipped is named', () => {
     const skipped = { ...table('speed', 1), skipped: 'peer: not installed' };
-    expect(renderRuns([run('A', skipped)])).toContain('Skipped in A: peer: not installed.');
+    expect(renderRuns('Runs', [run('A', skipped)])).toContain('Skipped in A: peer: not installed.');
+  });
+
+  test('what could not be measured says why', () => {
+    const row = missingFigure('speed', 'x', 'peer: not installed', { atLeast: 2 });
+    const text = renderRuns('Runs', [run('A', { title: 'T', note: 'N', figures: [row] })]);
+    expect(text).toContain('| speed | x | ≥ 2 | not measured: peer: not installed |');
+    expect(isReached(row)).toBe(false);
   });
 
   test('NaN reaches no target', () => {

@@ -1,16 +1,21 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Call, OpenOptions, Sample } from './engines/engine.ts';
+import { flagsOf } from './nodes.ts';
 
 /** An engine in a process of its own, which waits between calls. */
 export interface EngineProcess {
   readonly version: string;
+  readonly node: { readonly node: string; readonly v8: string };
+  readonly weightBytes: number | undefined;
   /** Of opening the model. */
   readonly load: Sample;
   /** Opens another model in place of the one before. */
   open(options: OpenOptions): Promise<Sample>;
   prefill(nTokens: number): Promise<Sample>;
   decode(nTokens: number, after: number): Promise<Sample>;
+  /** Reads STREAM_BYTES of memory, see bench/ladder.ts. */
+  stream(): Promise<Sample>;
   /** The logits of the last position of `ids`. */
   logits(ids: readonly number[]): Promise<readonly number[]>;
   close(): Promise<void>;
@@ -30,7 +35,7 @@ export async function startEngine(
 ): Promise<EngineProcess> {
   const child = fork(fileURLToPath(new URL(`engines/${name}.ts`, import.meta.url)), {
     execPath: node,
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    execArgv: flagsOf(node),
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   const call = caller(child, name);
@@ -41,13 +46,16 @@ export async function startEngine(
     await gone;
   };
   try {
-    const { sample: load, version } = await call({ name: 'open', options });
+    const { sample: load, version, node: versions, weightBytes } = await call({ name: 'open', options });
     return {
       version: version!,
+      node: versions!,
+      weightBytes,
       load: load!,
       open: async (other) => (await call({ name: 'open', options: other })).sample!,
       prefill: async (nTokens) => (await call({ name: 'prefill', nTokens })).sample!,
       decode: async (nTokens, after) => (await call({ name: 'decode', nTokens, after })).sample!,
+      stream: async () => (await call({ name: 'stream' })).sample!,
       logits: async (ids) => (await call({ name: 'logits', ids })).logits!,
       close,
     };

@@ -1,16 +1,24 @@
+import { type Ladder, loadLadder } from '../../bench/ladder.ts';
 import type { Answer, Call, Engine, OpenOptions, Sample } from './engine.ts';
 
 /** The child's side: opens one engine, and runs and times it as the parent asks, until the parent is gone. */
 export function answerCalls(open: (options: OpenOptions) => Promise<Engine>): void {
   let engine: Engine | undefined;
+  let ladder: Ladder | undefined;
   const answer = async (call: Call): Promise<Answer> => {
     if (call.name === 'open') {
       const sample = await timed(async () => {
         engine = await open(call.options);
       });
-      return { sample, version: engine!.version };
+      const { node, v8 } = process.versions;
+      return { sample, version: engine!.version, weightBytes: engine!.weightBytes, node: { node, v8 } };
     }
     if (engine === undefined) throw new Error(`${call.name} before open`);
+    if (call.name === 'stream') {
+      ladder ??= await loadLadder();
+      const { stream } = ladder;
+      return { sample: await timed(async () => stream.run()) };
+    }
     if (call.name === 'logits') return { logits: await engine.logits(call.ids) };
     const { name, nTokens } = call;
     if (name === 'prefill') {

@@ -11,6 +11,8 @@ export interface OpenOptions {
 export interface Engine {
   /** Its name and version, and how it was set up. */
   readonly version: string;
+  /** Bytes of weights in memory that one token is multiplied with, where it is known. */
+  readonly weightBytes?: number;
   /** Forgets everything that was appended. */
   clear(): Promise<void>;
   /** Runs the tokens after those that are there, with logits of the last one. */
@@ -25,6 +27,8 @@ export type Call =
   | { readonly name: 'prefill'; readonly nTokens: number }
   /** One token after the other, with `after` others before them, which are not timed. */
   | { readonly name: 'decode'; readonly nTokens: number; readonly after: number }
+  /** One core reading memory with nothing else to do: kernels/ladder. */
+  | { readonly name: 'stream' }
   | { readonly name: 'logits'; readonly ids: readonly number[] };
 
 /** One timed piece of work. */
@@ -38,5 +42,11 @@ export interface Sample {
 
 /** `sample` is missing where nothing is timed. */
 export type Answer =
-  | { readonly sample?: Sample; readonly version?: string; readonly logits?: readonly number[] }
+  | {
+      readonly sample?: Sample;
+      readonly version?: string;
+      readonly node?: { readonly node: string; readonly v8: string };
+      readonly weightBytes?: number | undefined;
+      readonly logits?: readonly number[];
+    }
   | { readonly error: string };

@@ -11,6 +11,7 @@ answerCalls(async ({ model: path, threads, kernels = 'auto', maxSeq }) => {
   let session = model.createSession();
   return {
     version: `Glassformer ${version}, ${model.info.kernels}, ${process.version}`,
+    weightBytes: model.info.weightBytes,
     async clear() {
       session.dispose();
       session = model.createSession();
