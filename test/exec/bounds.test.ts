@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DTYPES } from '../../src/core/dtype.ts';
 import { f16ToF32, f32ToF16 } from '../../src/core/half.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
 import { boundedRun } from '../../src/exec/bounds.ts';
@@ -7,8 +8,10 @@ import type { OpSet } from '../../src/exec/interpret.ts';
 import { NAIVE_OPS } from '../../src/exec/naive.ts';
 import { createNaive64Executor } from '../../src/exec/naive64.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
+import { CODED_DTYPES, type CodedDType } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { boundsOf, executorWith, randomReport } from '../support/bounds_report.ts';
+import { batchOf } from '../support/executors.ts';
 import { buildModel, type RandomModel, randomModels } from '../support/random_model.ts';
 import { reserveBatch, type Scenario } from '../support/scenario.ts';
 
@@ -221,5 +224,39 @@ describe('the report', () => {
   test('the float64 tier has no bounds of its own', () => {
     const truth = createNaive64Executor(plain.graph, plain.weights);
     expect(() => boundsOf(truth, plain, scenario)).toThrow(/bounds are for the f32 tiers/);
+  });
+});
+
+describe('super-blocks', () => {
+  const modelOf = (dtype: CodedDType): RandomModel =>
+    buildModel({
+      seed: 4,
+      layers: [{ attention: [dtype, dtype, dtype], ffn: dtype, junk: [] }],
+      heads: [4, 2, 64],
+      dim: 256,
+      hiddenDim: 256,
+      vocab: 9,
+      activations: 'q8',
+      layout: 'pairs',
+      isPartialRope: false,
+      embeddingDType: dtype,
+      isTied: true,
+      head: 'plain',
+    });
+  const reportOf = (model: RandomModel, ops: Partial<OpSet<Float32Array>>) => {
+    const executor = executorWith(ops, model.graph, model.weights);
+    const cache = executor.createCache(3);
+    const batch = batchOf(cache, [{ sequence: cache.create(), ids: [1, 8, 3] }]);
+    return boundedRun(executor, model.weights, batch, cache);
+  };
+
+  test.each(CODED_DTYPES.filter((dtype) => DTYPES[dtype].blockSize === 256))('of %s', (dtype) => {
+    const model = modelOf(dtype);
+    const { ops, firstOutside } = reportOf(model, {});
+    expect(firstOutside).toBeUndefined();
+    expect(ops.find(({ op }) => op === 'linear q8')!.worstError).toBeGreaterThan(0);
+    // Activations that are not rounded are another product.
+    const plain = reportOf(model, { linear: (x, w) => NAIVE_OPS.linear(x, w, 'f32') });
+    expect(plain.firstOutside!.op).toBe('linear q8');
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { DType } from '../../src/core/dtype.ts';
 import type { Executor } from '../../src/exec/executor.ts';
 import type { Activations } from '../../src/ops/linear.ts';
-import { chunksDoNotMatter, compareTiers, FORMS } from '../support/equal_bits.ts';
+import { chunksDoNotMatter, compareTiers, FORMS, isSmall } from '../support/equal_bits.ts';
 import {
   BUILDS,
   batchOf,
@@ -46,7 +46,7 @@ test('every build that should be there is there', () => {
 });
 
 describe.each(TIERS)('%s', (tier) => {
-  test.each(FORMS)(
+  test.each(FORMS.filter(isSmall))(
     '%s weights, %s activations: any chunking has the bits of one token at a time',
     async (dtype, form) => {
       const executor = await shared(tier, dtype, form);
@@ -141,7 +141,8 @@ test('a wasm executor refuses a cache of another memory', async () => {
 
 describe('equal bits', () => {
   test.each(FORMS)('%s weights, %s activations: wasm has the bits of naive in every value', async (dtype, form) => {
-    expect(await compareTiers(dtype, form, { numRuns: 12, maxTokens: 21 })).toBeGreaterThan(100);
+    const runs = isSmall([dtype, form]) ? { numRuns: 12, maxTokens: 21 } : { numRuns: 2, maxTokens: 12 };
+    expect(await compareTiers(dtype, form, runs)).toBeGreaterThan(40);
   });
 
   test('and a changed weight bit is seen by that comparison', async () => {
