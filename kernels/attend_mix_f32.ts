@@ -5,6 +5,8 @@
 
 /** 64 positions x 64 head dims are 16 kB. */
 const CHUNK_POSITIONS = 64;
+/** Heads of at most so many dims are taken two positions at a time; two longer rows side by side were read much more slowly. */
+const PAIRED_DIMS = 64;
 
 /** See Kernels in src/exec/wasm/kernels.ts. Values and probabilities from lengths[t] on are not read. */
 export function attendMixF32(
@@ -151,35 +153,32 @@ function row1(y: usize, p: usize, v: usize, vBytes: usize, nDims: i32, n: i32): 
 }
 
 /**
- * nRows heads of one token over n positions, four by four. With so few rows, reading the values takes the time: they are read
- * in the order in which they lie, twice as fast as by columns when they come from memory, and the sums stay in y.
+ * nRows heads of one token over n positions. With so few rows, reading the values takes the time: they are read in the order
+ * in which they lie, twice as fast as by columns when they come from memory, and the sums stay in y.
  */
 function headsOfToken(y: usize, p: usize, pBytes: usize, v: usize, headDim: i32, nRows: i32, n: i32): void {
   const vBytes = (<usize>headDim) << 2;
   const simdBytes = vBytes & ~15;
-  for (; n > 0; n -= 4, p += 16, v += vBytes << 2) {
+  const nPaired = headDim <= PAIRED_DIMS ? n & ~1 : 0;
+  let vs = v;
+  for (let s = 0; s < nPaired; s += 2, vs += vBytes << 1) {
     let yr = y;
-    let pr = p;
+    let pr = p + ((<usize>s) << 2);
     let left = nRows;
-    if (n >= 4) {
-      const half = v + (vBytes << 1);
-      for (; left >= 4; left -= 4, yr += vBytes << 2, pr += pBytes << 2) {
-        rows4x2(yr, pr, pBytes, v, vBytes, simdBytes);
-        rows4x2(yr, pr + 8, pBytes, half, vBytes, simdBytes);
-      }
-      if (left === 3) {
-        rows3x2(yr, pr, pBytes, v, vBytes, simdBytes);
-        rows3x2(yr, pr + 8, pBytes, half, vBytes, simdBytes);
-        left = 0;
-      }
-      for (; left > 0; left--, yr += vBytes, pr += pBytes) row1x4(yr, pr, v, vBytes, simdBytes);
-      if (headDim & 3) {
-        for (let i: usize = 0; i < <usize>nRows; i++) {
-          row1(y + i * vBytes + simdBytes, p + i * pBytes, v + simdBytes, vBytes, headDim & 3, 4);
-        }
-      }
-    } else {
-      for (; left > 0; left--, yr += vBytes, pr += pBytes) row1(yr, pr, v, vBytes, headDim, n);
+    for (; left >= 4; left -= 4, yr += vBytes << 2, pr += pBytes << 2) rows4x2(yr, pr, pBytes, vs, vBytes, simdBytes);
+    if (left === 3) rows3x2(yr, pr, pBytes, vs, vBytes, simdBytes);
+    else for (; left > 0; left--, yr += vBytes, pr += pBytes) row1x2(yr, pr, vs, vBytes, simdBytes);
+  }
+  for (let s = nPaired; s < n; s++, vs += vBytes) {
+    let yr = y;
+    let pr = p + ((<usize>s) << 2);
+    let left = nRows;
+    for (; left >= 4; left -= 4, yr += vBytes << 2, pr += pBytes << 2) rows4x1(yr, pr, pBytes, vs, vBytes, simdBytes);
+    for (; left > 0; left--, yr += vBytes, pr += pBytes) row1x1(yr, pr, vs, simdBytes);
+  }
+  if (headDim & 3) {
+    for (let i: usize = 0; i < <usize>nRows; i++) {
+      row1(y + i * vBytes + simdBytes, p + i * pBytes, v + simdBytes, vBytes, headDim & 3, n);
     }
   }
 }
@@ -229,20 +228,38 @@ function rows3x2(y0: usize, p0: usize, pBytes: usize, v: usize, vBytes: usize, s
   }
 }
 
-/** One row over four positions. */
-function row1x4(y: usize, p: usize, v0: usize, vBytes: usize, simdBytes: usize): void {
+function row1x2(y: usize, p: usize, v: usize, vBytes: usize, simdBytes: usize): void {
   const p0 = v128.load32_splat(p);
   const p1 = v128.load32_splat(p, 4);
-  const p2 = v128.load32_splat(p, 8);
-  const p3 = v128.load32_splat(p, 12);
-  const v1 = v0 + vBytes;
-  const v2 = v1 + vBytes;
-  const v3 = v2 + vBytes;
+  const w = v + vBytes;
   for (let i: usize = 0; i < simdBytes; i += 16) {
-    let a = f32x4.add(v128.load(y + i), f32x4.mul(p0, v128.load(v0 + i)));
-    a = f32x4.add(a, f32x4.mul(p1, v128.load(v1 + i)));
-    a = f32x4.add(a, f32x4.mul(p2, v128.load(v2 + i)));
-    a = f32x4.add(a, f32x4.mul(p3, v128.load(v3 + i)));
-    v128.store(y + i, a);
+    const a = f32x4.add(v128.load(y + i), f32x4.mul(p0, v128.load(v + i)));
+    v128.store(y + i, f32x4.add(a, f32x4.mul(p1, v128.load(w + i))));
+  }
+}
+
+/** Four rows over one position. */
+function rows4x1(y0: usize, p0: usize, pBytes: usize, v: usize, vBytes: usize, simdBytes: usize): void {
+  const p2 = p0 + (pBytes << 1);
+  const a = v128.load32_splat(p0);
+  const b = v128.load32_splat(p0 + pBytes);
+  const c = v128.load32_splat(p2);
+  const d = v128.load32_splat(p2 + pBytes);
+  const y1 = y0 + vBytes;
+  const y2 = y1 + vBytes;
+  const y3 = y2 + vBytes;
+  for (let i: usize = 0; i < simdBytes; i += 16) {
+    const x = v128.load(v + i);
+    v128.store(y0 + i, f32x4.add(v128.load(y0 + i), f32x4.mul(a, x)));
+    v128.store(y1 + i, f32x4.add(v128.load(y1 + i), f32x4.mul(b, x)));
+    v128.store(y2 + i, f32x4.add(v128.load(y2 + i), f32x4.mul(c, x)));
+    v128.store(y3 + i, f32x4.add(v128.load(y3 + i), f32x4.mul(d, x)));
+  }
+}
+
+function row1x1(y: usize, p: usize, v: usize, simdBytes: usize): void {
+  const p4 = v128.load32_splat(p);
+  for (let i: usize = 0; i < simdBytes; i += 16) {
+    v128.store(y + i, f32x4.add(v128.load(y + i), f32x4.mul(p4, v128.load(v + i))));
   }
 }

@@ -36,7 +36,7 @@ export const attendCases: fc.Arbitrary<AttendCase> = fc.record({
   lengths: rowLengths,
   nKvHeads: fc.integer({ min: 1, max: 2 }),
   group: fc.integer({ min: 1, max: 7 }),
-  headDim: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 24, 31, 36)),
+  headDim: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 24, 31, 36, 68)),
   gap: fc.constantFrom(0, 0, 3),
   skew: skews,
   cuts: fc.array(fc.nat(8), { maxLength: 3 }),
