@@ -5,6 +5,7 @@ import type { OpenedModel } from '../../src/engine/load_model.ts';
 import { type BoundsReport, checkBounds } from '../../src/exec/bounds.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
 import type { Activations } from '../../src/ops/linear.ts';
+import { activationErrorTable } from './activation_error.ts';
 import { grouped, short, table } from './number_text.ts';
 import { ROOT } from './root.ts';
 import { plainExecutor, type Run, runAll, withModel } from './run_model.ts';
@@ -35,6 +36,7 @@ export async function numericsRegions(modelPath?: ModelPath): Promise<ReadonlyMa
     ['setup', setup(embedded)],
     ['bounds', boundsTable(embedded)],
     ['distance', distanceTable([embedded])],
+    ['activation error', await withModel('embedded', (m) => activationErrorTable(m, m.tokenizer.encode(TEXT)))],
   ]);
   const paths = OPTIONAL.map((parts) => modelPath?.(...parts) ?? '');
   if (!paths.every((path) => existsSync(path))) return regions;

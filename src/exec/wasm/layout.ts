@@ -15,8 +15,10 @@ import { storedAs } from './stored_as.ts';
  *     q4_0 record   4 groups of 4 rows x 64 bytes, [column / 4][row][column % 4] over columns 0..15: the   288 bytes
  *                   low nibble is column c, the high nibble column c + 16, each code + 8; then 16 f16 scales
  *
- * Nothing is added to what the file has: a panel takes the bytes of its rows. But formats without kernels of their own are
- * unpacked to f32 and lie as it does, 4 bytes a weight (stored_as.ts): what this file says of a format is then f32's. Rows beyond `out` in the last panel are zeros.
+ * Nothing is added to what the file has: a panel takes the bytes of its rows. Rows beyond `out` in the last panel are zeros.
+ *
+ * Formats without kernels of their own are unpacked to f32 and lie as it does (stored_as.ts): what the functions below say of
+ * such a format is true of f32.
  */
 const FLOAT_PANEL_ROWS = 8;
 const BLOCK_PANEL_ROWS = 16;
