@@ -300,11 +300,3 @@ export function dotSums(sums: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.extadd_pairwise_i16x8_s(sums);
   return sums;
 }
-
-/**
- * Four i32 sums + the products of int8 codes w and magnitudes a, 0..127; relaxed build. Pairs of products fit 16 bits:
- * 2 * 128 * 127 < 2^15.
- */
-export function dotSigned(sums: v128, w: v128, a: v128): v128 {
-  return i32x4.add(sums, i32x4.extadd_pairwise_i16x8_s(i16x8.relaxed_dot_i8x16_i7x16_s(w, a)));
-}

@@ -4,8 +4,9 @@
 // out again. Lanes are rows: the four codes of a row are the bytes of its 32-bit lane.
 import { CodedPanels, codedProduct } from './blocks/coded_product';
 import { CodedRecords, codedVectors, tiledTokens } from './blocks/coded_vectors';
-import { BLOCK_SIZE, startOf } from './blocks/q8_record';
-import { dotStep, dotSums, f16ToF32x4, nibblesOfBytes, nibblesOfWords } from './lanes';
+import { DotForm, PairDots } from './blocks/dot_forms';
+import { BLOCK_SIZE } from './blocks/q8_record';
+import { f16ToF32x4, nibblesOfBytes, nibblesOfWords } from './lanes';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
 const GROUP_BYTES: usize = 64;
@@ -27,14 +28,30 @@ export function linearQ40Q8(
   nPanels: i32,
   scratch: usize,
 ): void {
+  linearQ40<PairDots>(y, yStride, q, nTokens, nIn, w, nOut, firstPanel, nPanels, scratch);
+}
+
+/** With products summed in the form D. */
+export function linearQ40<D extends DotForm>(
+  y: usize,
+  yStride: i32,
+  q: usize,
+  nTokens: i32,
+  nIn: i32,
+  w: usize,
+  nOut: i32,
+  firstPanel: i32,
+  nPanels: i32,
+  scratch: usize,
+): void {
   const yBytes = (<usize>yStride) << 2;
   const nBlocks = nIn / BLOCK_SIZE;
   const endPanel = firstPanel + nPanels;
   const nTiled = tiledTokens(nTokens);
   if (nTiled > 0) {
-    codedProduct<Q40Codes>(y, yBytes, q, nTiled, nBlocks, w, nOut, firstPanel, endPanel, scratch);
+    codedProduct<Q40Codes, D>(y, yBytes, q, nTiled, nBlocks, w, nOut, firstPanel, endPanel, scratch);
   }
-  codedVectors<Q40Records>(y, yBytes, q, nTiled, nTokens, nBlocks, w, nOut, firstPanel, endPanel);
+  codedVectors<Q40Records<D>>(y, yBytes, q, nTiled, nTokens, nBlocks, w, nOut, firstPanel, endPanel);
 }
 
 /** Unpacked, for several tokens. */
@@ -73,13 +90,13 @@ class Q40Codes implements CodedPanels {
 }
 
 /** As they lie, for one token. */
-class Q40Records implements CodedRecords {
+class Q40Records<D extends DotForm> implements CodedRecords {
   groupBytes(): usize {
     return GROUP_BYTES;
   }
 
   start(q: usize): v128 {
-    return startOf(q, LOG2_CODE_OFFSET);
+    return changetype<D>(0).start(q, LOG2_CODE_OFFSET);
   }
 
   // Byte i / 16 of sixteen has columns i / 4 and i / 4 + 16 on.
@@ -102,17 +119,18 @@ class Q40Records implements CodedRecords {
   }
 
   dot(sums: v128, c: v128, first: v128, second: v128, third: v128, fourth: v128): v128 {
+    const dots = changetype<D>(0);
     if (ASC_FEATURE_RELAXED_SIMD) {
-      sums = dotStep(sums, first, v128.and(c, nibblesOfBytes()));
-      return dotStep(sums, second, v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()));
+      sums = dots.step(sums, first, v128.and(c, nibblesOfBytes()));
+      return dots.step(sums, second, v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()));
     }
-    sums = dotStep(sums, first, v128.and(c, nibblesOfWords()));
-    sums = dotStep(sums, second, v128.and(i16x8.shr_u(c, 8), nibblesOfWords()));
-    sums = dotStep(sums, third, v128.and(i16x8.shr_u(c, 4), nibblesOfWords()));
-    return dotStep(sums, fourth, i16x8.shr_u(c, 12));
+    sums = dots.step(sums, first, v128.and(c, nibblesOfWords()));
+    sums = dots.step(sums, second, v128.and(i16x8.shr_u(c, 8), nibblesOfWords()));
+    sums = dots.step(sums, third, v128.and(i16x8.shr_u(c, 4), nibblesOfWords()));
+    return dots.step(sums, fourth, i16x8.shr_u(c, 12));
   }
 
   inner(sums: v128): v128 {
-    return dotSums(sums);
+    return changetype<D>(0).inner(sums);
   }
 }

@@ -8,14 +8,15 @@
 // a < 0 and 0 elsewhere, plus the sum of |a| where a < 0, which no weight changes: sums start with it. (~w fits int8 where -w does
 // not.) Code + 128 is the code with its first bit turned, so the mask is turned in this bit too.
 import { CodedRecords, codedVectors, tiledTokens } from './blocks/coded_vectors';
+import { DotForm, PairDots } from './blocks/dot_forms';
 import { BLOCK_SIZE, startOf, startOfSigned } from './blocks/q8_record';
 import { WidePanels, wideProduct } from './blocks/wide_product';
-import { bytesOfWords, dotSigned, dotStep, f16ToF32x4, firstBitsOfBytes, zeros } from './lanes';
+import { bytesOfWords, dotStep, f16ToF32x4, firstBitsOfBytes, zeros } from './lanes';
 
 /** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
-const GROUP_BYTES: usize = 128;
-const SCALES: usize = 512;
-const RECORD_BYTES: usize = 544;
+export const GROUP_BYTES: usize = 128;
+export const SCALES: usize = 512;
+export const RECORD_BYTES: usize = 544;
 /** w = d * (stored - 128). */
 const LOG2_CODE_OFFSET = 7;
 
@@ -39,7 +40,7 @@ export function linearQ80Q8(
   if (nTiled > 0) {
     wideProduct<Q80Codes>(y, yBytes, q, nTiled, nBlocks, w, nOut, firstPanel, endPanel, scratch);
   }
-  codedVectors<Q80Records>(y, yBytes, q, nTiled, nTokens, nBlocks, w, nOut, firstPanel, endPanel);
+  codedVectors<Q80Records<PairDots>>(y, yBytes, q, nTiled, nTokens, nBlocks, w, nOut, firstPanel, endPanel);
 }
 
 /** Unpacked, for several tokens. */
@@ -63,12 +64,12 @@ class Q80Codes implements WidePanels {
 }
 
 /** Sixteen scales as f32. */
-function unpackScales(to: usize, scales: usize): void {
+export function unpackScales(to: usize, scales: usize): void {
   for (let g: usize = 0; g < 4; g++) v128.store(to + (g << 4), f16ToF32x4(v128.load16x4_s(scales + (g << 3))));
 }
 
 /** As they lie, for one token. */
-class Q80Records implements CodedRecords {
+export class Q80Records<D extends DotForm> implements CodedRecords {
   groupBytes(): usize {
     return GROUP_BYTES;
   }
@@ -99,7 +100,7 @@ class Q80Records implements CodedRecords {
   }
 
   dot(sums: v128, c: v128, first: v128, second: v128, _third: v128, _fourth: v128): v128 {
-    if (ASC_FEATURE_RELAXED_SIMD) return dotSigned(sums, v128.xor(c, second), first);
+    if (ASC_FEATURE_RELAXED_SIMD) return changetype<D>(0).signed(sums, v128.xor(c, second), first);
     sums = dotStep(sums, first, v128.and(c, bytesOfWords()));
     return dotStep(sums, second, i16x8.shr_u(c, 8));
   }

@@ -4,8 +4,9 @@
 // Some blocks of a panel at a time are unpacked into scratch memory: codes as the dot product takes them, scales as f32. They
 // then serve every token, and the innermost loop is loads and dot products and nothing else. The f32 sums wait in memory
 // meanwhile, so that the integer sums of a tile keep their registers. Lanes are rows; the order of sums is that of blocks.
-import { dotStep, dotSums, storeLanes } from '../lanes';
-import { ACTIVATION_BYTES, CODE_BYTES, GROUP_TOKENS, scaleOf, startOf } from './q8_record';
+import { storeLanes } from '../lanes';
+import { DotForm } from './dot_forms';
+import { ACTIVATION_BYTES, CODE_BYTES, GROUP_TOKENS, scaleOf } from './q8_record';
 
 /** Rows of a panel. */
 const PANEL_ROWS = 16;
@@ -40,7 +41,7 @@ export interface CodedPanels {
  * nTokens: at least one group; its last group may be filled up with zeros.
  * scratch: `codedScratchBytes` of src/exec/wasm/layout.ts. P has methods and no fields: see linearPanels in linear_f32.ts.
  */
-export function codedProduct<P extends CodedPanels>(
+export function codedProduct<P extends CodedPanels, D extends DotForm>(
   y: usize,
   yBytes: usize,
   q: usize,
@@ -63,7 +64,7 @@ export function codedProduct<P extends CodedPanels>(
       for (let b = 0; b < nBlocks; b += SLICE_BLOCKS) {
         const nSlice = min(SLICE_BLOCKS, nBlocks - b);
         panels.unpack(scratch, scratch + SCALES, record, nSlice);
-        addSlice(scratch, slice, tokenBytes, n, nSlice, panels.log2Offset());
+        addSlice<D>(scratch, slice, tokenBytes, n, nSlice, panels.log2Offset());
         record += <usize>nSlice * panels.recordBytes();
         slice += <usize>(nSlice * GROUP_TOKENS) * ACTIVATION_BYTES;
       }
@@ -74,23 +75,38 @@ export function codedProduct<P extends CodedPanels>(
 }
 
 /** All tokens x the unpacked blocks: tiles of 4 tokens x 8 rows. */
-function addSlice(scratch: usize, q: usize, tokenBytes: usize, nTokens: i32, nSlice: i32, log2Offset: i32): void {
+function addSlice<D extends DotForm>(
+  scratch: usize,
+  q: usize,
+  tokenBytes: usize,
+  nTokens: i32,
+  nSlice: i32,
+  log2Offset: i32,
+): void {
   let sums = scratch + SUMS;
   for (let t = 0; t < nTokens; t += GROUP_TOKENS) {
-    addTile(sums, q, nSlice, scratch, scratch + SCALES, log2Offset);
-    addTile(sums + 32, q, nSlice, scratch + 32, scratch + SCALES + 32, log2Offset);
+    addTile<D>(sums, q, nSlice, scratch, scratch + SCALES, log2Offset);
+    addTile<D>(sums + 32, q, nSlice, scratch + 32, scratch + SCALES + 32, log2Offset);
     q += <usize>GROUP_TOKENS * tokenBytes;
     sums += GROUP_TOKENS * ROWS_BYTES;
   }
 }
 
 /** Four tokens x 8 rows (groups a and b of four): eight integer sums, two codes, one activation. */
-function addTile(sums: usize, q: usize, nBlocks: i32, codes: usize, scales: usize, log2Offset: i32): void {
+function addTile<D extends DotForm>(
+  sums: usize,
+  q: usize,
+  nBlocks: i32,
+  codes: usize,
+  scales: usize,
+  log2Offset: i32,
+): void {
+  const dots = changetype<D>(0);
   for (let b = 0; b < nBlocks; b++, q += GROUP_TOKENS * ACTIVATION_BYTES - CODE_BYTES, scales += ROWS_BYTES) {
-    let a0 = startOf(q, log2Offset);
-    let a1 = startOf(q + ACTIVATION_BYTES, log2Offset);
-    let a2 = startOf(q + 2 * ACTIVATION_BYTES, log2Offset);
-    let a3 = startOf(q + 3 * ACTIVATION_BYTES, log2Offset);
+    let a0 = dots.start(q, log2Offset);
+    let a1 = dots.start(q + ACTIVATION_BYTES, log2Offset);
+    let a2 = dots.start(q + 2 * ACTIVATION_BYTES, log2Offset);
+    let a3 = dots.start(q + 3 * ACTIVATION_BYTES, log2Offset);
     let b0 = a0;
     let b1 = a1;
     let b2 = a2;
@@ -100,32 +116,32 @@ function addTile(sums: usize, q: usize, nBlocks: i32, codes: usize, scales: usiz
       const ca = v128.load(codes);
       const cb = v128.load(codes, 16);
       const q0 = v128.load32_splat(q);
-      a0 = dotStep(a0, q0, ca);
-      b0 = dotStep(b0, q0, cb);
+      a0 = dots.step(a0, q0, ca);
+      b0 = dots.step(b0, q0, cb);
       const q1 = v128.load32_splat(q, ACTIVATION_BYTES);
-      a1 = dotStep(a1, q1, ca);
-      b1 = dotStep(b1, q1, cb);
+      a1 = dots.step(a1, q1, ca);
+      b1 = dots.step(b1, q1, cb);
       const q2 = v128.load32_splat(q, 2 * ACTIVATION_BYTES);
-      a2 = dotStep(a2, q2, ca);
-      b2 = dotStep(b2, q2, cb);
+      a2 = dots.step(a2, q2, ca);
+      b2 = dots.step(b2, q2, cb);
       const q3 = v128.load32_splat(q, 3 * ACTIVATION_BYTES);
-      a3 = dotStep(a3, q3, ca);
-      b3 = dotStep(b3, q3, cb);
+      a3 = dots.step(a3, q3, ca);
+      b3 = dots.step(b3, q3, cb);
     }
     const da = v128.load(scales);
     const db = v128.load(scales, 16);
-    addBlock(sums, da, db, scaleOf(at), a0, b0);
-    addBlock(sums + ROWS_BYTES, da, db, scaleOf(at + ACTIVATION_BYTES), a1, b1);
-    addBlock(sums + 2 * ROWS_BYTES, da, db, scaleOf(at + 2 * ACTIVATION_BYTES), a2, b2);
-    addBlock(sums + 3 * ROWS_BYTES, da, db, scaleOf(at + 3 * ACTIVATION_BYTES), a3, b3);
+    addBlock<D>(sums, da, db, scaleOf(at), a0, b0);
+    addBlock<D>(sums + ROWS_BYTES, da, db, scaleOf(at + ACTIVATION_BYTES), a1, b1);
+    addBlock<D>(sums + 2 * ROWS_BYTES, da, db, scaleOf(at + 2 * ACTIVATION_BYTES), a2, b2);
+    addBlock<D>(sums + 3 * ROWS_BYTES, da, db, scaleOf(at + 3 * ACTIVATION_BYTES), a3, b3);
   }
 }
 
 /** One token: sums + (dw * da) * inner, for groups a and b of four rows. */
-function addBlock(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
-  const innerA = f32x4.convert_i32x4_s(dotSums(a));
+function addBlock<D extends DotForm>(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
+  const innerA = f32x4.convert_i32x4_s(changetype<D>(0).inner(a));
   v128.store(sums, f32x4.add(v128.load(sums), f32x4.mul(f32x4.mul(dwA, da), innerA)));
-  const innerB = f32x4.convert_i32x4_s(dotSums(b));
+  const innerB = f32x4.convert_i32x4_s(changetype<D>(0).inner(b));
   v128.store(sums, f32x4.add(v128.load(sums, 16), f32x4.mul(f32x4.mul(dwB, da), innerB)), 16);
 }
 

@@ -2,6 +2,7 @@
 export { embedQ80 } from '../embed_q8_0';
 export { linearQ80F32 } from '../linear_q8_0_f32';
 export { linearQ80Q8 } from '../linear_q8_0_q8';
+export { linearQ80Q8Quads } from '../linear_q8_0_q8_quads';
 export { repackQ80 } from '../repack_q8_0';
 
 /** First byte after the module's own constants. */

@@ -1,9 +1,10 @@
 import { describe, test } from 'vitest';
 import type { KernelBuild } from '../../src/core/host.ts';
 import type { Arena } from '../../src/exec/wasm/arena.ts';
+import { type DotTrial, quadsAreRight } from '../../src/exec/wasm/dot_form.ts';
 import { FORMAT_MODULES, type KernelFormat } from '../../src/exec/wasm/format_kernels.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
-import type { Kernels } from '../../src/exec/wasm/kernels.ts';
+import type { DotForm, Kernels } from '../../src/exec/wasm/kernels.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
 
 /** Bytes of canary on each side of every array, and what they hold; an output holds it too until it is written. */
@@ -109,7 +110,7 @@ for (const build of BUILDS) {
   const source = await HOST.kernelModule(build, 'core');
   if (!(source instanceof Uint8Array)) throw new Error(`${build}.wasm is not built: run "npm run kernels"`);
   if (!WebAssembly.validate(source)) continue;
-  const { kernels, arena } = await instantiateKernels(HOST, build, FORMATS);
+  const { kernels, arena } = await instantiateKernels(HOST, build, FORMATS, undefined, () => 'pairs');
   BENCHES.set(build, { build, kernels, arena, memory: new TestMemory(arena) });
 }
 
@@ -124,4 +125,23 @@ export function describeBuilds(title: string, body: (bench: KernelBench) => void
       });
     }
   });
+}
+
+/**
+ * One group of tests with products summed as quads (src/exec/wasm/dot_form.ts), over a memory of its own; a host that has no relaxed
+ * SIMD, or does quads wrong, is a skipped test that says so.
+ */
+export async function describeQuads(title: string, body: (bench: KernelBench) => void): Promise<void> {
+  let reason = BENCHES.has('relaxed') ? undefined : 'does not validate relaxed.wasm';
+  const form = (trial: DotTrial): DotForm => {
+    if (!quadsAreRight(trial)) reason = 'adds up quads of products wrongly';
+    return 'quads';
+  };
+  const loaded = reason === undefined ? await instantiateKernels(HOST, 'relaxed', FORMATS, undefined, form) : undefined;
+  if (loaded === undefined || reason !== undefined) {
+    test(`SKIPPED: ${title}: this host ${reason}`, (context) => context.skip(`this host ${reason}`));
+    return;
+  }
+  const { kernels, arena } = loaded;
+  describe(`${title} (quads)`, () => body({ build: 'relaxed', kernels, arena, memory: new TestMemory(arena) }));
 }

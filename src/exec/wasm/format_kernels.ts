@@ -1,11 +1,21 @@
 import type { DType } from '../../core/dtype.ts';
-import { checkedExport, type Embed, type FormatKernels, type Linear, type LinearQ8, type Repack } from './kernels.ts';
+import {
+  checkedExport,
+  type DotForm,
+  type Embed,
+  type FormatKernels,
+  type Linear,
+  type LinearQ8,
+  type Repack,
+} from './kernels.ts';
 
 interface ExportNames {
   readonly repack: string;
   readonly embed: string;
   readonly f32: string;
   readonly q8?: string;
+  /** The same kernel with products summed as quads: dot_form.ts. */
+  readonly q8Quads?: string;
 }
 
 /** The formats that have a module, kernels/modules/<dtype>.ts, and the names of its kernels. */
@@ -13,8 +23,8 @@ export const FORMAT_MODULES = {
   f32: { repack: 'repackF32', embed: 'embedF32', f32: 'linearF32' },
   f16: { repack: 'repackF16', embed: 'embedF16', f32: 'linearF16' },
   bf16: { repack: 'repackBf16', embed: 'embedBf16', f32: 'linearBf16' },
-  q8_0: { repack: 'repackQ80', embed: 'embedQ80', f32: 'linearQ80F32', q8: 'linearQ80Q8' },
-  q4_0: { repack: 'repackQ40', embed: 'embedQ40', f32: 'linearQ40F32', q8: 'linearQ40Q8' },
+  q8_0: { repack: 'repackQ80', embed: 'embedQ80', f32: 'linearQ80F32', q8: 'linearQ80Q8', q8Quads: 'linearQ80Q8Quads' },
+  q4_0: { repack: 'repackQ40', embed: 'embedQ40', f32: 'linearQ40F32', q8: 'linearQ40Q8', q8Quads: 'linearQ40Q8Quads' },
 } as const satisfies Partial<Record<DType, ExportNames>>;
 
 /** A format that has a module. */
@@ -23,12 +33,24 @@ export type KernelFormat = keyof typeof FORMAT_MODULES;
 /** Parameters of each kind of kernel. */
 const ARITY: Readonly<Record<keyof FormatKernels, number>> = { repack: 4, embed: 5, f32: 11, q8: 10 };
 
+/** Names of a format's exports, `q8` being the one for the given form. */
+export function exportNames(dtype: KernelFormat, form: DotForm): ExportNames {
+  const names: ExportNames = FORMAT_MODULES[dtype];
+  return form === 'quads' && names.q8Quads !== undefined ? { ...names, q8: names.q8Quads } : names;
+}
+
 /**
  * The exports of a format's module as a typed table.
  * Throws KernelError naming the first kernel that is missing or has another number of parameters.
  */
-export function formatKernels(dtype: KernelFormat, exports: WebAssembly.Exports, moduleName: string): FormatKernels {
-  const names: ExportNames = FORMAT_MODULES[dtype];
+export function formatKernels(
+  dtype: KernelFormat,
+  exports: WebAssembly.Exports,
+  moduleName: string,
+  form: DotForm = 'pairs',
+): FormatKernels {
+  const names = exportNames(dtype, form);
+  if (names.q8Quads !== undefined) checkedExport(exports, moduleName, names.q8Quads, ARITY.q8);
   const kernel = (kind: keyof FormatKernels, name: string) => checkedExport(exports, moduleName, name, ARITY[kind]);
   return {
     repack: kernel('repack', names.repack) as Repack,

@@ -2,8 +2,9 @@ import type { DType } from '../../core/dtype.ts';
 import { assert, KernelError } from '../../core/errors.ts';
 import type { Host, KernelBuild, KernelModule, ThreadHost } from '../../core/host.ts';
 import { type Arena, createArena, createMemory, createSharedMemory } from './arena.ts';
+import { chooseDotForm, type DotTrial } from './dot_form.ts';
 import { FORMAT_MODULES, formatKernels, type KernelFormat } from './format_kernels.ts';
-import { checkedExport, coreKernels, type FormatKernels, type Kernels } from './kernels.ts';
+import { checkedExport, coreKernels, type DotForm, type FormatKernels, type Kernels } from './kernels.ts';
 import { sharedTwin } from './shared_module.ts';
 import type { AnyKernel } from './shares.ts';
 import { splitKernels } from './split_kernels.ts';
@@ -43,14 +44,16 @@ type Sources = ReadonlyMap<KernelModule, ModuleSource>;
  *
  * Whether a host has relaxed SIMD is asked with WebAssembly.validate, so a platform that must switch it on does so before.
  * A host that compiles nothing at run time hands in modules, which are known to be valid.
+ * formOf: how a format's products are summed; without it the host's clock decides (dot_form.ts). Same bits.
  * With several threads the memory is shared, and large calls are split between them; where the host cannot, one thread runs.
  * Throws KernelError when no chosen build was shipped, validates and links, naming each and the reason.
  */
 export async function instantiateKernels(
-  host: Pick<Host, 'kernelModule' | 'threads'>,
+  host: Pick<Host, 'kernelModule' | 'threads'> & Partial<Pick<Host, 'now'>>,
   choice: KernelChoice,
   formats: Iterable<DType>,
   threads: ThreadChoice = { nThreads: 1 },
+  formOf?: (trial: DotTrial) => DotForm,
 ): Promise<LoadedKernels> {
   const names: readonly KernelModule[] = ['core', ...new Set(Array.from(formats, storedAs))];
   const reasons: string[] = [];
@@ -60,15 +63,17 @@ export async function instantiateKernels(
       reasons.push(sources);
       continue;
     }
+    const choose = formOf ?? ((trial: DotTrial) => freeForm(build, trial, host.now));
     if (threads.nThreads > 1) {
-      const loaded = await linkShared(host.threads, threads, build, sources);
+      const loaded = await linkShared(host.threads, threads, build, sources, choose);
       if (typeof loaded !== 'string') return loaded;
       threads.onNotice?.(`threads: 1 instead of ${threads.nThreads}: ${loaded}`);
     }
     const memory = createMemory();
     const { exports, heapBase } = await link(build, sources, memory);
-    const kernels = withUnpackedFormats(kernelTable(build, exports), memory);
-    return { build, kernels, arena: createArena(memory, heapBase), pool: undefined };
+    const arena = createArena(memory, heapBase);
+    const table = kernelTable(build, exports, arena, choose);
+    return { build, kernels: withUnpackedFormats(table.kernels, memory), arena, pool: undefined };
   }
   const advice = choice === 'relaxed' ? '; use --kernels auto' : '';
   throw new KernelError(`no kernels to run: ${reasons.join('; ')}${advice}`);
@@ -80,6 +85,7 @@ async function linkShared(
   { nThreads, shareNs }: ThreadChoice,
   build: KernelBuild,
   sources: Sources,
+  formOf: (trial: DotTrial) => DotForm,
 ): Promise<LoadedKernels | string> {
   if (typeof host === 'string') return host;
   const twins = new Map<KernelModule, WebAssembly.Module>();
@@ -94,7 +100,8 @@ async function linkShared(
     return `no shared memory (${(e as Error).message})`;
   }
   const { exports, heapBase } = await link(build, twins, memory);
-  const whole = kernelTable(build, exports);
+  const arena = createArena(memory, heapBase);
+  const { kernels: whole, forms } = kernelTable(build, exports, arena, formOf);
 
   const ids = new Map<string, number>();
   const own: AnyKernel[] = [];
@@ -114,8 +121,8 @@ async function linkShared(
   }
   const kernelId = (module: KernelModule, name: string): number => ids.get(`${module}.${name}`)!;
   const formats = [...twins.keys()].filter((name) => name !== 'core');
-  const split = withUnpackedFormats(splitKernels(whole, build, formats, pool, kernelId), memory);
-  return { build, kernels: split, arena: createArena(memory, heapBase), pool };
+  const split = withUnpackedFormats(splitKernels(whole, build, formats, pool, kernelId, forms), memory);
+  return { build, kernels: split, arena, pool };
 }
 
 /** All of a build's named modules, or why one of them does not run. */
@@ -161,20 +168,39 @@ async function link(
   return { exports, heapBase };
 }
 
-function kernelTable(build: KernelBuild, exports: ReadonlyMap<KernelModule, WebAssembly.Exports>): Kernels {
+/** The form of a format's products where none is asked for. It takes some milliseconds. */
+function freeForm(build: KernelBuild, trial: DotTrial, now: (() => number) | undefined): DotForm {
+  return build === 'relaxed' && now !== undefined ? chooseDotForm(trial, now) : 'pairs';
+}
+
+/** The kernels of all modules; forms: those of the formats that have both. */
+function kernelTable(
+  build: KernelBuild,
+  exports: ReadonlyMap<KernelModule, WebAssembly.Exports>,
+  arena: Arena,
+  formOf: (trial: DotTrial) => DotForm,
+): { kernels: Kernels; forms: ReadonlyMap<DType, DotForm> } {
+  const core = coreKernels(exports.get('core')!, `${build}/core.wasm`);
   const formats = new Map<DType, FormatKernels>();
+  const forms = new Map<DType, DotForm>();
   for (const [name, of] of exports) {
-    if (Object.hasOwn(FORMAT_MODULES, name)) {
-      const dtype = name as KernelFormat;
-      formats.set(dtype, formatKernels(dtype, of, `${build}/${name}.wasm`));
+    if (!Object.hasOwn(FORMAT_MODULES, name)) continue;
+    const dtype = name as KernelFormat;
+    const tableOf = (form: DotForm) => formatKernels(dtype, of, `${build}/${name}.wasm`, form);
+    const [pairs, quads] = [tableOf('pairs'), tableOf('quads')];
+    if (pairs.q8 !== undefined && quads.q8 !== undefined && pairs.q8 !== quads.q8) {
+      const { quantizeRowsQ8 } = core;
+      forms.set(dtype, formOf({ dtype, pairs: pairs.q8, quads: quads.q8, quantizeRowsQ8, arena }));
     }
+    formats.set(dtype, forms.get(dtype) === 'quads' ? quads : pairs);
   }
-  return {
-    ...coreKernels(exports.get('core')!, `${build}/core.wasm`),
+  const kernels: Kernels = {
+    ...core,
     format(dtype) {
       const found = formats.get(dtype);
       assert(found !== undefined, `the kernels of ${dtype} are loaded`);
       return found;
     },
   };
+  return { kernels, forms };
 }

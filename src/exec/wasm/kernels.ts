@@ -207,6 +207,13 @@ export type Repack = (dst: number, src: number, nRows: number, nIn: number) => n
 /** y[t, :] = row ids[t] of the packed matrix w, unpacked exactly.  ids: i32 [nTokens].  y: f32 [nTokens, nIn], dense. */
 export type Embed = (y: number, ids: number, nTokens: number, w: number, nIn: number) => void;
 
+/**
+ * The form in which the relaxed build sums products of bytes (kernels/blocks/dot_forms.ts). Both are exact; which is faster depends on
+ * the processor: `quads` is one instruction where it has AVX-VNNI or Arm's dot product, and five where it has not, while
+ * `pairs` is two everywhere. WASM cannot be asked for the processor, so both are run when a format's kernels are loaded: dot_form.ts.
+ */
+export type DotForm = 'pairs' | 'quads';
+
 /** The kernels that know one weight format. q8: undefined where weights have no integer codes. */
 export interface FormatKernels {
   readonly repack: Repack;

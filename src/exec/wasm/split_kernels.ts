@@ -1,7 +1,7 @@
 import type { DType } from '../../core/dtype.ts';
 import type { KernelBuild, KernelModule } from '../../core/host.ts';
-import { FORMAT_MODULES, type KernelFormat } from './format_kernels.ts';
-import type { CoreKernels, FormatKernels, Kernels } from './kernels.ts';
+import { exportNames, type KernelFormat } from './format_kernels.ts';
+import type { CoreKernels, DotForm, FormatKernels, Kernels } from './kernels.ts';
 import { coreSplits, formatSplits, type SplitOf } from './splits.ts';
 import type { ThreadPool } from './thread_pool.ts';
 
@@ -17,6 +17,7 @@ export function splitKernels(
   formats: Iterable<DType>,
   pool: ThreadPool,
   kernelId: (module: KernelModule, name: string) => number,
+  forms: ReadonlyMap<DType, DotForm> = new Map(),
 ): Kernels {
   const split = <K extends Call>(whole: K, id: number, splitOf: SplitOf<K>): K => {
     const call = (...args: Parameters<K>): unknown => {
@@ -39,8 +40,12 @@ export function splitKernels(
     for (const [kind, splitOf] of Object.entries(formatSplits(dtype))) {
       const kernel = whole[kind as keyof FormatKernels];
       if (splitOf === null || kernel === undefined) continue;
-      const names: Partial<Record<string, string>> = FORMAT_MODULES[dtype as KernelFormat];
-      table[kind] = split(kernel as Call, kernelId(dtype, names[kind]!), splitOf as SplitOf<Call>);
+      const names = exportNames(dtype as KernelFormat, forms.get(dtype) ?? 'pairs');
+      table[kind] = split(
+        kernel as Call,
+        kernelId(dtype, names[kind as keyof FormatKernels]!),
+        splitOf as SplitOf<Call>,
+      );
     }
     tables.set(dtype, table as unknown as FormatKernels);
   }

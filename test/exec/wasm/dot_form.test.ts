@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { chooseDotForm, quadsAreRight } from '../../../src/exec/wasm/dot_form.ts';
+import { instantiateKernels } from '../../../src/exec/wasm/instantiate.ts';
+import type { DotForm, LinearQ8 } from '../../../src/exec/wasm/kernels.ts';
+import { createNodeHost } from '../../../src/platform/node.ts';
+
+const { kernels, arena } = await instantiateKernels(createNodeHost(), 'auto', ['q4_0'], undefined, () => 'pairs');
+const q8 = kernels.format('q4_0').q8!;
+
+/** On a host on whose clock a call takes so many milliseconds, and quads do `quads`. */
+function choose(pairsMs: number, quadsMs: number, quads: LinearQ8 = q8): DotForm {
+  let clock = 0;
+  const takes =
+    (ms: number, kernel: LinearQ8): LinearQ8 =>
+    (...args) => {
+      clock += ms;
+      kernel(...args);
+    };
+  const { quantizeRowsQ8 } = kernels;
+  const trial = {
+    dtype: 'q4_0',
+    pairs: takes(pairsMs, q8),
+    quads: takes(quadsMs, quads),
+    quantizeRowsQ8,
+    arena,
+  } as const;
+  const right = quadsAreRight(trial);
+  expect(right).toBe(quads === q8);
+  return chooseDotForm(trial, () => clock);
+}
+
+describe('the form of products', () => {
+  test('is quads where they are faster, pairs otherwise', () => {
+    expect(choose(0.02, 0.01)).toBe('quads');
+    expect(choose(0.01, 0.02)).toBe('pairs');
+    expect(choose(0.01, 0.01)).toBe('pairs');
+  });
+
+  test('is pairs where the clock stands still', () => expect(choose(0, 0)).toBe('pairs'));
+
+  test('is never quads that are wrong for one token or for several, however fast', () => {
+    for (const wrongAt of [1, 4]) {
+      const wrong: LinearQ8 = (...args) => {
+        q8(...args);
+        if (args[3] === wrongAt) arena.f32(args[0], 1)[0]! += 1;
+      };
+      expect(choose(0.02, 0.001, wrong)).toBe('pairs');
+    }
+  });
+});

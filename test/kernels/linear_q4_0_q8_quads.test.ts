@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { test } from 'vitest';
+import type { Linear } from '../../src/exec/wasm/kernels.ts';
+import { testKernel } from '../support/kernel_property.ts';
+import { checkLinear, largeCase, linearCases, linearMutants, throughQ8 } from '../support/linear_cases.ts';
+import { clearSums, extremeCase } from '../support/q8_cases.ts';
+import { describeQuads } from '../support/wasm_memory.ts';
+
+/** linearQ40Q8Quads: what the table has as `q8` where quads were chosen. */
+await describeQuads('linear_q4_0_q8_quads', (bench) => {
+  const { kernels } = bench;
+  const kernel = throughQ8(bench, kernels.format('q4_0').q8!);
+
+  testKernel<Linear>({
+    name: 'linearQ40Q8Quads',
+    kernel,
+    sameBits: (wanted) => fc.property(linearCases('q4_0'), (c) => checkLinear(bench, 'q4_0', 'q8', wanted, c)),
+    mutants: {
+      ...linearMutants(kernel),
+      'activations stay f32': kernels.format('q4_0').f32,
+      'sums of codes are not taken out': throughQ8(bench, kernels.format('q4_0').q8!, (q, x, xStride, nTokens, nIn) => {
+        kernels.quantizeRowsQ8(q, x, xStride, nTokens, nIn);
+        clearSums(bench, q, nTokens, nIn);
+      }),
+    },
+  });
+
+  test.each(['nonfinite', 'edges'] as const)('one token, many rows: weights and activations of kind %s', (kind) => {
+    const c = largeCase('q4_0', 1);
+    const hard = { seed: 6, kind };
+    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, nOut: 67, w: { values: hard } });
+    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, nOut: 67, x: hard });
+  });
+
+  test.each([1, 7, 67])('over the borders of blocks, %i tokens', (nTokens) => {
+    checkLinear(bench, 'q4_0', 'q8', kernel, largeCase('q4_0', nTokens));
+  });
+
+  test.each([1, 8])('the largest inner sums are exact, %i tokens', (nTokens) => {
+    for (const signs of [1, -1] as const) extremeCase(bench, 'q4_0', kernel, nTokens, signs);
+  });
+});
