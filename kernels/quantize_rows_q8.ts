@@ -10,7 +10,7 @@ import {
   SUM_AT,
 } from './blocks/q8_record';
 
-const MAX_CODE: f32 = 127;
+export const MAX_CODE: f32 = 127;
 
 /** See CoreKernels in src/exec/wasm/kernels.ts. */
 export function quantizeRowsQ8(q: usize, x: usize, xStride: i32, nTokens: i32, nIn: i32): void {
@@ -78,7 +78,7 @@ function addLanes(v: v128): i32 {
 }
 
 /** Eight codes as i16: clamp(nearest(x / d)), ties to even. */
-function codes8(x: usize, d: v128): v128 {
+export function codes8(x: usize, d: v128): v128 {
   return i16x8.narrow_i32x4_s(codes4(v128.load(x), d), codes4(v128.load(x, 16), d));
 }
 
@@ -89,6 +89,6 @@ function codes4(x: v128, d: v128): v128 {
 }
 
 /** 0 1 2 3 -> 0 2 1 3, and the same for the last four. */
-function inPairs(codes: v128): v128 {
+export function inPairs(codes: v128): v128 {
   return v128.shuffle<i16>(codes, codes, 0, 2, 1, 3, 4, 6, 5, 7);
 }

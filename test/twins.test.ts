@@ -18,7 +18,7 @@ const EXEMPT: readonly string[] = ['lanes'];
  */
 const TWINS_ELSEWHERE: Readonly<Record<string, string>> = {
   // Activations enter a quantized linear as int8 blocks.
-  quantize_rows_q8: 'src/quant/activations.ts',
+  quantize_rows: 'src/quant/activations.ts',
   // Rows enter the cache in its own order.
   kv_write_k: 'src/kvcache/layout.ts',
   kv_write_v: 'src/kvcache/layout.ts',
@@ -26,7 +26,8 @@ const TWINS_ELSEWHERE: Readonly<Record<string, string>> = {
   repack: 'src/quant/formats.ts',
 };
 
-const KERNEL_NAME = /^(?<op>[a-z]+(?:_[a-z]+)*)_(?<dtype>f32|f16|bf16|q8_0|q4_0|q8)(?:_[a-z0-9_]+)?$/;
+const KERNEL_NAME =
+  /^(?<op>[a-z]+(?:_[a-z]+)*)_(?<dtype>f32|f16|bf16|q[2-6]_k|q8_0|q[45]_[01]|iq4_nl|iq4_xs|mxfp4|q8)(?:_[a-z0-9_]+)?$/;
 
 type Read = (path: string) => string | undefined;
 

@@ -6,6 +6,7 @@ export { kvWriteKF32 } from '../kv_write_k_f32';
 export { kvWriteVF32 } from '../kv_write_v_f32';
 export { mulF32 } from '../mul_f32';
 export { quantizeRowsQ8 } from '../quantize_rows_q8';
+export { quantizeRowsQ8Super } from '../quantize_rows_q8_super';
 export { rmsNormF32 } from '../rms_norm_f32';
 export { ropeF32Halves } from '../rope_f32_halves';
 export { ropeF32Pairs } from '../rope_f32_pairs';

@@ -10,7 +10,24 @@ import { putFloats, randomFloats, randomMatrix } from './random_weights.ts';
 
 /** In f32 63 MB, in q4_0 35 MB: beyond the caches in every format. */
 const N_IN = 2048;
-const ROWS: Readonly<Record<KernelFormat, number>> = { f32: 8192, f16: 16384, bf16: 16384, q8_0: 30720, q4_0: 57344 };
+const ROWS: Readonly<Record<KernelFormat, number>> = {
+  f32: 8192,
+  f16: 16384,
+  bf16: 16384,
+  q8_0: 30720,
+  q4_0: 57344,
+  q4_k: 57344,
+  q6_k: 40960,
+  q5_k: 49152,
+  q2_k: 98304,
+  q3_k: 73728,
+  iq4_xs: 57344,
+  q4_1: 49152,
+  q5_0: 49152,
+  q5_1: 40960,
+  iq4_nl: 57344,
+  mxfp4: 57344,
+};
 const DTYPES = Object.keys(ROWS) as KernelFormat[];
 
 /** Matrix x vector in every format: what decoding is made of. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type DType, isBlockFormat } from '../../src/core/dtype.ts';
+import { DTYPES, type DType, isBlockFormat } from '../../src/core/dtype.ts';
 import { tensor } from '../../src/core/tensor.ts';
 import type { Linear, LinearQ8 } from '../../src/exec/wasm/kernels.ts';
 import {
@@ -11,6 +11,7 @@ import {
 } from '../../src/exec/wasm/layout.ts';
 import { packBytes } from '../../src/exec/wasm/repack.ts';
 import { type Activations, linear } from '../../src/ops/linear.ts';
+import { BLOCK_SIZE } from '../../src/quant/block.ts';
 import { type FloatSource, floatSource, hardFloats, skews } from './hard_floats.ts';
 import { assertSameBits } from './kernel_property.ts';
 import { type KernelBench, UNWRITTEN } from './wasm_memory.ts';
@@ -35,7 +36,7 @@ export function linearCases(dtype: DType): fc.Arbitrary<LinearCase> {
     x: floatSource,
     w: weightSource,
     nTokens: fc.oneof(fc.nat(5), fc.nat(19)),
-    nIn: isBlockFormat(dtype) ? fc.nat(3).map((n) => 32 * n) : fc.nat(40),
+    nIn: isBlockFormat(dtype) ? fc.nat(3).map((n) => DTYPES[dtype].blockSize * n) : fc.nat(40),
     nOut: fc.oneof(fc.nat(9), fc.nat(100)),
     first: fc.constantFrom(0, 0, 0.3, 0.6),
     last: fc.constantFrom(1, 1, 0.7, 0),
@@ -50,7 +51,7 @@ export function largeCase(dtype: DType, nTokens: number): LinearCase {
     x: { seed: 5, kind: 'wide' },
     w: { values: { seed: 6, kind: 'wide' } },
     nTokens,
-    nIn: isBlockFormat(dtype) ? 1056 : 1030,
+    nIn: isBlockFormat(dtype) ? Math.max(1056, 9 * DTYPES[dtype].blockSize) : 1030,
     nOut: 21,
     first: 0,
     last: 1,
@@ -92,10 +93,15 @@ export function checkLinear(bench: KernelBench, dtype: DType, activations: Activ
   memory.check();
 }
 
-/** The quantized product in the shape of the plain one: quantize, then multiply. */
-export function throughQ8(bench: KernelBench, kernel: LinearQ8, quantize = bench.kernels.quantizeRowsQ8): Linear {
+/** The quantized product in the shape of the plain one: quantize in blocks of 32 or of 256, then multiply. */
+export function throughQ8(
+  bench: KernelBench,
+  kernel: LinearQ8,
+  quantize = bench.kernels.quantizeRowsQ8,
+  blockSize: number = BLOCK_SIZE,
+): Linear {
   return (y, yStride, x, xStride, nTokens, nIn, w, nOut, firstPanel, nPanels, scratch) => {
-    const q = bench.memory.room(quantizedRowsBytes(bench.build, nTokens, nIn));
+    const q = bench.memory.room(quantizedRowsBytes(bench.build, nTokens, nIn, blockSize));
     quantize(q, x, xStride, nTokens, nIn);
     kernel(y, yStride, q, nTokens, nIn, w, nOut, firstPanel, nPanels, scratch);
   };

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { type DType, isBlockFormat, rowBytes } from '../../src/core/dtype.ts';
+import { DTYPES, type DType, isBlockFormat, rowBytes } from '../../src/core/dtype.ts';
 import type { Embed, Repack } from '../../src/exec/wasm/kernels.ts';
 import { packedBytes, panelBytes, panelRows } from '../../src/exec/wasm/layout.ts';
 import { packBytes } from '../../src/exec/wasm/repack.ts';
 import { embed } from '../../src/ops/embed.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
+import { groupedPanels, isGrouped } from './grouped_layout.ts';
 import { skews } from './hard_floats.ts';
 import { assertSameBits } from './kernel_property.ts';
 import type { KernelBench } from './wasm_memory.ts';
@@ -34,10 +35,19 @@ function* places(dtype: DType, nIn: number, o: number): Generator<[number, numbe
   }
 }
 
+/** Every byte of a file where the layout has it. */
+function movedBytes(dtype: DType, bytes: Uint8Array, nRows: number, nIn: number): Uint8Array {
+  const packed = new Uint8Array(packedBytes(dtype, nRows, nIn));
+  for (let o = 0; o < nRows; o++) {
+    for (const [to, from, xor] of places(dtype, nIn, o)) packed[to] = bytes[o * rowBytes(dtype, nIn) + from]! ^ xor;
+  }
+  return packed;
+}
+
 /** repack puts every byte where the layout says, fills the last panel with zeros, and finds what is not finite. */
 export function repackCases(bench: KernelBench, dtype: DType): (kernel: Repack) => fc.IProperty<unknown> {
   const { memory } = bench;
-  const blocks = isBlockFormat(dtype) ? 32 : 1;
+  const blocks = DTYPES[dtype].blockSize;
   const rows = fc.oneof(fc.nat(9), fc.nat(40));
   const widths = isBlockFormat(dtype) ? fc.nat(6) : fc.oneof(fc.nat(9), fc.nat(20)); // rows of whole vectors, and ends
   return (kernel) =>
@@ -49,11 +59,9 @@ export function repackCases(bench: KernelBench, dtype: DType): (kernel: Repack) 
       const dst = memory.room(packedBytes(dtype, nRows, nIn), skew);
       const finite = kernel(dst, src, nRows, nIn);
 
-      const expected = new Uint8Array(packedBytes(dtype, nRows, nIn));
-      for (let o = 0; o < nRows; o++) {
-        for (const [to, from, xor] of places(dtype, nIn, o))
-          expected[to] = bytes[o * rowBytes(dtype, nIn) + from]! ^ xor;
-      }
+      const expected = isGrouped(dtype)
+        ? groupedPanels(dtype, bytes, nRows, nIn)
+        : movedBytes(dtype, bytes, nRows, nIn);
       assertSameBits('packed bytes', memory.bytes(dst, expected.length), expected);
       const values = new Float32Array(nRows * nIn);
       FORMATS[dtype].unpack(bytes, 0, values, 0, values.length);
@@ -76,7 +84,7 @@ export function repackMutants(kernel: Repack): Record<string, Repack> {
 /** embed reads back from the packed layout what the format unpacks from the file's bytes. */
 export function embedCases(bench: KernelBench, dtype: DType): (kernel: Embed) => fc.IProperty<unknown> {
   const { memory, kernels, arena } = bench;
-  const unit = isBlockFormat(dtype) ? 32 : 1;
+  const unit = DTYPES[dtype].blockSize;
   const tables = fc
     .integer({ min: 1, max: 40 })
     .chain((vocab) => fc.record({ vocab: fc.constant(vocab), ids: fc.array(fc.nat(vocab - 1), { maxLength: 5 }) }));
@@ -94,4 +102,14 @@ export function embedCases(bench: KernelBench, dtype: DType): (kernel: Embed) =>
       assertSameBits('y', memory.f32(y, expected.length), expected);
       memory.check();
     });
+}
+
+/** Wrong by their calls, whatever the format. */
+export function embedMutants(kernel: Embed): Record<string, Embed> {
+  return {
+    'the last token is forgotten': (y, ids, nTokens, w, nIn) => kernel(y, ids, Math.max(0, nTokens - 1), w, nIn),
+    'every token is the first one': (y, ids, nTokens, w, nIn) => {
+      for (let t = 0; t < nTokens; t++) kernel(y + 4 * t * nIn, ids, 1, w, nIn);
+    },
+  };
 }

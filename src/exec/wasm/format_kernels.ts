@@ -25,6 +25,17 @@ export const FORMAT_MODULES = {
   bf16: { repack: 'repackBf16', embed: 'embedBf16', f32: 'linearBf16' },
   q8_0: { repack: 'repackQ80', embed: 'embedQ80', f32: 'linearQ80F32', q8: 'linearQ80Q8', q8Quads: 'linearQ80Q8Quads' },
   q4_0: { repack: 'repackQ40', embed: 'embedQ40', f32: 'linearQ40F32', q8: 'linearQ40Q8', q8Quads: 'linearQ40Q8Quads' },
+  q4_k: { repack: 'repackQ4K', embed: 'embedQ4K', f32: 'linearQ4KF32', q8: 'linearQ4KQ8' },
+  q6_k: { repack: 'repackQ6K', embed: 'embedQ6K', f32: 'linearQ6KF32', q8: 'linearQ6KQ8' },
+  q5_k: { repack: 'repackQ5K', embed: 'embedQ5K', f32: 'linearQ5KF32', q8: 'linearQ5KQ8' },
+  q2_k: { repack: 'repackQ2K', embed: 'embedQ2K', f32: 'linearQ2KF32', q8: 'linearQ2KQ8' },
+  q3_k: { repack: 'repackQ3K', embed: 'embedQ3K', f32: 'linearQ3KF32', q8: 'linearQ3KQ8' },
+  iq4_xs: { repack: 'repackIq4Xs', embed: 'embedIq4Xs', f32: 'linearIq4XsF32', q8: 'linearIq4XsQ8' },
+  q4_1: { repack: 'repackQ41', embed: 'embedQ41', f32: 'linearQ41F32', q8: 'linearQ41Q8' },
+  q5_0: { repack: 'repackQ50', embed: 'embedQ50', f32: 'linearQ50F32', q8: 'linearQ50Q8' },
+  q5_1: { repack: 'repackQ51', embed: 'embedQ51', f32: 'linearQ51F32', q8: 'linearQ51Q8' },
+  iq4_nl: { repack: 'repackIq4Nl', embed: 'embedIq4Nl', f32: 'linearIq4NlF32', q8: 'linearIq4NlQ8' },
+  mxfp4: { repack: 'repackMxfp4', embed: 'embedMxfp4', f32: 'linearMxfp4F32', q8: 'linearMxfp4Q8' },
 } as const satisfies Partial<Record<DType, ExportNames>>;
 
 /** A format that has a module. */

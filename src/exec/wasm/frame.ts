@@ -1,3 +1,4 @@
+import { DTYPES } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
@@ -21,9 +22,10 @@ export interface RunFrame {
   /** i32 [R]. */
   readonly outRows: number;
   readonly segments: readonly FrameSegment[];
-  /** Quantized rows of one value, and which value's they are now: linears that read the same rows share them. */
+  /** Quantized rows of one value; which value's they are now, in blocks of what size: linears that read the same share them. */
   readonly quantized: number;
   quantizedOf: ValueId | undefined;
+  quantizedBlock: number;
   /** Scratch of matrix products, one piece for each thread. */
   readonly panel: number;
 }
@@ -118,6 +120,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         segments,
         quantized,
         quantizedOf: undefined,
+        quantizedBlock: 0,
         panel: quantized + quantizedBytes,
       };
     },
@@ -140,10 +143,9 @@ export function scratchBytes(
 /** Bytes of what a frame has besides values, for nTokens of which nOut rows are wanted. */
 function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const panelBytes = nThreads * largestPanel(graph);
-  const quantizedWidth = widestQuantized(graph);
   return (nTokens: number, nOut: number) => ({
     feedBytes: Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
-    quantizedBytes: quantizedRowsBytes(build, Math.max(nTokens, nOut), quantizedWidth),
+    quantizedBytes: largestQuantized(graph, build, Math.max(nTokens, nOut)),
     panelBytes,
   });
 }
@@ -164,6 +166,8 @@ function largestPanel(graph: Graph): number {
   return matrices(graph).reduce((n, m) => Math.max(n, linearScratchBytes(m.dtype, m.width)), 0);
 }
 
-function widestQuantized(graph: Graph): number {
-  return matrices(graph).reduce((n, m) => (m.takesQ8 ? Math.max(n, m.width) : n), 0);
+function largestQuantized(graph: Graph, build: KernelBuild, nRows: number): number {
+  return matrices(graph).reduce((n, { takesQ8, width, dtype }) => {
+    return takesQ8 ? Math.max(n, quantizedRowsBytes(build, nRows, width, DTYPES[dtype].blockSize)) : n;
+  }, 0);
 }

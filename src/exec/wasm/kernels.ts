@@ -141,6 +141,8 @@ export interface CoreKernels {
 
   /** q: `quantizedRowsBytes(build, nTokens, nIn)`, in the build's own layout.  x: f32 [nTokens, nIn], row stride xStride. */
   quantizeRowsQ8(q: number, x: number, xStride: number, nTokens: number, nIn: number): void;
+  /** The same in blocks of 256, for super-block formats: `quantizedRowsBytes(build, nTokens, nIn, 256)`. */
+  quantizeRowsQ8Super(q: number, x: number, xStride: number, nTokens: number, nIn: number): void;
 }
 
 /**
@@ -183,7 +185,7 @@ export type Linear = (
   scratch: number,
 ) => void;
 
-/** The same product from activations that `quantizeRowsQ8` wrote at q, for the same nTokens and nIn; the same scratch. */
+/** The same product from activations that `quantizeRowsQ8` (or, where blocks are of 256, `quantizeRowsQ8Super`) wrote at q, for the same nTokens and nIn; the same scratch. */
 export type LinearQ8 = (
   y: number,
   yStride: number,
@@ -239,6 +241,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   attendScoresF32: 15,
   attendMixF32: 15,
   quantizeRowsQ8: 5,
+  quantizeRowsQ8Super: 5,
 };
 
 /**

@@ -2,6 +2,7 @@ import { DTYPES, type DType, isBlockFormat, rowBytes } from '../../core/dtype.ts
 import { CapacityError, ShapeError } from '../../core/errors.ts';
 import { roundUpToBlock } from '../../kvcache/layout.ts';
 import { BLOCK_SIZE } from '../../quant/block.ts';
+import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import { storedAs } from './stored_as.ts';
 
 /**
@@ -15,7 +16,18 @@ import { storedAs } from './stored_as.ts';
  *     q4_0 record   4 groups of 4 rows x 64 bytes, [column / 4][row][column % 4] over columns 0..15: the   288 bytes
  *                   low nibble is column c, the high nibble column c + 16, each code + 8; then 16 f16 scales
  *
- * Nothing is added to what the file has: a panel takes the bytes of its rows. Rows beyond `out` in the last panel are zeros.
+ *   q2_k to q6_k, iq4_xs, q4_1, q5_0, q5_1, iq4_nl, mxfp4
+ *                    panels of 16 rows:  [ceil(out / 16)][4 groups of 4 rows][in / block] records of 4 rows x one block:
+ *
+ *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of a vector, and vectors are
+ *                                packed as kernels/blocks/codes<bits>.ts draw it
+ *     scales of sub-blocks       [sub-block][row], one byte each; then minima in the same way (q2_k: both in one byte)
+ *     d, then dmin (or m)        f16 of each row; mxfp4: its exponents, one byte
+ *
+ *     bytes of a record          q4_1 80, q5_0 88, q5_1 96, iq4_nl 72, mxfp4 68, q2_k 336, q6_k 840: those of the file;
+ *                                iq4_xs 552, q5_k 720, q4_k 592, q3_k 456: 1.015, 1.023, 1.028 and 1.036 times as many
+ *
+ * Little is added to what the file has: a scale of 6 bits takes a byte. Rows beyond `out` in the last panel are zeros.
  *
  * Formats without kernels of their own are unpacked to f32 and lie as it does (stored_as.ts): what the functions below say of
  * such a format is true of f32.
@@ -28,6 +40,25 @@ export const VECTOR_BYTES = 16;
 
 /** Bytes of one block of 32 quantized activations: see kernels/blocks/q8_record.ts. */
 export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 44 } as const;
+
+/** Bytes of 256 activations, in the same way, with sums of 16 and of 32 codes: kernels/blocks/q8_super_record.ts. */
+export const SUPER_ACTIVATION_BLOCK_BYTES = { simd: 640, relaxed: 384 } as const;
+
+/** Rows that lie together in a panel of a format of super-blocks, and the bytes of their record for one block. */
+const GROUP_ROWS = 4;
+const GROUP_RECORD_BYTES: Partial<Record<DType, number>> = {
+  q4_1: 80,
+  q5_0: 88,
+  q5_1: 96,
+  iq4_nl: 72,
+  mxfp4: 68,
+  q2_k: 336,
+  q3_k: 456,
+  q4_k: 592,
+  q5_k: 720,
+  q6_k: 840,
+  iq4_xs: 552,
+};
 
 /** Rows that one panel interleaves. */
 export function panelRows(dtype: DType): number {
@@ -48,6 +79,8 @@ export function panelBytes(dtype: DType, nIn: number): number {
   if (nIn % blockSize !== 0) {
     throw new ShapeError(`${dtype} weights: a row of ${nIn} is not whole blocks of ${blockSize}`);
   }
+  const record = GROUP_RECORD_BYTES[dtype];
+  if (record !== undefined) return (BLOCK_PANEL_ROWS / GROUP_ROWS) * (nIn / blockSize) * record;
   return panelRows(dtype) * rowBytes(storedAs(dtype), nIn);
 }
 
@@ -90,12 +123,18 @@ export function linearScratchBytes(dtype: DType, nIn: number): number {
 export const GROUP_TOKENS = 4;
 
 /**
- * Bytes of `nTokens` rows of `nIn` activations as `quantizeRowsQ8` of a build writes them: whole groups of tokens, unless there
- * are fewer tokens than one. nIn: a multiple of 32.
+ * Bytes of `nTokens` rows of `nIn` activations in blocks of 32 as `quantizeRowsQ8` of a build writes them, or of 256 as
+ * `quantizeRowsQ8Super` does: whole groups of tokens, unless there are fewer tokens than one. nIn: a multiple of blockSize.
  */
-export function quantizedRowsBytes(build: keyof typeof ACTIVATION_BLOCK_BYTES, nTokens: number, nIn: number): number {
+export function quantizedRowsBytes(
+  build: keyof typeof ACTIVATION_BLOCK_BYTES,
+  nTokens: number,
+  nIn: number,
+  blockSize: number = BLOCK_SIZE,
+): number {
   const nRows = nTokens < GROUP_TOKENS ? nTokens : Math.ceil(nTokens / GROUP_TOKENS) * GROUP_TOKENS;
-  return nRows * (nIn / BLOCK_SIZE) * ACTIVATION_BLOCK_BYTES[build];
+  const record = blockSize === SUPER_BLOCK_SIZE ? SUPER_ACTIVATION_BLOCK_BYTES : ACTIVATION_BLOCK_BYTES;
+  return nRows * (nIn / blockSize) * record[build];
 }
 
 /** Floats from one score row to the next, for rows of up to `nPositions`: whole key blocks. */

@@ -1,5 +1,7 @@
+import { DTYPES } from '../../core/dtype.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
+import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import { cacheStepsOf, stepsOf } from '../plan.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
 import type { Kernels } from './kernels.ts';
@@ -111,9 +113,13 @@ function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows:
     return;
   }
   // The rows of one value are quantized once for all linears that read it one after the other (gate and up).
-  if (frame.quantizedOf !== node.inputs[0]) {
-    m.kernels.quantizeRowsQ8(frame.quantized, x, w.nIn, nRows, w.nIn);
+  const { blockSize } = DTYPES[w.dtype];
+  if (frame.quantizedOf !== node.inputs[0] || frame.quantizedBlock !== blockSize) {
+    const { quantizeRowsQ8, quantizeRowsQ8Super } = m.kernels;
+    const quantize = blockSize === SUPER_BLOCK_SIZE ? quantizeRowsQ8Super : quantizeRowsQ8;
+    quantize(frame.quantized, x, w.nIn, nRows, w.nIn);
     frame.quantizedOf = node.inputs[0];
+    frame.quantizedBlock = blockSize;
   }
   kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
 }

@@ -1,5 +1,7 @@
 import type { DType } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
+import { BLOCK_SIZE } from '../../quant/block.ts';
+import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import type { CoreKernels, FormatKernels } from './kernels.ts';
 import { GROUP_TOKENS, linearScratchBytes, panelRows, quantizedRowsBytes } from './layout.ts';
 import type { Split } from './shares.ts';
@@ -56,6 +58,15 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     grain: 1,
     unitNs: nTokens * headDim * MOVE_NS,
   });
+  const quantize =
+    (blockSize: number): SplitOf<CoreKernels['quantizeRowsQ8']> =>
+    (_q, _x, xStride, nTokens, nIn) => ({
+      countAt: 3,
+      steps: [0, quantizedRowsBytes(build, 1, nIn, blockSize), 1, F32_BYTES * xStride],
+      grain: TOKENS,
+      // Less than one group lies in another order: a share must not end with it.
+      unitNs: nTokens % GROUP_TOKENS === 0 ? nIn * QUANTIZE_NS : 0,
+    });
   return {
     addF32: () => binary,
     mulF32: () => binary,
@@ -116,13 +127,8 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
       return { countAt: 9, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
     },
-    quantizeRowsQ8: (_q, _x, xStride, nTokens, nIn) => ({
-      countAt: 3,
-      steps: [0, quantizedRowsBytes(build, 1, nIn), 1, F32_BYTES * xStride],
-      grain: TOKENS,
-      // Less than one group lies in another order: a share must not end with it.
-      unitNs: nTokens % GROUP_TOKENS === 0 ? nIn * QUANTIZE_NS : 0,
-    }),
+    quantizeRowsQ8: quantize(BLOCK_SIZE),
+    quantizeRowsQ8Super: quantize(SUPER_BLOCK_SIZE),
   };
 }
 

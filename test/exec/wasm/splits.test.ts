@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { DType } from '../../../src/core/dtype.ts';
+import { DTYPES, type DType } from '../../../src/core/dtype.ts';
 import type { KernelModule } from '../../../src/core/host.ts';
 import type { Arena } from '../../../src/exec/wasm/arena.ts';
 import { arenaStorage } from '../../../src/exec/wasm/arena_storage.ts';
@@ -18,12 +18,15 @@ import { optimize } from '../../../src/graph/passes/index.ts';
 import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
 import type { Activations } from '../../../src/ops/linear.ts';
+import { SUPER_BLOCK_SIZE } from '../../../src/quant/ggml_block.ts';
 import { batchOf, firstDifference, HOST } from '../../support/executors.ts';
 import { tinyLlama } from '../../support/tiny_llama.ts';
 
 /** How calls of each kernel are split: by hand, without workers, so that each line of each rule can be made wrong. */
 
 const GEOMETRY = { nHeads: 6, nKvHeads: 3, headDim: 32, dim: 192, hiddenDim: 320, vocab: 301, maxContext: 96 };
+/** Of formats in super-blocks: rows are whole blocks. */
+const SUPER_GEOMETRY = { ...GEOMETRY, nHeads: 8, nKvHeads: 4, dim: 256, hiddenDim: 512 };
 const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
 const N_THREADS = 3;
 
@@ -72,7 +75,8 @@ interface ModelCase {
 
 /** Logits of two runs (a prompt of two sequences, then one token each), of whole calls (null) or with `change`. */
 async function logitsOf({ dtype, activations, ropeLayout }: ModelCase, used: Set<string>) {
-  const tiny = tinyLlama({ seed: 5, dtype, config: { ...GEOMETRY, ropeLayout, nLayers: 1 } });
+  const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
+  const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   const graph = optimize(buildLlama(tiny.config, tiny.tensors, activations));
   const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
   const weights = await loadPackedWeights(graph, tiny.tensors, kernels, arena, {});

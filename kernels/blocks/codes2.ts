@@ -1,0 +1,34 @@
+// Codes of 2 bits: 4 rows x 32 columns in two byte vectors, 16 columns in each: four quads, the first in the lowest bits.
+import { dotCodes, QUAD } from './dots';
+
+export const CHUNK_2_BITS: usize = 32;
+
+/** From memory: see CONSTANTS in lanes.ts. */
+const LOWEST = memory.data<u32>([0x03030303]);
+
+function lowest(c: v128): v128 {
+  return v128.and(c, v128.load32_splat(LOWEST));
+}
+
+/** sums + 16 columns; `at` is the start of the chunk for the first 16, 16 bytes on for the last. */
+export function dot16Of2Bits(sums: v128, at: usize, a: usize): v128 {
+  const c = v128.load(at);
+  const first = dotCodes(dotCodes(sums, a, lowest(c)), a + QUAD, lowest(i16x8.shr_u(c, 2)));
+  return dotCodes(dotCodes(first, a + 2 * QUAD, lowest(i16x8.shr_u(c, 4))), a + 3 * QUAD, lowest(i16x8.shr_u(c, 6)));
+}
+
+/** The eight vectors of codes of a chunk, `step` bytes apart. */
+export function unpack2Bits(to: usize, step: usize, at: usize): void {
+  for (let i = 0; i < 2; i++, at += 16, to += 4 * step) {
+    const c = v128.load(at);
+    v128.store(to, lowest(c));
+    v128.store(to + step, lowest(i16x8.shr_u(c, 2)));
+    v128.store(to + 2 * step, lowest(i16x8.shr_u(c, 4)));
+    v128.store(to + 3 * step, lowest(i16x8.shr_u(c, 6)));
+  }
+}
+
+/** The other way, for one row and 16 columns: codes of four quads in u32, into `to` (the row's 4 bytes of a byte vector). */
+export function pack2Bits(to: usize, q0: u32, q1: u32, q2: u32, q3: u32): void {
+  store<u32>(to, q0 | (q1 << 2) | (q2 << 4) | (q3 << 6));
+}

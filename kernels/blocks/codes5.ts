@@ -1,0 +1,67 @@
+// Codes of 5 bits: 4 rows x 32 columns in five byte vectors. The low 5 bits of each are one quad's codes, quads 0..4; their upper
+// three bits make the last three quads: quad 5 of vectors 0 (bits 2..0) and 1 (4..3), quad 6 of vectors 2 and 3 likewise, quad 7
+// of vector 4 (2..0) and the topmost bits of 1 (bit 3) and 3 (bit 4).
+import { dotCodes, QUAD } from './dots';
+
+export const CHUNK_5_BITS: usize = 80;
+
+/** From memory: see CONSTANTS in lanes.ts. */
+const MASKS = memory.data<u32>([0x1f1f1f1f, 0x07070707, 0x18181818, 0x08080808, 0x10101010]);
+
+function own(c: v128): v128 {
+  return v128.and(c, v128.load32_splat(MASKS));
+}
+
+/** Quad 5 or 6. */
+function ofTwo(c0: v128, c1: v128): v128 {
+  const low = v128.and(i16x8.shr_u(c0, 5), v128.load32_splat(MASKS, 4));
+  return v128.or(low, v128.and(i16x8.shr_u(c1, 2), v128.load32_splat(MASKS, 8)));
+}
+
+/** Quad 7. */
+function ofThree(c1: v128, c3: v128, c4: v128): v128 {
+  const low = v128.and(i16x8.shr_u(c4, 5), v128.load32_splat(MASKS, 4));
+  const middle = v128.and(i16x8.shr_u(c1, 4), v128.load32_splat(MASKS, 12));
+  return v128.or(v128.or(low, middle), v128.and(i16x8.shr_u(c3, 3), v128.load32_splat(MASKS, 16)));
+}
+
+/** sums + the first 16 columns of the chunk at `at`. */
+export function dotFirstOf5Bits(sums: v128, at: usize, a: usize): v128 {
+  const first = dotCodes(dotCodes(sums, a, own(v128.load(at))), a + QUAD, own(v128.load(at, 16)));
+  return dotCodes(dotCodes(first, a + 2 * QUAD, own(v128.load(at, 32))), a + 3 * QUAD, own(v128.load(at, 48)));
+}
+
+/** sums + its last 16 columns. */
+export function dotLastOf5Bits(sums: v128, at: usize, a: usize): v128 {
+  const c1 = v128.load(at, 16);
+  const c3 = v128.load(at, 48);
+  const c4 = v128.load(at, 64);
+  const first = dotCodes(dotCodes(sums, a, own(c4)), a + QUAD, ofTwo(v128.load(at), c1));
+  return dotCodes(dotCodes(first, a + 2 * QUAD, ofTwo(v128.load(at, 32), c3)), a + 3 * QUAD, ofThree(c1, c3, c4));
+}
+
+/** The eight vectors of codes of a chunk, `step` bytes apart. */
+export function unpack5Bits(to: usize, step: usize, at: usize): void {
+  const c0 = v128.load(at);
+  const c1 = v128.load(at, 16);
+  const c2 = v128.load(at, 32);
+  const c3 = v128.load(at, 48);
+  const c4 = v128.load(at, 64);
+  v128.store(to, own(c0));
+  v128.store(to + step, own(c1));
+  v128.store(to + 2 * step, own(c2));
+  v128.store(to + 3 * step, own(c3));
+  v128.store(to + 4 * step, own(c4));
+  v128.store(to + 5 * step, ofTwo(c0, c1));
+  v128.store(to + 6 * step, ofTwo(c2, c3));
+  v128.store(to + 7 * step, ofThree(c1, c3, c4));
+}
+
+/** The other way, for one row: codes of eight quads in u32, into `to` (the row's 4 bytes of the first byte vector). */
+export function pack5Bits(to: usize, q0: u32, q1: u32, q2: u32, q3: u32, q4: u32, q5: u32, q6: u32, q7: u32): void {
+  store<u32>(to, q0 | ((q5 & 0x07070707) << 5));
+  store<u32>(to, q1 | ((q5 & 0x18181818) << 2) | ((q7 & 0x08080808) << 4), 16);
+  store<u32>(to, q2 | ((q6 & 0x07070707) << 5), 32);
+  store<u32>(to, q3 | ((q6 & 0x18181818) << 2) | ((q7 & 0x10101010) << 3), 48);
+  store<u32>(to, q4 | ((q7 & 0x07070707) << 5), 64);
+}

@@ -1,0 +1,41 @@
+// Rows of blocks, as a file has them, into the records of grouped.ts.    Layout: src/exec/wasm/layout.ts
+import { CHUNK, GROUP_ROWS, GroupedFormat, PANEL_ROWS } from './grouped_format';
+
+/** How blocks lie in a file. */
+export interface GroupedSource extends GroupedFormat {
+  fileBytes(): usize;
+  /** The codes of chunk j of the block into the chunk `to`, as the row `row` of its group. */
+  packChunk(to: usize, row: usize, block: usize, j: usize): void;
+  /** Its scales and minima into the record. False when one is not finite. */
+  packHead(record: usize, row: usize, block: usize): bool;
+}
+
+/** Repack of a format: see src/exec/wasm/kernels.ts. Rows missing in the last panel become zeros. */
+export function repackGrouped<P extends GroupedSource>(dst: usize, src: usize, nRows: i32, nIn: i32): i32 {
+  const format = changetype<P>(0);
+  const nBlocks = nIn / format.columns();
+  const groupBytes = <usize>nBlocks * format.recordBytes();
+  let finite = true;
+  const nPadded = (nRows + PANEL_ROWS - 1) & ~(PANEL_ROWS - 1);
+  for (let row = 0; row < nPadded; row += GROUP_ROWS, dst += groupBytes) {
+    const n = min(GROUP_ROWS, nRows - row);
+    if (n < GROUP_ROWS) memory.fill(dst, 0, groupBytes); // their scales are 0
+    for (let r = 0; r < n; r++) {
+      let record = dst;
+      for (let b = 0; b < nBlocks; b++, src += format.fileBytes(), record += format.recordBytes()) {
+        for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++) {
+          format.packChunk(record + j * format.chunkBytes(), <usize>r, src, j);
+        }
+        if (!format.packHead(record, <usize>r, src)) finite = false;
+      }
+    }
+  }
+  return finite ? 1 : 0;
+}
+
+/** Stores an f16. False when it is an infinity or NaN. */
+export function packHalf(to: usize, from: usize): bool {
+  const bits = <u32>load<u16>(from);
+  store<u16>(to, <u16>bits);
+  return (bits & 0x7c00) !== 0x7c00;
+}

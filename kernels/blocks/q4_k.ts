@@ -1,0 +1,110 @@
+// q4_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q4_k.ts
+//   8 x 64 bytes   codes of 32 columns, see codes4.ts
+//   8 x 4 bytes    scales, [32 columns][row]
+//   8 x 4 bytes    minima
+//   4 x f16        d
+//   4 x f16        dmin
+import { CHUNK_4_BITS, dot16Of4Bits, unpack4Bits } from './codes4';
+import { addScaled, QUAD } from './dots';
+import { packNibbles } from './file_codes';
+import { GroupedSource, packHalf } from './grouped_repack';
+import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
+import { halves, minSums32 } from './record_parts';
+import { packSixBitScales } from './six_bit_scales';
+
+const SCALES: usize = 512;
+const MINS: usize = 544;
+const D: usize = 576;
+const DMIN: usize = 584;
+
+export class Q4K implements GroupedSource {
+  columns(): i32 {
+    return SUPER_BLOCK;
+  }
+
+  activationBytes(): usize {
+    return SUPER_ACTIVATION_BYTES;
+  }
+
+  activationScaleAt(): usize {
+    return SUPER_SCALE_AT;
+  }
+
+  recordBytes(): usize {
+    return 592;
+  }
+
+  chunkBytes(): usize {
+    return CHUNK_4_BITS;
+  }
+
+  /** |sum| <= 16 * 15 * 127 < 2^15 in each of a row's two lanes. */
+  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, _q: usize): v128 {
+    const first = dot16Of4Bits(i32x4.splat(0), at, a);
+    return addScaled(total, dot16Of4Bits(first, at + 32, a + 4 * QUAD), this.scales(record, j));
+  }
+
+  unit(): usize {
+    return 32;
+  }
+
+  scales(record: usize, u: usize): v128 {
+    return v128.load8x8_u(record + (u << 2), SCALES);
+  }
+
+  start(_q: usize, _u: usize, _plane: usize): v128 {
+    return i32x4.splat(0);
+  }
+
+  planes(): usize {
+    return 1;
+  }
+
+  unpack(to: usize, step: usize, at: usize, _plane: usize): void {
+    unpack4Bits(to, step, at);
+  }
+
+  unpackSigned(to: usize, step: usize, at: usize): void {
+    unpack4Bits(to, step, at);
+  }
+
+  offset(): i32 {
+    return 0;
+  }
+
+  hasMins(): bool {
+    return true;
+  }
+
+  minSums(record: usize, q: usize): v128 {
+    return minSums32(record + MINS, q);
+  }
+
+  mins(record: usize, u: usize): v128 {
+    return v128.load8x8_u(record + (u << 2), MINS);
+  }
+
+  d(record: usize): v128 {
+    return halves(record + D);
+  }
+
+  dmin(record: usize): v128 {
+    return halves(record + DMIN);
+  }
+
+  fileBytes(): usize {
+    return 144;
+  }
+
+  /** Nibbles of 32 bytes, low ones where j is even. */
+  packChunk(to: usize, row: usize, block: usize, j: usize): void {
+    const at = block + 16 + ((j >> 1) << 5);
+    packNibbles(to + (row << 2), at, at + 16, <u32>((j & 1) << 2), <u32>((j & 1) << 2));
+  }
+
+  packHead(record: usize, row: usize, block: usize): bool {
+    packSixBitScales(record + SCALES + row, record + MINS + row, block + 4);
+    const dIsFinite = packHalf(record + D + (row << 1), block);
+    return packHalf(record + DMIN + (row << 1), block + 2) && dIsFinite;
+  }
+}

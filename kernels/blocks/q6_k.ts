@@ -1,0 +1,121 @@
+// q6_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q6_k.ts
+//   8 x 96 bytes   codes of 32 columns, see codes6.ts
+//   16 x 4 x i8    scales, [16 columns][row]
+//   4 x f16        d
+import { CHUNK_6_BITS, dot16Of6Bits, pack6Bits, unpack6Bits } from './codes6';
+import { addScaled, QUAD, startAt } from './dots';
+import { GroupedSource, packHalf } from './grouped_repack';
+import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
+import { halves } from './record_parts';
+
+const SCALES: usize = 768;
+const D: usize = 832;
+/** Codes are stored as code + 32. */
+const LOG2_OFFSET = 5;
+
+export class Q6K implements GroupedSource {
+  columns(): i32 {
+    return SUPER_BLOCK;
+  }
+
+  activationBytes(): usize {
+    return SUPER_ACTIVATION_BYTES;
+  }
+
+  activationScaleAt(): usize {
+    return SUPER_SCALE_AT;
+  }
+
+  recordBytes(): usize {
+    return 840;
+  }
+
+  chunkBytes(): usize {
+    return CHUNK_6_BITS;
+  }
+
+  /** By 16 columns: |sum| <= 8 * 32 * 127 < 2^15 in each of a row's two lanes, since a code counts as code - 32. */
+  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128 {
+    const u = j << 1;
+    const first = dot16Of6Bits(this.start(q, u, 0), at, a);
+    const last = dot16Of6Bits(this.start(q, u + 1, 0), at + 48, a + 4 * QUAD);
+    return addScaled(addScaled(total, first, this.scales(record, u)), last, this.scales(record, u + 1));
+  }
+
+  unit(): usize {
+    return 16;
+  }
+
+  scales(record: usize, u: usize): v128 {
+    return v128.load8x8_s(record + (u << 2), SCALES);
+  }
+
+  start(q: usize, u: usize, _plane: usize): v128 {
+    return startAt(q + (u << 2), LOG2_OFFSET);
+  }
+
+  planes(): usize {
+    return 1;
+  }
+
+  unpack(to: usize, step: usize, at: usize, _plane: usize): void {
+    unpack6Bits(to, step, at);
+  }
+
+  unpackSigned(to: usize, step: usize, at: usize): void {
+    unpack6Bits(to, step, at);
+  }
+
+  offset(): i32 {
+    return 1 << LOG2_OFFSET;
+  }
+
+  hasMins(): bool {
+    return false;
+  }
+
+  minSums(_record: usize, _q: usize): v128 {
+    return i32x4.splat(0);
+  }
+
+  mins(_record: usize, _u: usize): v128 {
+    return i32x4.splat(0);
+  }
+
+  d(record: usize): v128 {
+    return halves(record + D);
+  }
+
+  dmin(_record: usize): v128 {
+    return i32x4.splat(0);
+  }
+
+  fileBytes(): usize {
+    return 210;
+  }
+
+  /** 128 columns have 64 bytes of low bits and 32 of high ones: two chunks, or four, one above the other. */
+  packChunk(to: usize, row: usize, block: usize, j: usize): void {
+    const low = block + ((j >> 2) << 6) + ((j & 1) << 5);
+    const high = block + 128 + ((j >> 2) << 5);
+    const upLow = <u32>((j & 2) << 1);
+    const upHigh = <u32>((j & 3) << 1);
+    for (let i: usize = 0; i < 32; i += 16) {
+      const q0 = code(low + i, upLow, high + i, upHigh);
+      const q1 = code(low + i + 4, upLow, high + i + 4, upHigh);
+      const q2 = code(low + i + 8, upLow, high + i + 8, upHigh);
+      const q3 = code(low + i + 12, upLow, high + i + 12, upHigh);
+      pack6Bits(to + i * 3 + (row << 2), q0, q1, q2, q3);
+    }
+  }
+
+  packHead(record: usize, row: usize, block: usize): bool {
+    for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 2) + row, load<u8>(block + j, 192), SCALES);
+    return packHalf(record + D + (row << 1), block + 208);
+  }
+}
+
+/** Four codes, in bytes. */
+function code(low: usize, upLow: u32, high: usize, upHigh: u32): u32 {
+  return ((load<u32>(low) >> upLow) & 0x0f0f0f0f) | (((load<u32>(high) >> upHigh) & 0x03030303) << 4);
+}

@@ -1,0 +1,54 @@
+// Codes of 4 bits that stand for the values of a table: packed as codes4.ts has it, looked up 16 at a time.
+import { dotStep, nibblesOfBytes } from '../lanes';
+import { dotCodes, QUAD } from './dots';
+
+/** table[i] for 16 indices i in 0..15. */
+function lookUp(table: usize, indices: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(v128.load(table), indices);
+  return i8x16.swizzle(v128.load(table), indices);
+}
+
+function low(table: usize, c: v128): v128 {
+  return lookUp(table, v128.and(c, nibblesOfBytes()));
+}
+
+function high(table: usize, c: v128): v128 {
+  return lookUp(table, v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()));
+}
+
+/** sums + 16 columns of values 0..127, as dot16Of4Bits. */
+export function dot16OfTable(sums: v128, table: usize, at: usize, a: usize): v128 {
+  const c0 = v128.load(at);
+  const c1 = v128.load(at, 16);
+  const first = dotCodes(dotCodes(sums, a, low(table, c0)), a + QUAD, low(table, c1));
+  return dotCodes(dotCodes(first, a + 2 * QUAD, high(table, c0)), a + 3 * QUAD, high(table, c1));
+}
+
+/** The same of values -128..127; in the plain build alone, which has them as i16. */
+export function dot16OfSigned(sums: v128, table: usize, at: usize, a: usize): v128 {
+  const c0 = v128.load(at);
+  const c1 = v128.load(at, 16);
+  const first = dotSigned(dotSigned(sums, a, low(table, c0)), a + QUAD, low(table, c1));
+  return dotSigned(dotSigned(first, a + 2 * QUAD, high(table, c0)), a + 3 * QUAD, high(table, c1));
+}
+
+function dotSigned(sums: v128, a: usize, values: v128): v128 {
+  const even = dotStep(sums, v128.load32_splat(a), i16x8.shr_s(i16x8.shl(values, 8), 8));
+  return dotStep(even, v128.load32_splat(a, 4), i16x8.shr_s(values, 8));
+}
+
+/** The eight vectors of values of a chunk, `step` bytes apart. */
+export function unpackTable(to: usize, step: usize, table: usize, at: usize): void {
+  const c0 = v128.load(at);
+  const c1 = v128.load(at, 16);
+  const c2 = v128.load(at, 32);
+  const c3 = v128.load(at, 48);
+  v128.store(to, low(table, c0));
+  v128.store(to + step, low(table, c1));
+  v128.store(to + 2 * step, high(table, c0));
+  v128.store(to + 3 * step, high(table, c1));
+  v128.store(to + 4 * step, low(table, c2));
+  v128.store(to + 5 * step, low(table, c3));
+  v128.store(to + 6 * step, high(table, c2));
+  v128.store(to + 7 * step, high(table, c3));
+}
