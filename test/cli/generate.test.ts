@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OUTPUT_CLOSED } from '../../src/cli/io.ts';
 import { loadModel } from '../../src/index.node.ts';
@@ -30,6 +31,16 @@ async function byLibrary(prompt: string | { ids: number[] }, maxTokens: number) 
   for await (const piece of model.generate(prompt, { temperature: 0, maxTokens })) pieces.push(piece);
   return { text: pieces.map((p) => p.text).join(''), ids: pieces.map((p) => p.id) };
 }
+
+test('threads that do not run are told on stderr, in one line', async () => {
+  const flags = [...GREEDY, '-n', '2', '--model', tiny, '--executor', 'naive', '--threads', 'auto'];
+  const { stderr, exitCode } = await runCli(['generate', ...flags, 'Once']);
+  const n = Math.min(8, availableParallelism());
+  const notice = n === 1 ? '' : `threads: 1 instead of ${n}: the naive executor has no more\n`;
+  expect(exitCode).toBe(0);
+  expect(stderr.startsWith(notice)).toBe(true);
+  expect(stderr.split('\n')).toHaveLength(n === 1 ? 2 : 3); // and the figures
+});
 
 describe('stdout is the text and nothing else', () => {
   test('with and without the command, from words, a file, standard input or ids', async () => {

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type AnyKernel, openControl, type Split, shareOut } from '../../../src/exec/wasm/shares.ts';
+import {
+  type AnyKernel,
+  openControl,
+  type Split,
+  serveShares,
+  shareOut,
+  stopSharing,
+} from '../../../src/exec/wasm/shares.ts';
 import { sizeOfShares } from '../../../src/exec/wasm/thread_pool.ts';
 
 /** The protocol without workers: the main thread takes every share. threads.test.ts has workers. */
@@ -57,6 +64,22 @@ const mutants: Readonly<Record<string, ReturnType<typeof everyUnitOnce>>> = {
 
 test.each(Object.entries(mutants))('and a mutant is caught: %s', (_what, property) => {
   expect(fc.check(property, { seed: 1, endOnFailure: true }).failed).toBe(true);
+});
+
+test('a worker takes the shares that are left, with scratch of its own', () => {
+  const control = openControl();
+  const seen: string[] = [];
+  const note =
+    (who: string, then: () => void): AnyKernel =>
+    (_y, _x, from, n, scratch) => {
+      seen.push(`${who}: ${from}+${n} at ${scratch}`);
+      then();
+    };
+  // Within the main thread's first share a worker takes the others; it returns as the pool is stopped by then.
+  const worker = [note('worker', () => stopSharing(control))];
+  const main = [note('main', () => serveShares(control, worker, 2))];
+  shareOut(control, main, 0, ARGS(10), SPLIT, 4);
+  expect(seen).toEqual(['main: 15+2 at 5000', 'worker: 11+4 at 5128', 'worker: 7+4 at 5128']);
 });
 
 test('a share that nobody finishes ends in an error, not in waiting for ever', () => {

@@ -7,6 +7,7 @@ import { FORMAT_MODULES, type KernelFormat } from '../../../src/exec/wasm/format
 import { createFrames } from '../../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../../src/exec/wasm/instantiate.ts';
 import type { CoreKernels, FormatKernels } from '../../../src/exec/wasm/kernels.ts';
+import { linearScratchBytes } from '../../../src/exec/wasm/layout.ts';
 import { loadPackedWeights } from '../../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
 import { createMachine, runNode } from '../../../src/exec/wasm/run_node.ts';
@@ -130,6 +131,13 @@ const CASES: readonly ModelCase[] = FORMATS.flatMap((dtype, i) =>
     (activations): ModelCase => ({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
   ),
 );
+
+test.each(FORMATS)('products with %s weights have scratch for each thread, where the kernel takes it', (dtype) => {
+  const { f32, q8 } = formatSplits(dtype);
+  const nBytes = linearScratchBytes(dtype, 512);
+  expect(f32!(1, 2, 3, 4, 5, 512, 7, 8, 9, 10, 11).scratch).toEqual({ at: 10, nBytes });
+  expect(q8!(1, 2, 3, 4, 512, 6, 7, 8, 9, 10).scratch).toEqual({ at: 9, nBytes });
+});
 
 test('calls in shares have the bits of whole calls, and every wrong step of every rule is caught', async () => {
   const used = new Set<string>();

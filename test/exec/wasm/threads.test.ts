@@ -209,6 +209,34 @@ describe('an executor whose worker', () => {
     executor.dispose();
   });
 
+  test('was started for a model that then cannot be read ends too', async () => {
+    let nRunning = 0;
+    const threads: ThreadHost = {
+      available: 2,
+      async startWorker(start, onEnd) {
+        const worker = await THREADS.startWorker(start, onEnd);
+        nRunning++;
+        return {
+          terminate() {
+            nRunning--;
+            worker.terminate();
+          },
+        };
+      },
+    };
+    const graph = optimize(buildLlama(tiny.config, tiny.tensors, 'q8'));
+    const loading = createWasmExecutor({
+      graph,
+      tensors: tiny.tensors,
+      host: { ...HOST, threads },
+      kernels: 'simd',
+      threads: { nThreads: 2 },
+      read: { signal: AbortSignal.abort(new Error('no longer wanted')) },
+    });
+    await expect(loading).rejects.toThrow('no longer wanted');
+    expect(nRunning).toBe(0);
+  });
+
   test('is told to end by dispose is not missed', async () => {
     const { executor, ended } = await withWorkers();
     logitsInChunks(executor, IDS, []);
