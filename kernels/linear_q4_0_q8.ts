@@ -95,6 +95,13 @@ class Q40Records<D extends DotForm> implements CodedRecords {
     return GROUP_BYTES;
   }
 
+  codes(at: usize, group: i32): v128 {
+    if (group === 0) return v128.load(at);
+    if (group === 1) return v128.load(at, GROUP_BYTES);
+    if (group === 2) return v128.load(at, 2 * GROUP_BYTES);
+    return v128.load(at, 3 * GROUP_BYTES);
+  }
+
   start(q: usize): v128 {
     return changetype<D>(0).start(q, LOG2_CODE_OFFSET);
   }

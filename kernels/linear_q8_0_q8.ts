@@ -74,6 +74,13 @@ export class Q80Records<D extends DotForm> implements CodedRecords {
     return GROUP_BYTES;
   }
 
+  codes(at: usize, group: i32): v128 {
+    if (group === 0) return v128.load(at);
+    if (group === 1) return v128.load(at, GROUP_BYTES);
+    if (group === 2) return v128.load(at, 2 * GROUP_BYTES);
+    return v128.load(at, 3 * GROUP_BYTES);
+  }
+
   start(q: usize): v128 {
     return ASC_FEATURE_RELAXED_SIMD ? startOfSigned(q) : startOf(q, LOG2_CODE_OFFSET);
   }

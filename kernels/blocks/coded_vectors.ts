@@ -18,6 +18,8 @@ const FEW_TOKENS = 2;
 export interface CodedRecords {
   /** Bytes of the codes of four rows x 32 columns. */
   groupBytes(): usize;
+  /** The 16 bytes of group 0..3 that lie at `at` in group 0: offsets that are constants cost nothing. */
+  codes(at: usize, group: i32): v128;
   /** What the sums of a block begin with; q: its activations. */
   start(q: usize): v128;
   /** Up to four operands made of the activations that bytes i .. i + 15 of a group are multiplied with: the groups share them. */
@@ -140,10 +142,10 @@ function vector2x16<F extends CodedRecords>(
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, v128.load(r + i), a1, a2, a3, a4);
-      s1 = format.dot(s1, v128.load(r + groupBytes + i), a1, a2, a3, a4);
-      s2 = format.dot(s2, v128.load(r + 2 * groupBytes + i), a1, a2, a3, a4);
-      s3 = format.dot(s3, v128.load(r + 3 * groupBytes + i), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4);
+      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4);
+      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4);
+      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4);
     }
     const yScales = r + GROUPS * groupBytes;
     y0 = addBlock(y0, finiteF16ToF32x4(v128.load16x4_s(yScales)), da, format.inner(s0));
@@ -162,10 +164,10 @@ function vector2x16<F extends CodedRecords>(
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, v128.load(t + i), a1, a2, a3, a4);
-      s1 = format.dot(s1, v128.load(t + groupBytes + i), a1, a2, a3, a4);
-      s2 = format.dot(s2, v128.load(t + 2 * groupBytes + i), a1, a2, a3, a4);
-      s3 = format.dot(s3, v128.load(t + 3 * groupBytes + i), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(t + i, 0), a1, a2, a3, a4);
+      s1 = format.dot(s1, format.codes(t + i, 1), a1, a2, a3, a4);
+      s2 = format.dot(s2, format.codes(t + i, 2), a1, a2, a3, a4);
+      s3 = format.dot(s3, format.codes(t + i, 3), a1, a2, a3, a4);
     }
     z0 = addBlock(z0, finiteF16ToF32x4(v128.load16x4_s(zScales)), da, format.inner(s0));
     z1 = addBlock(z1, finiteF16ToF32x4(v128.load16x4_s(zScales, 8)), da, format.inner(s1));
@@ -205,10 +207,10 @@ function vector16<F extends CodedRecords>(y: usize, q: usize, step: usize, nBloc
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, v128.load(r + i), a1, a2, a3, a4);
-      s1 = format.dot(s1, v128.load(r + groupBytes + i), a1, a2, a3, a4);
-      s2 = format.dot(s2, v128.load(r + 2 * groupBytes + i), a1, a2, a3, a4);
-      s3 = format.dot(s3, v128.load(r + 3 * groupBytes + i), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4);
+      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4);
+      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4);
+      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4);
     }
     const scales = r + GROUPS * groupBytes;
     y0 = addBlock(y0, f16ToF32x4(v128.load16x4_s(scales)), da, format.inner(s0));
