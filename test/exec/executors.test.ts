@@ -145,6 +145,26 @@ describe('equal bits', () => {
     expect(await compareTiers(dtype, form, runs)).toBeGreaterThan(40);
   });
 
+  test('formats side by side, some of which round the same activations in other blocks', async () => {
+    const others = { attn_k: 'q6_k', attn_v: 'q8_0', ffn_up: 'q4_0', ffn_down: 'q5_1', attn_output: 'tq2_0' } as const;
+    const sizes = { dim: 256, hiddenDim: 256, nHeads: 4, nKvHeads: 2, headDim: 64, ropeDim: 64, nLayers: 2 };
+    const mixed = tinyLlama({ seed: 3, dtype: 'q4_k', others, config: sizes });
+    const ids = [1, 5, 2, 9, 4, 30, 7];
+    const naive = traceOf(await executorOf('naive', mixed, 'q8'), ids);
+    let compared = 0;
+    for (const build of BUILDS) {
+      const executor = await executorOf(`wasm ${build}`, mixed, 'q8');
+      for (const [name, { data }] of traceOf(executor, ids)) {
+        const expected = naive.get(name);
+        if (expected === undefined) continue; // a value of the optimized graph
+        compared++;
+        expect(firstDifference(data, expected.data), `${build}: ${name}`).toBeUndefined();
+      }
+      executor.dispose();
+    }
+    expect(compared).toBeGreaterThan(60);
+  });
+
   test('and a changed weight bit is seen by that comparison', async () => {
     const tiny = model('q8_0');
     const changed = model('q8_0');

@@ -3,7 +3,6 @@ import { ALL_DTYPES, DTYPES, type DType } from '../../src/core/dtype.ts';
 import { ConfigError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { loadModel } from '../../src/engine/load_model.ts';
-import { storedAs } from '../../src/exec/wasm/stored_as.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
@@ -11,10 +10,9 @@ import { randomGguf } from '../../src/load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape } from '../../src/load/random_shape.ts';
 import { FIRST_FILLER } from '../../src/load/random_vocabulary.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
-import type { Activations } from '../../src/ops/linear.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
-import { takesQ8 } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
+import { FORMS } from '../support/equal_bits.ts';
 
 const SHAPE: RandomModelShape = {
   nLayers: 2,
@@ -73,16 +71,6 @@ test('equal seeds give equal bytes, others do not', () => {
   expect(Buffer.compare(fileOf('q8_0', 7), file)).toBe(0);
   expect(Buffer.compare(fileOf('q8_0', 8), file)).not.toBe(0);
 });
-
-/** Both forms of activations where the wasm tier takes both. */
-const FORMS = ALL_DTYPES.flatMap((dtype): [DType, Activations][] =>
-  takesQ8(dtype) && storedAs(dtype) !== dtype
-    ? [[dtype, 'f32']]
-    : [
-        [dtype, 'q8'],
-        [dtype, 'f32'],
-      ],
-);
 
 test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tiers', async (dtype, activations) => {
   const texts: string[] = [];

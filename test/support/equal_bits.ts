@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { ALL_DTYPES, DTYPES, type DType, isBlockFormat } from '../../src/core/dtype.ts';
 import type { Executor } from '../../src/exec/executor.ts';
-import { storedAs } from '../../src/exec/wasm/stored_as.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import { takesQ8 } from '../../src/quant/codes.ts';
 import { executorOf, F32_TIERS, firstDifference, logitsInChunks, traceOf } from './executors.ts';
@@ -11,10 +10,9 @@ import { tinyLlama } from './tiny_llama.ts';
 /** A weight format, and a form of activations that it has. */
 export type Form = readonly [DType, Activations];
 
-/** Every format, with every form of activations that it has and that the wasm tier has kernels for. */
+/** Every format with every form of activations that it has. */
 export const FORMS: readonly Form[] = ALL_DTYPES.flatMap((dtype): Form[] => {
-  const hasQ8 = takesQ8(dtype) && storedAs(dtype) === dtype;
-  return hasQ8
+  return takesQ8(dtype)
     ? [
         [dtype, 'f32'],
         [dtype, 'q8'],

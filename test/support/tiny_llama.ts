@@ -26,6 +26,8 @@ export function randomNumbers(seed: number): () => number {
 export interface TinyOptions {
   readonly seed: number;
   readonly dtype: DType;
+  /** Formats of single matrices, by the part of their name behind the layer, where they have another one. */
+  readonly others?: Readonly<Record<string, DType>>;
   readonly tied?: boolean;
   readonly config?: Partial<LlamaConfig>;
 }
@@ -47,6 +49,9 @@ export const TINY_CONFIG: LlamaConfig = {
   ropeScaling: { kind: 'none' },
 };
 
+/** "blk.0.attn_q.weight" -> "attn_q" */
+const partOf = (name: string): string => name.split('.').at(-2)!;
+
 /** All matrices in `dtype`, norms in f32, values uniform with the usual spread of 1 / sqrt(in). */
 export function tinyLlama(o: TinyOptions): TinyLlama {
   const config = { ...TINY_CONFIG, ...o.config };
@@ -62,7 +67,7 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
     tensors.set(name, { name, type: dtype, shape, source, offset: 0, nBytes: bytes.byteLength });
   };
   const matrix = (name: string, out: number, width: number): void =>
-    addTensor(name, [out, width], o.dtype, () => ((random() - 0.5) * 4) / Math.sqrt(width));
+    addTensor(name, [out, width], o.others?.[partOf(name)] ?? o.dtype, () => ((random() - 0.5) * 4) / Math.sqrt(width));
   const norm = (name: string): void => addTensor(name, [config.dim], 'f32', () => 0.5 + random());
 
   const { dim, hiddenDim, nHeads, nKvHeads, headDim, vocab } = config;

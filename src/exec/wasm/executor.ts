@@ -13,7 +13,6 @@ import { checkMemoryNeed, type MemoryNeed, memoryNeed, type RunLimits } from './
 import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
 import { createMachine, runNode } from './run_node.ts';
-import { checkQ8Kernels } from './stored_as.ts';
 import { traceNode } from './trace_node.ts';
 
 export interface WasmExecutorOptions {
@@ -31,14 +30,12 @@ export interface WasmExecutorOptions {
 
 /**
  * The fast tier: the same graph, about one kernel call a node, all numbers in one WASM memory. Same bits as naive.
- * Loads the weights. Throws KernelError when no kernel build can run here, UnsupportedError when a format has no kernel
- * for the graph's activations, CapacityError when memory does not suffice, and what reading throws.
+ * Loads the weights. Throws KernelError when no kernel build can run here, CapacityError when memory does not suffice, and what reading throws.
  */
 export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Executor> {
   const { graph } = o;
   // Before anything else: a model that cannot fit is refused at once.
   if (o.limits !== undefined) checkMemoryNeed(graph, memoryNeed(graph, o.limits));
-  checkQ8Kernels(graph);
   const loaded = await instantiateKernels(o.host, o.kernels, matrixFormats(graph), o.threads);
   try {
     return await loadInto(loaded, o);

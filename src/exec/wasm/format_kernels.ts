@@ -1,4 +1,4 @@
-import type { DType } from '../../core/dtype.ts';
+import type { CodedDType } from '../../quant/codes.ts';
 import {
   checkedExport,
   type DotForm,
@@ -18,6 +18,10 @@ interface ExportNames {
   readonly q8Quads?: string;
 }
 
+/** A format with quantized products must have their kernel. */
+type CodedNames = ExportNames & { readonly q8: string };
+type FloatDType = 'f32' | 'f16' | 'bf16';
+
 /** The formats that have a module, kernels/modules/<dtype>.ts, and the names of its kernels. */
 export const FORMAT_MODULES = {
   f32: { repack: 'repackF32', embed: 'embedF32', f32: 'linearF32' },
@@ -36,7 +40,7 @@ export const FORMAT_MODULES = {
   q5_1: { repack: 'repackQ51', embed: 'embedQ51', f32: 'linearQ51F32', q8: 'linearQ51Q8' },
   iq4_nl: { repack: 'repackIq4Nl', embed: 'embedIq4Nl', f32: 'linearIq4NlF32', q8: 'linearIq4NlQ8' },
   mxfp4: { repack: 'repackMxfp4', embed: 'embedMxfp4', f32: 'linearMxfp4F32', q8: 'linearMxfp4Q8' },
-} as const satisfies Partial<Record<DType, ExportNames>>;
+} as const satisfies Readonly<Record<FloatDType, ExportNames> & Record<CodedDType, CodedNames>>;
 
 /** A format that has a module. */
 export type KernelFormat = keyof typeof FORMAT_MODULES;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ALL_DTYPES, DTYPES } from '../../../src/core/dtype.ts';
-import { CapacityError, UnsupportedError } from '../../../src/core/errors.ts';
+import { CapacityError } from '../../../src/core/errors.ts';
 import { createArena, createMemory } from '../../../src/exec/wasm/arena.ts';
 import { createWasmExecutor } from '../../../src/exec/wasm/executor.ts';
 import { FORMAT_MODULES } from '../../../src/exec/wasm/format_kernels.ts';
@@ -27,6 +27,7 @@ test('formats with a module are stored as themselves, all others as f32', () => 
     Object.keys(FORMAT_MODULES).toSorted(),
   );
   for (const dtype of UNPACKED) expect(storedAs(dtype)).toBe('f32');
+  expect(UNPACKED.filter(takesQ8)).toEqual([]);
 });
 
 describe.each(UNPACKED)('%s', (dtype) => {
@@ -124,23 +125,5 @@ describe('memory', () => {
     await expect(load).rejects.toThrow(CapacityError);
     await expect(load).rejects.toThrow(/tq2_0 matrix \[5242880, 256\] needs 5368709120 bytes/);
     expect(nReads).toBe(0);
-  });
-});
-
-describe('activations q8', () => {
-  const executor = (dtype: (typeof UNPACKED)[number]) => {
-    const { config, tensors } = tinyLlama({ seed: 1, dtype, config: WIDE });
-    const graph = optimize(buildLlama(config, tensors, 'q8'));
-    return createWasmExecutor({ graph, tensors, host: HOST, kernels: 'simd' });
-  };
-
-  test.each(UNPACKED)('%s: refused by name where the format has codes but no kernel, else as f32', async (dtype) => {
-    if (takesQ8(dtype)) {
-      const refused = executor(dtype);
-      await expect(refused).rejects.toThrow(UnsupportedError);
-      await expect(refused).rejects.toThrow(new RegExp(`weight \\S+ is ${dtype}, .*--activations f32`));
-    } else {
-      (await executor(dtype)).dispose();
-    }
   });
 });
