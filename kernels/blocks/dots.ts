@@ -18,8 +18,18 @@ export function dotCodes(sums: v128, a: usize, codes: v128): v128 {
 
 /** total + scales * sums; the scales of 4 rows are the first four i16 lanes. */
 export function addScaled(total: v128, sums: v128, scales: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(total, i32x4.dot_i16x8_s(sums, twice(scales)));
-  return i32x4.add(total, i32x4.mul(sums, i32x4.extend_low_i16x8_s(scales)));
+  return addFactored(total, sums, factorsOf(scales));
+}
+
+/** What sums are multiplied by: (s, s) for each row's two sums of 16 bits, or s for its one sum of 32. */
+export function factorsOf(scales: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? twice(scales) : i32x4.extend_low_i16x8_s(scales);
+}
+
+/** total + factors * sums. */
+export function addFactored(total: v128, sums: v128, factors: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(total, i32x4.dot_i16x8_s(sums, factors));
+  return i32x4.add(total, i32x4.mul(sums, factors));
 }
 
 /**

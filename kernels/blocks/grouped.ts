@@ -5,7 +5,7 @@
 // of 4 rows for each block. So a group's records are one stream through memory, and lanes are its rows.
 import { storeLanes } from '../lanes';
 import { QUAD } from './dots';
-import { addBlock, CHUNK, GROUP_ROWS, GroupedFormat, PANEL_ROWS } from './grouped_format';
+import { addTotal, CHUNK, GROUP_ROWS, GroupedFormat, PANEL_ROWS, scaleOfBlock, subtractTotal } from './grouped_format';
 import { groupedTile, TILE_ROWS, TILE_TOKENS, UNPACKED_COLUMNS, unpackBlocks } from './grouped_tile';
 import { groupTokens } from './q8_record';
 
@@ -86,7 +86,9 @@ function rows4<P extends GroupedFormat>(
     for (let j: usize = 0; j < nChunks; j++, at += format.chunkBytes(), a += 8 * QUAD) {
       total = format.addChunk(total, record, j, at, a, q);
     }
-    acc = addBlock<P>(acc, total, record, q);
+    const da = scaleOfBlock<P>(q);
+    acc = addTotal(acc, format.d(record), da, total);
+    if (format.hasMins()) acc = subtractTotal(acc, format.dmin(record), da, format.minSums(record, q));
   }
   storeLanes(y, acc, width);
 }

@@ -43,12 +43,17 @@ export interface GroupedFormat {
   dmin(record: usize): v128;
 }
 
-/** acc + (d * da) * total - (dmin * da) * (sums of minima): the end of a block. */
-export function addBlock<P extends GroupedFormat>(acc: v128, total: v128, record: usize, q: usize): v128 {
-  const format = changetype<P>(0);
-  const da = v128.load32_splat(q + format.activationScaleAt());
-  const sum = f32x4.add(acc, f32x4.mul(f32x4.mul(format.d(record), da), f32x4.convert_i32x4_s(total)));
-  if (!format.hasMins()) return sum;
-  const mins = f32x4.convert_i32x4_s(format.minSums(record, q));
-  return f32x4.sub(sum, f32x4.mul(f32x4.mul(format.dmin(record), da), mins));
+/** Scale of a block of activations, in every lane. */
+export function scaleOfBlock<P extends GroupedFormat>(q: usize): v128 {
+  return v128.load32_splat(q + changetype<P>(0).activationScaleAt());
+}
+
+/** acc + (d * da) * total: the end of a block. */
+export function addTotal(acc: v128, d: v128, da: v128, total: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(d, da), f32x4.convert_i32x4_s(total)));
+}
+
+/** acc - (dmin * da) * (sums of minima), after it. */
+export function subtractTotal(acc: v128, dmin: v128, da: v128, minSums: v128): v128 {
+  return f32x4.sub(acc, f32x4.mul(f32x4.mul(dmin, da), f32x4.convert_i32x4_s(minSums)));
 }

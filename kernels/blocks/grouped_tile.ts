@@ -2,8 +2,8 @@
 // block then read. The relaxed build multiplies bytes: [block][plane][column / 4][8 rows][column % 4]; the other one i16:
 // [block][plane][column / 4][columns 0 2, then 1 3 of the four][8 rows][2].
 import { dotStep, loadLanes, storeLanes } from '../lanes';
-import { addScaled } from './dots';
-import { addBlock, CHUNK, GroupedFormat } from './grouped_format';
+import { addFactored, factorsOf } from './dots';
+import { addTotal, CHUNK, GroupedFormat, scaleOfBlock, subtractTotal } from './grouped_format';
 
 export const TILE_ROWS = 8;
 export const TILE_TOKENS = 4;
@@ -111,27 +111,45 @@ export function groupedTile<P extends GroupedFormat>(
         }
         // The second plane holds the upper nibbles: 16 times as much.
         const shift = <i32>(plane << 2);
-        const pa = i16x8.shl(format.scales(group, u), shift);
-        const pb = i16x8.shl(format.scales(group + groupBytes, u), shift);
-        ta0 = addScaled(ta0, sa0, pa);
-        tb0 = addScaled(tb0, sb0, pb);
-        ta1 = addScaled(ta1, sa1, pa);
-        tb1 = addScaled(tb1, sb1, pb);
-        ta2 = addScaled(ta2, sa2, pa);
-        tb2 = addScaled(tb2, sb2, pb);
-        ta3 = addScaled(ta3, sa3, pa);
-        tb3 = addScaled(tb3, sb3, pb);
+        const pa = factorsOf(i16x8.shl(format.scales(group, u), shift));
+        const pb = factorsOf(i16x8.shl(format.scales(group + groupBytes, u), shift));
+        ta0 = addFactored(ta0, sa0, pa);
+        tb0 = addFactored(tb0, sb0, pb);
+        ta1 = addFactored(ta1, sa1, pa);
+        tb1 = addFactored(tb1, sb1, pb);
+        ta2 = addFactored(ta2, sa2, pa);
+        tb2 = addFactored(tb2, sb2, pb);
+        ta3 = addFactored(ta3, sa3, pa);
+        tb3 = addFactored(tb3, sb3, pb);
       }
     }
     const next = group + groupBytes;
-    a0 = addBlock<P>(a0, ta0, group, q);
-    b0 = addBlock<P>(b0, tb0, next, q);
-    a1 = addBlock<P>(a1, ta1, group, q + token);
-    b1 = addBlock<P>(b1, tb1, next, q + token);
-    a2 = addBlock<P>(a2, ta2, group, q + 2 * token);
-    b2 = addBlock<P>(b2, tb2, next, q + 2 * token);
-    a3 = addBlock<P>(a3, ta3, group, q + 3 * token);
-    b3 = addBlock<P>(b3, tb3, next, q + 3 * token);
+    const da = format.d(group);
+    const db = format.d(next);
+    const x0 = scaleOfBlock<P>(q);
+    const x1 = scaleOfBlock<P>(q + token);
+    const x2 = scaleOfBlock<P>(q + 2 * token);
+    const x3 = scaleOfBlock<P>(q + 3 * token);
+    a0 = addTotal(a0, da, x0, ta0);
+    b0 = addTotal(b0, db, x0, tb0);
+    a1 = addTotal(a1, da, x1, ta1);
+    b1 = addTotal(b1, db, x1, tb1);
+    a2 = addTotal(a2, da, x2, ta2);
+    b2 = addTotal(b2, db, x2, tb2);
+    a3 = addTotal(a3, da, x3, ta3);
+    b3 = addTotal(b3, db, x3, tb3);
+    if (format.hasMins()) {
+      const ma = format.dmin(group);
+      const mb = format.dmin(next);
+      a0 = subtractTotal(a0, ma, x0, format.minSums(group, q));
+      b0 = subtractTotal(b0, mb, x0, format.minSums(next, q));
+      a1 = subtractTotal(a1, ma, x1, format.minSums(group, q + token));
+      b1 = subtractTotal(b1, mb, x1, format.minSums(next, q + token));
+      a2 = subtractTotal(a2, ma, x2, format.minSums(group, q + 2 * token));
+      b2 = subtractTotal(b2, mb, x2, format.minSums(next, q + 2 * token));
+      a3 = subtractTotal(a3, ma, x3, format.minSums(group, q + 3 * token));
+      b3 = subtractTotal(b3, mb, x3, format.minSums(next, q + 3 * token));
+    }
   }
   storeLanes(y, a0, width);
   storeLanes(y + 16, b0, width - 4);
