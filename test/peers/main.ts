@@ -10,13 +10,15 @@ import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { showTable, type Table } from '../bench/figures.ts';
 import { describeRun, writeReport } from '../bench/report.ts';
+import { BROWSER } from './browser.ts';
 import { firstLine } from './contenders.ts';
 import { FOUR_BIT } from './four_bit.ts';
+import { LOAD_MEMORY } from './load_memory.ts';
 import { NATIVE } from './native.ts';
 import { defaultNodes, nodeAt } from './nodes.ts';
 import type { PeerSection } from './section.ts';
 
-const SECTIONS: readonly PeerSection[] = [NATIVE, FOUR_BIT];
+const SECTIONS: readonly PeerSection[] = [NATIVE, LOAD_MEMORY, BROWSER, FOUR_BIT];
 
 process.exitCode = await main(process.argv.slice(2));
 
