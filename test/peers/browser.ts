@@ -11,6 +11,7 @@ import { withChromium } from '../hosts/launch_chromium.ts';
 import { serveFolder } from '../hosts/static_server.ts';
 import { firstLine } from './contenders.ts';
 import type { PageOptions } from './page/page_engine.ts';
+import { rendererCpuMs } from './renderer_time.ts';
 import type { PeerSection } from './section.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -27,8 +28,8 @@ const NAMES = {
 
 const AT_LEAST = { prefill: 15, decode: 8 } as const;
 /** Few, since these peers take long. */
-const WHOLE = { prefill: 64, decode: 16, turns: 3, threads: [1, 2] } as const;
-const QUICK = { prefill: 32, decode: 8, turns: 1, threads: [1] } as const;
+const WHOLE = { prefill: 64, decode: 32, turns: 3, threads: [1, 2] } as const;
+const QUICK = { prefill: 64, decode: 32, turns: 1, threads: [1] } as const;
 type Amount = typeof WHOLE | typeof QUICK;
 
 /** Glassformer beside llama.cpp compiled to WASM: all in one page. */
@@ -76,7 +77,8 @@ async function fillFolder(folder: string, model: string): Promise<void> {
 declare const peers: {
   open(options: PageOptions): Promise<void>;
   prefill(options: PageOptions, nTokens: number): Promise<number>;
-  decode(options: PageOptions, nTokens: number, after: number): Promise<number>;
+  prepare(options: PageOptions, nTokens: number): Promise<void>;
+  decode(options: PageOptions, nTokens: number): Promise<number>;
 };
 
 interface Run {
@@ -101,13 +103,12 @@ async function measure(page: Page, amount: Amount): Promise<Table> {
     }
   };
   const prefill = (run: Run, n: number) =>
-    page.evaluate(({ options, n }) => peers.prefill(options, n), { options: run.options, n });
-  const decode = (run: Run, n: number) =>
-    page.evaluate(({ options, n, after }) => peers.decode(options, n, after), {
-      options: run.options,
-      n,
-      after: amount.prefill,
-    });
+    withoutOthers(run, () => page.evaluate(({ options, n }) => peers.prefill(options, n), { options: run.options, n }));
+  const decode = async (run: Run, n: number): Promise<number> => {
+    const { options } = run;
+    await page.evaluate(({ options, n }) => peers.prepare(options, n), { options, n: amount.prefill });
+    return withoutOthers(run, () => page.evaluate(({ options, n }) => peers.decode(options, n), { options, n }));
+  };
   for (const run of runs) {
     await attempt(run, async () => {
       await page.evaluate((options) => peers.open(options), run.options);
@@ -121,14 +122,29 @@ async function measure(page: Page, amount: Amount): Promise<Table> {
   const version = page.context().browser()?.version() ?? 'of the system';
   return {
     title: 'Beside wllama, in a browser',
-    note: `135m q4_0 in Chromium ${version}, all engines in one page that is cross-origin isolated, by the clock; prefill of ${amount.prefill} tokens, decode of ${amount.decode} after them. wllama is llama.cpp compiled to WASM; 3.8 and 3.13 tell their times themselves.`,
-    figures: [1, 2].flatMap((threads) =>
+    note: `135m q4_0 in Chromium ${version}, all engines in one page that is cross-origin isolated. By the clock; with one thread, less the share of it in which the page waited for a processor. Prefill of ${amount.prefill} tokens, decode of ${amount.decode} after them. wllama is llama.cpp compiled to WASM; 3.8 and 3.13 tell their times themselves.`,
+    figures: amount.threads.flatMap((threads) =>
       rowsOf(
         runs.filter(({ options }) => options.threads === threads),
         threads,
+        amount,
       ),
     ),
   };
+}
+
+/**
+ * With one thread: the milliseconds that a call tells, times the share of the whole call in which the page was on a processor,
+ * so that other programs do not count. With more there is no telling, and they stay as they are.
+ */
+async function withoutOthers({ options }: Run, call: () => Promise<number>): Promise<number> {
+  const cpuStart = rendererCpuMs();
+  const start = performance.now();
+  const ms = await call();
+  const clockMs = performance.now() - start;
+  const cpuEnd = rendererCpuMs();
+  if (options.threads > 1 || cpuStart === undefined || cpuEnd === undefined) return ms;
+  return ms * Math.min(1, (cpuEnd - cpuStart) / clockMs);
 }
 
 function rowsOf(runs: readonly Run[], threads: number, amount: Amount): Figure[] {

@@ -36,8 +36,8 @@ const peers = {
     engines.set(`${engine} ${threads}`, opened);
   },
   prefill: ({ engine, threads }: PageOptions, nTokens: number) => engines.get(`${engine} ${threads}`)!.prefill(nTokens),
-  decode: ({ engine, threads }: PageOptions, nTokens: number, after: number) =>
-    engines.get(`${engine} ${threads}`)!.decode(nTokens, after),
+  prepare: ({ engine, threads }: PageOptions, nTokens: number) => engines.get(`${engine} ${threads}`)!.prepare(nTokens),
+  decode: ({ engine, threads }: PageOptions, nTokens: number) => engines.get(`${engine} ${threads}`)!.decode(nTokens),
 };
 Object.assign(globalThis, { peers });
 
@@ -53,7 +53,8 @@ async function openGlassformer(threads: number): Promise<PageEngine> {
   await ask({ open: { threads } });
   return {
     prefill: (nTokens) => ask({ prefill: nTokens }),
-    decode: (nTokens, after) => ask({ decode: nTokens, after }),
+    prepare: async (nTokens) => void (await ask({ prepare: nTokens })),
+    decode: (nTokens) => ask({ decode: nTokens }),
   };
 }
 
@@ -80,9 +81,11 @@ async function openWllama2(threads: number): Promise<PageEngine> {
       await wllama.decode(idsOf(lettersOf(nTokens, 0)), {});
       return performance.now() - start;
     },
-    async decode(nTokens, after) {
+    async prepare(nTokens) {
       await wllama.kvClear();
-      await wllama.decode(idsOf(lettersOf(after, 0)), {});
+      await wllama.decode(idsOf(lettersOf(nTokens, 0)), {});
+    },
+    async decode(nTokens) {
       const ids = idsOf(lettersOf(nTokens, 0));
       const start = performance.now();
       for (const id of ids) await wllama.decode([id], {});
@@ -96,6 +99,7 @@ async function openWllama3(name: string, threads: number): Promise<PageEngine> {
   const wllama = new Wllama({ default: `/${name}/wasm/wllama.wasm` });
   await wllama.loadModel([await modelBlob()], settings(threads));
   let salt = 0;
+  let after = 0;
   const complete = async (nPrompt: number, nTokens: number): Promise<Timings> => {
     salt++;
     const prompt = lettersOf(nPrompt, salt);
@@ -118,7 +122,11 @@ async function openWllama3(name: string, threads: number): Promise<PageEngine> {
       const { prompt_ms, prompt_n } = await complete(nTokens, 1);
       return (prompt_ms / prompt_n) * nTokens;
     },
-    async decode(nTokens, after) {
+    // A completion is prompt and answer in one; the times of both are told apart.
+    async prepare(nTokens) {
+      after = nTokens;
+    },
+    async decode(nTokens) {
       const { predicted_ms, predicted_n } = await complete(after, nTokens);
       return (predicted_ms / predicted_n) * nTokens;
     },

@@ -1,7 +1,10 @@
 /** An engine in a page: milliseconds of a prompt from nothing, and of single tokens after a prompt. */
 export interface PageEngine {
   prefill(nTokens: number): Promise<number>;
-  decode(nTokens: number, after: number): Promise<number>;
+  /** Runs what `decode` comes after, where the engine lets it be run apart. */
+  prepare(nTokens: number): Promise<void>;
+  /** Once after each `prepare`. */
+  decode(nTokens: number): Promise<number>;
 }
 
 export interface PageOptions {
