@@ -1,5 +1,5 @@
 // Codes of 2 bits: 4 rows x 32 columns in two byte vectors, 16 columns in each: four quads, the first in the lowest bits.
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3 } from './dots';
 
 export const CHUNK_2_BITS: usize = 32;
 
@@ -13,8 +13,8 @@ function lowest(c: v128): v128 {
 /** sums + 16 columns; `at` is the start of the chunk for the first 16, 16 bytes on for the last. */
 export function dot16Of2Bits(sums: v128, at: usize, a: usize): v128 {
   const c = v128.load(at);
-  const first = dotCodes(dotCodes(sums, a, lowest(c)), a + QUAD, lowest(i16x8.shr_u(c, 2)));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, lowest(i16x8.shr_u(c, 4))), a + 3 * QUAD, lowest(i16x8.shr_u(c, 6)));
+  const first = dotQuad1(dotQuad0(sums, a, lowest(c)), a, lowest(i16x8.shr_u(c, 2)));
+  return dotQuad3(dotQuad2(first, a, lowest(i16x8.shr_u(c, 4))), a, lowest(i16x8.shr_u(c, 6)));
 }
 
 /** The eight vectors of codes of a chunk, `step` bytes apart. */

@@ -1,6 +1,6 @@
 // Codes of 3 bits: 4 rows x 32 columns in three byte vectors. Vector 0 has quads 0, 1 and two bits of quad 2, vector 1 the same of
 // quads 4, 5 and 6, the first in the lowest bits; vector 2 has quads 3 and 7, then the third bits of 2 and of 6.
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3 } from './dots';
 
 export const CHUNK_3_BITS: usize = 48;
 
@@ -21,17 +21,17 @@ function ofTwo(c: v128, third: v128): v128 {
 export function dotFirstOf3Bits(sums: v128, at: usize, a: usize): v128 {
   const c = v128.load(at);
   const last = v128.load(at, 32);
-  const first = dotCodes(dotCodes(sums, a, lowest(c)), a + QUAD, lowest(i16x8.shr_u(c, 3)));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, ofTwo(c, i16x8.shr_u(last, 4))), a + 3 * QUAD, lowest(last));
+  const first = dotQuad1(dotQuad0(sums, a, lowest(c)), a, lowest(i16x8.shr_u(c, 3)));
+  return dotQuad3(dotQuad2(first, a, ofTwo(c, i16x8.shr_u(last, 4))), a, lowest(last));
 }
 
 /** sums + its last 16 columns. */
 export function dotLastOf3Bits(sums: v128, at: usize, a: usize): v128 {
   const c = v128.load(at, 16);
   const last = v128.load(at, 32);
-  const first = dotCodes(dotCodes(sums, a, lowest(c)), a + QUAD, lowest(i16x8.shr_u(c, 3)));
+  const first = dotQuad1(dotQuad0(sums, a, lowest(c)), a, lowest(i16x8.shr_u(c, 3)));
   const third = ofTwo(c, i16x8.shr_u(last, 5));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, third), a + 3 * QUAD, lowest(i16x8.shr_u(last, 3)));
+  return dotQuad3(dotQuad2(first, a, third), a, lowest(i16x8.shr_u(last, 3)));
 }
 
 /** The eight vectors of codes of a chunk, `step` bytes apart. */

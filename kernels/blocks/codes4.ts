@@ -1,7 +1,7 @@
 // Codes of 4 bits: 4 rows x 32 columns in 64 bytes. Byte vector i holds the columns 4 q .. 4 q + 3 of two quads q:
 //   0: quads 0 (low nibble) and 2 (high nibble)    1: 1 and 3    2: 4 and 6    3: 5 and 7
 import { nibblesOfBytes } from '../lanes';
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3 } from './dots';
 
 export const CHUNK_4_BITS: usize = 64;
 
@@ -17,8 +17,8 @@ function high(c: v128): v128 {
 export function dot16Of4Bits(sums: v128, at: usize, a: usize): v128 {
   const c0 = v128.load(at);
   const c1 = v128.load(at, 16);
-  const first = dotCodes(dotCodes(sums, a, low(c0)), a + QUAD, low(c1));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, high(c0)), a + 3 * QUAD, high(c1));
+  const first = dotQuad1(dotQuad0(sums, a, low(c0)), a, low(c1));
+  return dotQuad3(dotQuad2(first, a, high(c0)), a, high(c1));
 }
 
 /** The eight vectors of codes of a chunk, `step` bytes apart. */

@@ -1,7 +1,7 @@
 // Codes of 5 bits: 4 rows x 32 columns in five byte vectors. The low 5 bits of each are one quad's codes, quads 0..4; their upper
 // three bits make the last three quads: quad 5 of vectors 0 (bits 2..0) and 1 (4..3), quad 6 of vectors 2 and 3 likewise, quad 7
 // of vector 4 (2..0) and the topmost bits of 1 (bit 3) and 3 (bit 4).
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3 } from './dots';
 
 export const CHUNK_5_BITS: usize = 80;
 
@@ -27,8 +27,8 @@ function ofThree(c1: v128, c3: v128, c4: v128): v128 {
 
 /** sums + the first 16 columns of the chunk at `at`. */
 export function dotFirstOf5Bits(sums: v128, at: usize, a: usize): v128 {
-  const first = dotCodes(dotCodes(sums, a, own(v128.load(at))), a + QUAD, own(v128.load(at, 16)));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, own(v128.load(at, 32))), a + 3 * QUAD, own(v128.load(at, 48)));
+  const first = dotQuad1(dotQuad0(sums, a, own(v128.load(at))), a, own(v128.load(at, 16)));
+  return dotQuad3(dotQuad2(first, a, own(v128.load(at, 32))), a, own(v128.load(at, 48)));
 }
 
 /** sums + its last 16 columns. */
@@ -36,8 +36,8 @@ export function dotLastOf5Bits(sums: v128, at: usize, a: usize): v128 {
   const c1 = v128.load(at, 16);
   const c3 = v128.load(at, 48);
   const c4 = v128.load(at, 64);
-  const first = dotCodes(dotCodes(sums, a, own(c4)), a + QUAD, ofTwo(v128.load(at), c1));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, ofTwo(v128.load(at, 32), c3)), a + 3 * QUAD, ofThree(c1, c3, c4));
+  const first = dotQuad1(dotQuad0(sums, a, own(c4)), a, ofTwo(v128.load(at), c1));
+  return dotQuad3(dotQuad2(first, a, ofTwo(v128.load(at, 32), c3)), a, ofThree(c1, c3, c4));
 }
 
 /** The eight vectors of codes of a chunk, `step` bytes apart. */

@@ -1,6 +1,6 @@
 // Codes of 6 bits: 4 rows x 32 columns in 96 bytes, 16 columns in three byte vectors. The low 6 bits of each are one quad's
 // codes; their upper 2 bits are bits 5..4, 3..2 and 1..0 of the fourth quad's.
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3 } from './dots';
 
 export const CHUNK_6_BITS: usize = 96;
 
@@ -24,8 +24,8 @@ export function dot16Of6Bits(sums: v128, at: usize, a: usize): v128 {
   const c0 = v128.load(at);
   const c1 = v128.load(at, 16);
   const c2 = v128.load(at, 32);
-  const first = dotCodes(dotCodes(sums, a, own(c0)), a + QUAD, own(c1));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, own(c2)), a + 3 * QUAD, fourth(c0, c1, c2));
+  const first = dotQuad1(dotQuad0(sums, a, own(c0)), a, own(c1));
+  return dotQuad3(dotQuad2(first, a, own(c2)), a, fourth(c0, c1, c2));
 }
 
 /** The eight vectors of codes of a chunk, `step` bytes apart. */

@@ -9,11 +9,32 @@ import { PAIR_SUMS_AT } from './q8_super_record';
 /** Bytes of the activation codes of four columns. */
 export const QUAD: usize = ASC_FEATURE_RELAXED_SIMD ? 4 : 8;
 
-/** sums + the four activations at `a` . codes. */
-export function dotCodes(sums: v128, a: usize, codes: v128): v128 {
+/**
+ * sums + the activations of the first four columns at `a` . codes. The functions below are the same for the next ones: an offset
+ * within the load costs nothing, an addition does.
+ */
+export function dotQuad0(sums: v128, a: usize, codes: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return dotStep(sums, v128.load32_splat(a), codes);
   const even = dotStep(sums, v128.load32_splat(a), v128.and(codes, bytesOfWords()));
   return dotStep(even, v128.load32_splat(a, 4), i16x8.shr_u(codes, 8));
+}
+
+export function dotQuad1(sums: v128, a: usize, codes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return dotStep(sums, v128.load32_splat(a, QUAD), codes);
+  const even = dotStep(sums, v128.load32_splat(a, QUAD), v128.and(codes, bytesOfWords()));
+  return dotStep(even, v128.load32_splat(a, QUAD + 4), i16x8.shr_u(codes, 8));
+}
+
+export function dotQuad2(sums: v128, a: usize, codes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return dotStep(sums, v128.load32_splat(a, 2 * QUAD), codes);
+  const even = dotStep(sums, v128.load32_splat(a, 2 * QUAD), v128.and(codes, bytesOfWords()));
+  return dotStep(even, v128.load32_splat(a, 2 * QUAD + 4), i16x8.shr_u(codes, 8));
+}
+
+export function dotQuad3(sums: v128, a: usize, codes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return dotStep(sums, v128.load32_splat(a, 3 * QUAD), codes);
+  const even = dotStep(sums, v128.load32_splat(a, 3 * QUAD), v128.and(codes, bytesOfWords()));
+  return dotStep(even, v128.load32_splat(a, 3 * QUAD + 4), i16x8.shr_u(codes, 8));
 }
 
 /** total + scales * sums; the scales of 4 rows are the first four i16 lanes. */

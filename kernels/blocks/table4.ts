@@ -1,6 +1,6 @@
 // Codes of 4 bits that stand for the values of a table: packed as codes4.ts has it, looked up 16 at a time.
 import { dotStep, nibblesOfBytes } from '../lanes';
-import { dotCodes, QUAD } from './dots';
+import { dotQuad0, dotQuad1, dotQuad2, dotQuad3, QUAD } from './dots';
 
 /** table[i] for 16 indices i in 0..15. */
 function lookUp(table: usize, indices: v128): v128 {
@@ -20,8 +20,8 @@ function high(table: usize, c: v128): v128 {
 export function dot16OfTable(sums: v128, table: usize, at: usize, a: usize): v128 {
   const c0 = v128.load(at);
   const c1 = v128.load(at, 16);
-  const first = dotCodes(dotCodes(sums, a, low(table, c0)), a + QUAD, low(table, c1));
-  return dotCodes(dotCodes(first, a + 2 * QUAD, high(table, c0)), a + 3 * QUAD, high(table, c1));
+  const first = dotQuad1(dotQuad0(sums, a, low(table, c0)), a, low(table, c1));
+  return dotQuad3(dotQuad2(first, a, high(table, c0)), a, high(table, c1));
 }
 
 /** The same of values -128..127; in the plain build alone, which has them as i16. */
