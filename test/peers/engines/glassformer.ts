@@ -7,7 +7,9 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 };
 
 answerCalls(async ({ model: path, threads, kernels = 'auto', maxSeq }) => {
-  const model = await loadModel(path, { kernels, maxSeq, ...(threads > 1 && { threads }) });
+  const model = await loadModel(path, { kernels, maxSeq, threads });
+  // The engine falls back to one thread with a notice: a row must not say two then.
+  if (model.info.threads !== threads) throw new Error(`asked for ${threads} threads, ${model.info.threads} run`);
   let session = model.createSession();
   return {
     version: `Glassformer ${version}, ${model.info.kernels}, ${process.version}`,

@@ -15,7 +15,9 @@ async function answer(message: Message): Promise<number> {
   const start = performance.now();
   if ('open' in message) {
     const { threads } = message.open;
-    model = await loadModel(MODEL, { kernelFiles: '/wasm/', maxSeq: MAX_SEQ, ...(threads > 1 && { threads }) });
+    model = await loadModel(MODEL, { kernelFiles: '/wasm/', maxSeq: MAX_SEQ, threads });
+    // The engine falls back to one thread with a notice: a row must not say two then.
+    if (model.info.threads !== threads) throw new Error(`asked for ${threads} threads, ${model.info.threads} run`);
     return performance.now() - start;
   }
   if ('prefill' in message) {
