@@ -46,20 +46,19 @@ class GroupedPanels<P extends GroupedFormat> implements Panels {
 function unpackGroup<P extends GroupedFormat>(to: usize, record: usize, nBlocks: i32): void {
   const format = changetype<P>(0);
   for (let b = 0; b < nBlocks; b++, record += format.recordBytes()) {
+    const d = format.d(record);
+    const dmin = format.dmin(record);
     let at = record;
     for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++, at += format.chunkBytes()) {
       // The vector of codes of each four columns lies where the last of them will be stored.
       format.unpackSigned(to + 3 * F32_STEP, 4 * F32_STEP, at);
       for (let column: usize = 0; column < <usize>CHUNK; column += 4, to += 4 * F32_STEP) {
         const u = (j * CHUNK + column) / format.unit();
-        const scale = f32x4.mul(
-          format.d(record),
-          f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.scales(record, u))),
-        );
+        const scale = f32x4.mul(d, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.scales(record, u))));
         const codes = v128.load(to, 3 * F32_STEP);
         let min = f32x4.splat(0);
         if (format.hasMins()) {
-          min = f32x4.mul(format.dmin(record), f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.mins(record, u))));
+          min = f32x4.mul(dmin, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.mins(record, u))));
         }
         v128.store(to, weights<P>(scale, i32x4.shl(codes, 24), min));
         v128.store(to, weights<P>(scale, i32x4.shl(codes, 16), min), F32_STEP);
