@@ -101,7 +101,7 @@ async function writeTensor(io: Io, file: Inspected, name: string, out: string, i
     throw new ConfigError(`${file.name}: has no tensor ${JSON.stringify(name)}${nearest(file, name)}`);
   const { writeSafetensors } = await import('../load/safetensors_writer.ts');
   const { unpackTensor } = await import('./unpack_tensor.ts');
-  const progress = createProgress(io, () => performance.now());
+  const progress = createProgress(io);
   try {
     await writeOutputFile(out, async () => {
       const data = await unpackTensor(info, { signal: io.signal, onProgress: progress.onProgress });

@@ -14,6 +14,8 @@ export interface Io {
   flush(): Promise<void>;
   /** All of standard input. */
   readStdin(): Promise<Uint8Array>;
+  /** Milliseconds from any start, monotonic: what progress is measured with. */
+  now(): number;
   /** Takes over standard input, line by line. */
   openLines(): LineReader;
 }

@@ -10,7 +10,7 @@ import { createProgress } from './progress.ts';
  */
 export async function loadForCommand(io: Io, model: string, options: LoadOptions): Promise<Model> {
   const { loadModel } = await import('../index.node.ts');
-  const progress = createProgress(io, () => performance.now());
+  const progress = createProgress(io);
   const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
   try {
     const { onProgress, onMemoryNeed } = progress;

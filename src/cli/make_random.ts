@@ -110,7 +110,7 @@ async function checkFree(path: string, mayReplace: boolean): Promise<void> {
 
 async function writeModel(io: Io, path: string, model: RandomModel): Promise<void> {
   const file = await beginOutputFile(path);
-  const progress = createProgress(io, () => performance.now(), 'writing');
+  const progress = createProgress(io, 'writing');
   let doneBytes = 0;
   try {
     for (const chunk of model.chunks()) {

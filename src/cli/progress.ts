@@ -22,11 +22,10 @@ export interface ProgressLine {
 
 /**
  * A bar for reading weights, or for other work on many bytes: "reading weights [####......]  45%  1.20 GB of 2.60 GB, 1.10 GB/s, needs 2.90 GB".
- * now: milliseconds from any start, monotonic.
  */
-export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work = 'reading weights'): ProgressLine {
+export function createProgress(io: Pick<Io, 'stderr' | 'now'>, work = 'reading weights'): ProgressLine {
   const { stderr } = io;
-  const start = now();
+  const start = io.now();
   let lastDraw = -Infinity;
   let isShown = false;
   let need: MemoryNeed | undefined;
@@ -34,10 +33,10 @@ export function createProgress(io: Pick<Io, 'stderr'>, now: () => number, work =
   return {
     onMemoryNeed(told) {
       need = told;
-      readFrom = now();
+      readFrom = io.now();
     },
     onProgress(progress) {
-      const at = now();
+      const at = io.now();
       if (!stderr.isTerminal || at - start <= PATIENCE_MS || at - lastDraw < REDRAW_MS) return;
       lastDraw = at;
       isShown = true;

@@ -32,6 +32,7 @@ export function createProcessIo(): Io {
       for await (const chunk of stdin) chunks.push(chunk as Uint8Array);
       return Buffer.concat(chunks);
     },
+    now: () => performance.now(),
     openLines: () => openLines(controller.signal),
   };
 }

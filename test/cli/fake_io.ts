@@ -15,6 +15,8 @@ export interface FakeOptions {
   readonly isStdoutTerminal?: boolean;
   readonly isStderrTerminal?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** The clock that progress is measured with; by default the real one. */
+  readonly now?: () => number;
   /** Sees everything that is written to stdout, as it is written; may press Ctrl-C. */
   readonly onStdout?: (text: string, io: FakeIo) => void;
   /** Ctrl-C is pressed just before the signal is looked at for the n-th time, from 1. */
@@ -50,6 +52,7 @@ export function createFakeIo(o: FakeOptions = {}): FakeIo {
     env: o.env ?? {},
     signal: controller.signal,
     flush: async () => {},
+    now: o.now ?? (() => performance.now()),
     readStdin: async () => o.stdinBytes ?? new Uint8Array(0),
     openLines() {
       const waiting = [...(o.lines ?? [])];

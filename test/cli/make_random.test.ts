@@ -94,8 +94,10 @@ test('a full disk is an error that says so, and leaves nothing', async ({ skip }
 });
 
 test('a progress bar is shown on a terminal', async () => {
-  const { stderr } = await runCli(make('a.gguf', '--layers', '10', '--format', 'f32'), { isStderrTerminal: true });
-  expect(stderr).toMatch(/writing \[#+\.*\] +\d+% {2}[\d.]+ MB of \d+ MB/);
+  let clock = 0;
+  const now = () => (clock += 2000); // each look at it finds that two seconds have gone by
+  const { stderr } = await runCli(make('a.gguf', ...LARGER), { isStderrTerminal: true, now });
+  expect(stderr).toMatch(/writing \[#+\.*\] +\d+% {2}[\d.]+ MB of [\d.]+ MB/);
   expect(stderr).toContain('\r\x1b[Kwrote ');
 });
 

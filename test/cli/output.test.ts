@@ -122,9 +122,9 @@ describe('progress', () => {
   const NEED = { weightBytes: 2e8, cacheBytes: 1e8, scratchBytes: 1e7, totalBytes: 3.1e8, maxSeq: 2048 };
   /** Reads in ten steps of `stepMs` on a clock of its own. */
   const shown = (totalBytes: number, stepMs: number, isStderrTerminal = true): string => {
-    const io = createFakeIo({ isStderrTerminal });
     let at = 0;
-    const progress = createProgress(io, () => at);
+    const io = createFakeIo({ isStderrTerminal, now: () => at });
+    const progress = createProgress(io);
     at += stepMs;
     progress.onMemoryNeed(NEED);
     for (let i = 1; i <= 10; i++) {
@@ -148,9 +148,9 @@ describe('progress', () => {
   });
 
   test('it is not drawn more often than it can be seen, never wraps, and is taken away', () => {
-    const io = createFakeIo({ isStderrTerminal: true });
     let at = 0;
-    const progress = createProgress(io, () => at);
+    const io = createFakeIo({ isStderrTerminal: true, now: () => at });
+    const progress = createProgress(io);
     for (let i = 1; i <= 110; i++) {
       at += 10;
       progress.onProgress({ doneBytes: 1e11 + i, totalBytes: 2e11, what: 'blk.0' });
