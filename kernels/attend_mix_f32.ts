@@ -1,4 +1,4 @@
-// y[t, h, d] += sum_s p[h, t, s] * v[s, h / group, d], s rising over the positions that row t may see.
+// y[t, h, d] += sum_s p[h, t, s] * v[s, h / group, d], s rising over the positions that row t sees.
 //                                                                              Twin: src/ops/attend_mix.ts
 // Values lie [position][headDim]: lanes are head dims. y holds the sums between chunks of positions, which rounds nothing: a
 // chunk of values stays in the first-level cache while all rows of the group walk over it, four rows at a time.
@@ -8,7 +8,7 @@ const CHUNK_POSITIONS = 64;
 /** Heads of at most so many dims are taken two positions at a time; two longer rows side by side were read much more slowly. */
 const PAIRED_DIMS = 64;
 
-/** See Kernels in src/exec/wasm/kernels.ts. Values and probabilities from lengths[t] on are not read. */
+/** See Kernels in src/exec/wasm/kernels.ts. Values and probabilities of positions that a row does not see are not read. */
 export function attendMixF32(
   y: usize,
   yStride: i32,
@@ -18,6 +18,8 @@ export function attendMixF32(
   v: usize,
   vHeadStride: i32,
   lengths: usize,
+  starts: usize,
+  sinks: i32,
   nTokens: i32,
   nKvHeads: i32,
   group: i32,
@@ -34,46 +36,71 @@ export function attendMixF32(
     const nBytes = <usize>(nKvHeads * group) * headBytes;
     for (let t = 0; t < nTokens; t++) memory.fill(y + <usize>t * yBytes, 0, nBytes);
   }
+  // The sinks, which every row sees as far as it is long, then the rest from each row's start on: always by rising positions.
+  const nSinks = max(0, min(nPositions, sinks - from));
   for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
     const h = kvHead * group;
     const yGroup = y + <usize>h * headBytes;
     const pGroup = p + <usize>h * sHeadBytes;
-    const values = v + <usize>kvHead * <usize>vHeadStride;
-    for (let s = 0; s < nPositions; s += CHUNK_POSITIONS) {
-      const chunk = values + <usize>s * headBytes;
+    for (let s = 0; s < nPositions; ) {
+      const isSink = s < nSinks;
+      const n = min(CHUNK_POSITIONS, (isSink ? nSinks : nPositions) - s);
+      const chunk = v + <usize>kvHead * <usize>vHeadStride + <usize>s * headBytes;
       const first = from + s;
-      const n = min(CHUNK_POSITIONS, nPositions - s);
       const pChunk = pGroup + ((<usize>first) << 2);
+      s += n;
       let t = 0;
-      // Four tokens of one head; where their lengths differ, the longer ones finish alone.
+      // Four tokens of one head, over what all four see; where they differ, each begins and ends alone.
       for (; t + 4 <= nTokens; t += 4) {
-        const shared = min(n, shortest4(lengths + ((<usize>t) << 2)) - first);
+        const at = (<usize>t) << 2;
+        const begin = isSink ? 0 : max(0, largest4(starts + at) - first);
+        const shared = max(begin, min(n, smallest4(lengths + at) - first));
         for (let g = 0; g < group; g++) {
           const yt = yGroup + <usize>t * yBytes + <usize>g * headBytes;
           const pt = pChunk + <usize>g * sHeadBytes + <usize>t * sBytes;
-          if (shared > 0) rows4(yt, yBytes, pt, sBytes, chunk, headDim, shared);
-          const done = max(shared, 0);
+          if (begin > 0) {
+            for (let i = 0; i < 4; i++) {
+              const own = max(0, load<i32>(starts + at + ((<usize>i) << 2)) - first);
+              const until = min(begin, min(n, load<i32>(lengths + at + ((<usize>i) << 2)) - first));
+              rowFrom(yt + <usize>i * yBytes, pt + <usize>i * sBytes, chunk, headDim, own, until);
+            }
+          }
+          const there = (<usize>begin) << 2;
+          if (shared > begin)
+            rows4(yt, yBytes, pt + there, sBytes, chunk + there * <usize>headDim, headDim, shared - begin);
           for (let i = 0; i < 4; i++) {
-            const more = min(n, load<i32>(lengths + ((<usize>(t + i)) << 2)) - first) - done;
-            if (more <= 0) continue;
-            const pi = pt + <usize>i * sBytes + ((<usize>done) << 2);
-            row1(yt + <usize>i * yBytes, pi, chunk + <usize>done * headBytes, headBytes, headDim, more);
+            const until = min(n, load<i32>(lengths + at + ((<usize>i) << 2)) - first);
+            rowFrom(yt + <usize>i * yBytes, pt + <usize>i * sBytes, chunk, headDim, shared, until);
           }
         }
       }
       // The last tokens, in decoding the only one: the rows are heads, which see the same positions.
       for (; t < nTokens; t++) {
-        const count = min(n, load<i32>(lengths + ((<usize>t) << 2)) - first);
+        const at = (<usize>t) << 2;
+        const begin = isSink ? 0 : max(0, load<i32>(starts + at) - first);
+        const count = min(n, load<i32>(lengths + at) - first) - begin;
         if (count <= 0) continue;
-        const pt = pChunk + <usize>t * sBytes;
-        headsOfToken(yGroup + <usize>t * yBytes, pt, sHeadBytes, chunk, headDim, group, count);
+        const there = (<usize>begin) << 2;
+        const pt = pChunk + <usize>t * sBytes + there;
+        headsOfToken(yGroup + <usize>t * yBytes, pt, sHeadBytes, chunk + there * <usize>headDim, headDim, group, count);
       }
     }
   }
 }
 
-function shortest4(lengths: usize): i32 {
-  return min(min(load<i32>(lengths), load<i32>(lengths, 4)), min(load<i32>(lengths, 8), load<i32>(lengths, 12)));
+function smallest4(at: usize): i32 {
+  return min(min(load<i32>(at), load<i32>(at, 4)), min(load<i32>(at, 8), load<i32>(at, 12)));
+}
+
+function largest4(at: usize): i32 {
+  return max(max(load<i32>(at), load<i32>(at, 4)), max(load<i32>(at, 8), load<i32>(at, 12)));
+}
+
+/** One row over positions from .. until - 1 of a chunk. */
+function rowFrom(y: usize, p: usize, chunk: usize, headDim: i32, from: i32, until: i32): void {
+  if (from >= until) return;
+  const headBytes = (<usize>headDim) << 2;
+  row1(y, p + ((<usize>from) << 2), chunk + <usize>from * headBytes, headBytes, headDim, until - from);
 }
 
 /** Four rows of y and p, yBytes and pBytes apart, over n positions. */

@@ -9,7 +9,7 @@ const KEY_STEP: usize = 64;
 /** A tile takes half a block: 4 rows x 8 positions. */
 const HALF_BLOCK: usize = 32;
 
-/** See Kernels in src/exec/wasm/kernels.ts. Score rows are filled to the end of the last block that they need. */
+/** See Kernels in src/exec/wasm/kernels.ts. Score rows are filled block by block: those that some row of a tile sees. */
 export function attendScoresF32(
   scores: usize,
   sStride: i32,
@@ -19,6 +19,8 @@ export function attendScoresF32(
   k: usize,
   kHeadStride: i32,
   lengths: usize,
+  starts: usize,
+  sinks: i32,
   nTokens: i32,
   nKvHeads: i32,
   group: i32,
@@ -42,14 +44,14 @@ export function attendScoresF32(
       if (nTokens < 4) {
         // Few tokens: the four rows of a tile are heads.
         for (let t = 0; t < nTokens; t++) {
-          if (load<i32>(lengths + ((<usize>t) << 2)) <= from + s) continue;
+          if (!anySees(lengths, starts, sinks, t, 1, from + s)) continue;
           const qt = qGroup + <usize>t * qBytes;
           rowsOfBlock(at + <usize>t * sBytes, sHeadBytes, qt, headBytes, group, block, headDim, scale);
         }
       } else {
         for (let t = 0; t < nTokens; t += 4) {
           const n = min(4, nTokens - t);
-          if (longest(lengths + ((<usize>t) << 2), n) <= from + s) continue;
+          if (!anySees(lengths, starts, sinks, t, n, from + s)) continue;
           for (let g = 0; g < group; g++) {
             const qt = qGroup + <usize>t * qBytes + <usize>g * headBytes;
             rowsOfBlock(at + <usize>g * sHeadBytes + <usize>t * sBytes, sBytes, qt, qBytes, n, block, headDim, scale);
@@ -60,10 +62,13 @@ export function attendScoresF32(
   }
 }
 
-function longest(lengths: usize, n: i32): i32 {
-  let most = load<i32>(lengths);
-  for (let i = 1; i < n; i++) most = max(most, load<i32>(lengths + ((<usize>i) << 2)));
-  return most;
+/** Whether one of the rows t .. t + n - 1 sees a position of the block that begins at s. */
+function anySees(lengths: usize, starts: usize, sinks: i32, t: i32, n: i32, s: i32): bool {
+  for (let i = t; i < t + n; i++) {
+    const at = (<usize>i) << 2;
+    if (s < load<i32>(lengths + at) && (s < sinks || s + KEY_BLOCK > load<i32>(starts + at))) return true;
+  }
+  return false;
 }
 
 /** nRows rows of queries, qBytes apart, times one block; score rows are sBytes apart. */

@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
+import { type Visible, visibleAt } from '../ops/visible.ts';
 
 /** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
 export type Tier = 'naive64' | 'naive' | 'wasm';
@@ -102,7 +103,8 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
   }
 }
 
-/** Positions that each row of a segment may see, itself included: position + 1. */
-export function visibleLengths(batch: Batch, segment: Segment): Int32Array {
-  return batch.positions.slice(segment.from, segment.from + segment.count).map((p) => p + 1);
+/** What each row of a segment sees of its sequence's rows in the cache. */
+export function visibleTo(batch: Batch, segment: Segment, cache: KvCache): Visible {
+  const positions = batch.positions.subarray(segment.from, segment.from + segment.count);
+  return visibleAt(positions, cache.window, cache.dropped(segment.sequence));
 }

@@ -9,6 +9,7 @@ import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
 import { slice } from '../ops/slice.ts';
 import { takeRows } from '../ops/take_rows.ts';
+import type { Visible } from '../ops/visible.ts';
 import {
   type Batch,
   checkBatch,
@@ -17,7 +18,7 @@ import {
   type Logits,
   type Tier,
   type Trace,
-  visibleLengths,
+  visibleTo,
 } from './executor.ts';
 import {
   feedOf,
@@ -41,9 +42,9 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   linear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
   ropeTable(spec: RopeSpec, nPositions: number): RopeAngles<A>;
   rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
-  attendScores(q: Tensor<A>, k: Tensor<A>, lengths: Int32Array, scale: number): Tensor<A>;
-  softmax(x: Tensor<A>, lengths: Int32Array): Tensor<A>;
-  attendMix(p: Tensor<A>, v: Tensor<A>, lengths: Int32Array): Tensor<A>;
+  attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number): Tensor<A>;
+  softmax(x: Tensor<A>, visible: Visible): Tensor<A>;
+  attendMix(p: Tensor<A>, v: Tensor<A>, visible: Visible): Tensor<A>;
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
@@ -161,19 +162,19 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const layer = layerOf(values[node.inputs[1]!]!);
         return perSegment(batch, (segment) => {
           const keys = cachedRows(cache.readK(segment.sequence, layer));
-          return ops.attendScores(rowsOf(q, segment), keys, visibleLengths(batch, segment), node.scale);
+          return ops.attendScores(rowsOf(q, segment), keys, visibleTo(batch, segment, cache), node.scale);
         });
       }
       case 'softmax': {
         const scores = segmentsOf(values[node.inputs[0]!]!);
-        return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, visibleLengths(batch, segment)));
+        return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, visibleTo(batch, segment, cache)));
       }
       case 'attend_mix': {
         const probs = segmentsOf(values[node.inputs[0]!]!);
         const layer = layerOf(values[node.inputs[1]!]!);
         const parts = batch.segments.map((segment, i) => {
           const rows = cachedRows(cache.readV(segment.sequence, layer));
-          return ops.attendMix(probs[i]!, rows, visibleLengths(batch, segment));
+          return ops.attendMix(probs[i]!, rows, visibleTo(batch, segment, cache));
         });
         return give(joinTensors(parts));
       }

@@ -7,7 +7,7 @@ import { slice } from '../ops/slice.ts';
 import { takeRows } from '../ops/take_rows.ts';
 import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
-import { visibleLengths } from './executor.ts';
+import { visibleTo } from './executor.ts';
 import {
   activationBounds,
   addBounds,
@@ -87,17 +87,17 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return batch.segments.map((segment, i) => {
         const keys = run.cachedRows(node.inputs[1]!, segment);
         const q = rowsOf(x(), segment);
-        const bounded = attendScoresBounds(q, keys, visibleLengths(batch, segment), node.scale);
+        const bounded = attendScoresBounds(q, keys, visibleTo(batch, segment, run.cache), node.scale);
         return check(bounded, node.op, part(node, i));
       });
     case 'softmax':
       return batch.segments.map((segment, i) =>
-        check(softmaxBounds(scores(i), visibleLengths(batch, segment)), node.op, part(node, i)),
+        check(softmaxBounds(scores(i), visibleTo(batch, segment, run.cache)), node.op, part(node, i)),
       );
     case 'attend_mix': {
       const parts = batch.segments.map((segment, i) => {
         const values = run.cachedRows(node.inputs[1]!, segment);
-        return attendMixBounds(scores(i), values, visibleLengths(batch, segment));
+        return attendMixBounds(scores(i), values, visibleTo(batch, segment, run.cache));
       });
       return [check({ exact: join(parts.map((p) => p.exact)), bound: join(parts.map((p) => p.bound)) })];
     }

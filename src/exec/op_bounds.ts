@@ -6,6 +6,7 @@ import { attendScores64 } from '../ops/attend_scores.ts';
 import { linear64 } from '../ops/linear.ts';
 import { innerSum, minSum } from '../ops/linear_q8.ts';
 import { forEachPair, type RopeAngles, type RopeLayout, rope64 } from '../ops/rope.ts';
+import type { Visible } from '../ops/visible.ts';
 import { activationErrorBound, allocQuantizedRow, quantizeActivations } from '../quant/activations.ts';
 import { allocCodedBlock } from '../quant/coded_block.ts';
 import { codedFormat } from '../quant/codes.ts';
@@ -163,26 +164,26 @@ export function ropeBounds(
  * scale * sum_d q k: a product, headDim - 1 additions, the scale's own rounding, its product:
  *   |error| <= gamma(headDim + 3) |scale| sum |q k| + 2^-149 (headDim |scale| + 1),   |scale| a normal f32
  */
-export function attendScoresBounds(q: Tensor, k: Tensor, lengths: Int32Array, scale: number): Bounded {
+export function attendScoresBounds(q: Tensor, k: Tensor, visible: Visible, scale: number): Bounded {
   const headDim = q.shape[2]!;
-  const sums = attendScores64(magnitudes(q), magnitudes(k), lengths, 1).data;
+  const sums = attendScores64(magnitudes(q), magnitudes(k), visible, 1).data;
   const bound = sums.map((sumAbs) => {
     if (sumAbs === 0) return 0; // all products are exact zeros; also where nothing is computed
     const scaled = roundingBound(headDim + 3, sumAbs * Math.abs(scale), headDim * Math.abs(scale) + 1);
     return ifFinite(scaled, sumAbs * (1 + gamma(headDim)));
   });
-  return { exact: attendScores64(wide(q), wide(k), lengths, scale).data, bound };
+  return { exact: attendScores64(wide(q), wide(k), visible, scale).data, bound };
 }
 
-/** sum_s p v over n = lengths[t] positions: gamma(n + 1) sum |p v| + n 2^-149. */
-export function attendMixBounds(p: Tensor, v: Tensor, lengths: Int32Array): Bounded {
-  const sums = attendMix64(magnitudes(p), magnitudes(v), lengths);
+/** sum_s p v over at most n = lengths[t] positions: gamma(n + 1) sum |p v| + n 2^-149. */
+export function attendMixBounds(p: Tensor, v: Tensor, visible: Visible): Bounded {
+  const sums = attendMix64(magnitudes(p), magnitudes(v), visible);
   const rowSize = sums.shape[1]! * sums.shape[2]!;
   const bound = sums.data.map((sumAbs, i) => {
-    const n = lengths[Math.floor(i / rowSize)]!;
+    const n = visible.lengths[Math.floor(i / rowSize)]!;
     return roundingBound(n + 1, sumAbs, n);
   });
-  return { exact: attendMix64(wide(p), wide(v), lengths).data, bound };
+  return { exact: attendMix64(wide(p), wide(v), visible).data, bound };
 }
 
 /** The same numbers in float64. */

@@ -25,9 +25,10 @@ export interface RecordedInputs {
   readonly batch: Batch;
   /** The value of that name in the trace. */
   recorded(name: string): Tensor;
+  readonly cache: KvCache;
   tensor(id: ValueId): Tensor;
   weight(id: ValueId): Weight;
-  /** All rows of a cache write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones from the cache. */
+  /** The rows that the cache has of a write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones from the cache. */
   cachedRows(id: ValueId, segment: Segment): Tensor;
 }
 
@@ -61,6 +62,7 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
   return {
     graph,
     batch,
+    cache,
     recorded,
     tensor: tensorAt,
     weight: weightAt,
@@ -69,7 +71,8 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
       const { nKvHeads, headDim } = graph.kv;
       const { sequence, from } = segment;
       const rows = node.op === 'kv_write_k' ? cache.readK(sequence, node.layer) : cache.readV(sequence, node.layer);
-      rows.set(rowsOf(tensorAt(node.inputs[0]!), segment).data, batch.positions[from]! * nKvHeads * headDim);
+      const first = batch.positions[from]! - cache.dropped(sequence);
+      rows.set(rowsOf(tensorAt(node.inputs[0]!), segment).data, first * nKvHeads * headDim);
       return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);
     },
   };

@@ -4,6 +4,7 @@ import type { Tensor } from '../core/tensor.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { silu64 } from '../ops/silu.ts';
 import { softmax64 } from '../ops/softmax.ts';
+import { seenBy, type Visible } from '../ops/visible.ts';
 import { type Bounded, ifFinite, wide } from './op_bounds.ts';
 
 /** Error bounds of the ops with a root or an exponential, in the manner of op_bounds.ts. */
@@ -55,28 +56,33 @@ export function rmsNormBounds(x: Tensor, g: Tensor, eps: number): Bounded {
  *   |error| <= p ((1 + gamma(D + 4)) / (1 - rho) - 1) + 2^-148 / (1 - rho)
  * Positions that are not seen are 0.
  */
-export function softmaxBounds(x: Tensor, lengths: Int32Array): Bounded {
+export function softmaxBounds(x: Tensor, visible: Visible): Bounded {
   const [nHeads, nRows, nPositions] = x.shape as [number, number, number];
-  const exact = softmax64(wide(x), lengths).data;
+  const exact = softmax64(wide(x), visible).data;
   const bound = new Float64Array(exact.length);
   for (let h = 0; h < nHeads; h++) {
     for (let t = 0; t < nRows; t++) {
       const row = (h * nRows + t) * nPositions;
-      const length = lengths[t]!;
-      const max = maxRow(x.data, row, length);
+      const length = visible.lengths[t]!;
+      const seen = seenBy(visible, t);
+      const max = Math.max(...seen.map(([from, until]) => maxRow(x.data, row + from, until - from)));
       const below = (s: number): number => Math.min(max - x.data[row + s]!, -EXP_LOWEST);
       let sum = 0;
       let sumError = length * 2 * F32_MIN;
-      for (let s = 0; s < length; s++) {
-        const e = exp(x.data[row + s]! - max);
-        sum += e;
-        sumError += e * gamma(below(s) + EXP_ROUNDINGS + sumRowRoundings(length));
+      for (const [from, until] of seen) {
+        for (let s = from; s < until; s++) {
+          const e = exp(x.data[row + s]! - max);
+          sum += e;
+          sumError += e * gamma(below(s) + EXP_ROUNDINGS + sumRowRoundings(length));
+        }
       }
       const rho = sumError / sum;
-      for (let s = 0; s < length; s++) {
-        const relative = (1 + gamma(below(s) + EXP_ROUNDINGS + 2)) / (1 - rho) - 1;
-        const limit = exact[row + s]! * relative + (2 * F32_MIN) / (1 - rho);
-        bound[row + s] = ifFinite(rho < 1 ? limit : Infinity, sum);
+      for (const [from, until] of seen) {
+        for (let s = from; s < until; s++) {
+          const relative = (1 + gamma(below(s) + EXP_ROUNDINGS + 2)) / (1 - rho) - 1;
+          const limit = exact[row + s]! * relative + (2 * F32_MIN) / (1 - rho);
+          bound[row + s] = ifFinite(rho < 1 ? limit : Infinity, sum);
+        }
       }
     }
   }

@@ -1,3 +1,4 @@
+import type { SlidingWindow } from '../ops/visible.ts';
 import type { KvLayout } from './layout.ts';
 
 /**
@@ -11,10 +12,18 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   readonly layout: KvLayout;
   /** Positions that one sequence may have at most. */
   readonly maxSeq: number;
+  /** What a row sees of its sequence: null for everything up to itself. */
+  readonly window: SlidingWindow | null;
 
   /** A new, empty sequence. Throws CapacityError, and changes nothing, when the storage is too small. */
   create(): KvSequence;
   length(sequence: KvSequence): number;
+  /**
+   * How many of its positions have no rows any more: 0 in every form that forgets nothing. Whole blocks of LANE_POSITIONS,
+   * between the window's sinks and the first position that a later row sees. The rows that are left are numbered without
+   * them: what readK, readV and runs give has length - dropped rows, and the newest positions are its last rows.
+   */
+  dropped(sequence: KvSequence): number;
   /**
    * Makes room for `count` more positions: length grows by it, their rows are undefined until written.
    * Throws CapacityError, and changes nothing, when maxSeq or the storage is too small; ConfigError when `count` is not a
@@ -24,10 +33,10 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   /** Stores rows of positions from .. from + T - 1. k, v: [T, nKvHeads, headDim]. */
   writeK(sequence: KvSequence, layer: number, from: number, k: A): void;
   writeV(sequence: KvSequence, layer: number, from: number, v: A): void;
-  /** A copy of all keys (values) of one layer, [length, nKvHeads, headDim]. */
+  /** A copy of all keys (values) of one layer, [length - dropped, nKvHeads, headDim]. */
   readK(sequence: KvSequence, layer: number): A;
   readV(sequence: KvSequence, layer: number): A;
-  /** Where the rows of positions 0 .. length-1 lie, for executors whose kernels read them in place. */
+  /** Where the rows lie, by rising number, for executors whose kernels read them in place. */
   runs(sequence: KvSequence, layer: number): readonly KvRun[];
   /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that. */
   truncate(sequence: KvSequence, length: number): void;
@@ -46,12 +55,12 @@ export interface KvSequence {
   readonly id: number;
 }
 
-/** Consecutive positions that lie in one stretch of memory; see layout.ts for what lies where within it. */
+/** Consecutive rows that lie in one stretch of memory; see layout.ts for what lies where within it. */
 export interface KvRun {
-  /** First position, a multiple of LANE_POSITIONS. */
+  /** First row, a multiple of LANE_POSITIONS: its position, less the dropped ones before it. */
   readonly from: number;
   readonly count: number;
-  /** Byte addresses of the first position's K and V rows of kv head 0. */
+  /** Byte addresses of the first row's K and V of kv head 0. */
   readonly kAddress: number;
   readonly vAddress: number;
   /** Bytes from one kv head to the next. */

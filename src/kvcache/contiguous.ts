@@ -104,12 +104,14 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
   return {
     layout,
     maxSeq,
+    window: null,
     create() {
       const sequence = { id: nextId++ };
       slots.set(sequence, newSlot(roundUpToBlock(Math.min(FIRST_CAPACITY, maxSeq)), 0));
       return sequence;
     },
     length: (sequence) => slotOf(sequence).length,
+    dropped: () => 0,
     reserve(sequence, count) {
       const slot = slotOf(sequence);
       if (!Number.isInteger(count) || count < 0) {

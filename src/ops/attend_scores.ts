@@ -2,34 +2,36 @@ import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
-import { assertLengths } from './lengths.ts';
+import { assertVisible, seenBy, type Visible } from './visible.ts';
 
 const { fround } = Math;
 
 /**
- * scores[h, t, s] = scale * sum_d q[t, h, d] * k[s, h / group, d]        for s < lengths[t], else 0 and never read again
+ * scores[h, t, s] = scale * sum_d q[t, h, d] * k[s, h / group, d]        for the positions s that row t sees, else 0 and never read again
  *
  * q: f32 [T, nHeads, headDim].  k: f32 [S, nKvHeads, headDim], the cached keys of one sequence; group = nHeads / nKvHeads
- * query heads share a kv head.  lengths: [T], how many positions row t may see (causal: its own position + 1).
+ * query heads share a kv head.  visible: which positions row t sees (visible.ts); no others are read.
  * scores: f32 [nHeads, T, S].  The sum runs over rising d: acc = fround(acc + fround(q * k)), then fround(acc * scale).
  * Throws ShapeError when nHeads is not a multiple of nKvHeads, or a row sees more than S positions.
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023, "GQA".
  */
-export function attendScores(q: Tensor, k: Tensor, lengths: Int32Array, scale: number): Tensor {
-  const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, lengths);
+export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: number): Tensor {
+  const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, visible);
   const scores = new Float32Array(nHeads * nRows * nPositions);
   const f32Scale = fround(scale);
   for (let h = 0; h < nHeads; h++) {
     const kvHead = Math.floor(h / group);
     for (let t = 0; t < nRows; t++) {
-      for (let s = 0; s < lengths[t]!; s++) {
-        let acc = 0;
-        for (let d = 0; d < headDim; d++) {
-          const a = q.data[(t * nHeads + h) * headDim + d]!;
-          const b = k.data[(s * nKvHeads + kvHead) * headDim + d]!;
-          acc = fround(acc + fround(a * b));
+      for (const [from, until] of seenBy(visible, t)) {
+        for (let s = from; s < until; s++) {
+          let acc = 0;
+          for (let d = 0; d < headDim; d++) {
+            const a = q.data[(t * nHeads + h) * headDim + d]!;
+            const b = k.data[(s * nKvHeads + kvHead) * headDim + d]!;
+            acc = fround(acc + fround(a * b));
+          }
+          scores[(h * nRows + t) * nPositions + s] = fround(acc * f32Scale);
         }
-        scores[(h * nRows + t) * nPositions + s] = fround(acc * f32Scale);
       }
     }
   }
@@ -40,29 +42,27 @@ export function attendScores(q: Tensor, k: Tensor, lengths: Int32Array, scale: n
 export function attendScores64(
   q: Tensor<Float64Array>,
   k: Tensor<Float64Array>,
-  lengths: Int32Array,
+  visible: Visible,
   scale: number,
 ): Tensor<Float64Array> {
-  const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, lengths);
+  const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, visible);
   const scores = new Float64Array(nHeads * nRows * nPositions);
   for (let h = 0; h < nHeads; h++) {
     const kvHead = Math.floor(h / group);
     for (let t = 0; t < nRows; t++) {
-      for (let s = 0; s < lengths[t]!; s++) {
-        const dot = dot64(q.data, (t * nHeads + h) * headDim, k.data, (s * nKvHeads + kvHead) * headDim, headDim);
-        scores[(h * nRows + t) * nPositions + s] = dot * scale;
+      for (const [from, until] of seenBy(visible, t)) {
+        for (let s = from; s < until; s++) {
+          const dot = dot64(q.data, (t * nHeads + h) * headDim, k.data, (s * nKvHeads + kvHead) * headDim, headDim);
+          scores[(h * nRows + t) * nPositions + s] = dot * scale;
+        }
       }
     }
   }
   return tensor([nHeads, nRows, nPositions], scores);
 }
 
-function attendDims(
-  q: Tensor<Float32Array | Float64Array>,
-  k: Tensor<Float32Array | Float64Array>,
-  lengths: Int32Array,
-) {
-  const dims: Record<string, number> = { T: lengths.length };
+function attendDims(q: Tensor<Float32Array | Float64Array>, k: Tensor<Float32Array | Float64Array>, visible: Visible) {
+  const dims: Record<string, number> = { T: visible.lengths.length };
   match('q', q.shape, 'T nHeads headDim', dims);
   match('k', k.shape, 'S nKvHeads headDim', dims);
   const {
@@ -74,6 +74,6 @@ function attendDims(
   } = dims as Record<'T' | 'nHeads' | 'headDim' | 'S' | 'nKvHeads', number>;
   if (nHeads % nKvHeads !== 0)
     throw new ShapeError(`attend: nHeads ${nHeads} is not a multiple of nKvHeads ${nKvHeads}`);
-  assertLengths(lengths, nPositions);
+  assertVisible(visible, nPositions);
   return { nRows, nHeads, headDim, nPositions, nKvHeads, group: nHeads / nKvHeads };
 }

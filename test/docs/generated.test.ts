@@ -69,7 +69,7 @@ describe('quoted sources', () => {
     expect(quoteSource('source src/ops/softmax.ts softmax')).toMatch(
       /^```ts\n\/\/ src\/ops\/softmax\.ts\nexport function softmax\(/,
     );
-    expect(quoteSource('source src/ops/softmax.ts softmax "const max = " to "const sum"')?.split('\n')).toHaveLength(6);
+    expect(quoteSource('source src/ops/softmax.ts softmax "const max = " to "const sum"')?.split('\n')).toHaveLength(8);
     expect(quoteSource('comment src/core/math.ts "function   largest" to "erf  "')).toMatch(/^```text\nfunction/);
     expect(quoteSource('something else')).toBeUndefined();
   });

@@ -8,6 +8,7 @@ import type { OpSet } from '../../src/exec/interpret.ts';
 import { NAIVE_OPS } from '../../src/exec/naive.ts';
 import { createNaive64Executor } from '../../src/exec/naive64.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
+import type { Visible } from '../../src/ops/visible.ts';
 import { CODED_DTYPES, type CodedDType } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { boundsOf, executorWith, randomReport } from '../support/bounds_report.ts';
@@ -79,6 +80,8 @@ function plainLinear(round: (v: number) => number, nDropped: number): OpSet<Floa
   };
 }
 
+const oneLess = (visible: Visible): Visible => ({ ...visible, lengths: visible.lengths.map((n) => n - 1) });
+
 /** The same with as many as `nZeroed` of each row's elements taken as 0. */
 function zeroedEnd(x: Tensor, nZeroed: number): Tensor {
   const width = x.shape.at(-1)!;
@@ -121,39 +124,28 @@ const MUTANTS: Readonly<Record<string, Partial<OpSet<Float32Array>>>> = {
       NAIVE_OPS.rope(x, positions, angles, layout === 'pairs' ? 'halves' : 'pairs'),
   },
   'attend_scores: the scale in f16': {
-    attendScores: (q, k, lengths, scale) => NAIVE_OPS.attendScores(q, k, lengths, half(scale)),
+    attendScores: (q, k, visible, scale) => NAIVE_OPS.attendScores(q, k, visible, half(scale)),
   },
   'attend_scores: the last head dim dropped': {
-    attendScores: (q, k, lengths, scale) => NAIVE_OPS.attendScores(zeroedEnd(q, 1), k, lengths, scale),
+    attendScores: (q, k, visible, scale) => NAIVE_OPS.attendScores(zeroedEnd(q, 1), k, visible, scale),
   },
   'attend_scores: a row sees one position too few': {
-    attendScores: (q, k, lengths, scale) =>
-      NAIVE_OPS.attendScores(
-        q,
-        k,
-        lengths.map((n) => n - 1),
-        scale,
-      ),
+    attendScores: (q, k, visible, scale) => NAIVE_OPS.attendScores(q, k, oneLess(visible), scale),
   },
   'softmax: the denominator misses the last position': {
-    softmax: (x, lengths) => {
-      const p = NAIVE_OPS.softmax(x, lengths);
+    softmax: (x, visible) => {
+      const p = NAIVE_OPS.softmax(x, visible);
       const [, nRows, nPositions] = x.shape as [number, number, number];
       return changed(p, (v, i) => {
         const row = Math.floor(i / nPositions);
-        const last = p.data[row * nPositions + lengths[row % nRows]! - 1]!;
+        const last = p.data[row * nPositions + visible.lengths[row % nRows]! - 1]!;
         return last < 1 ? v / (1 - last) : v;
       });
     },
   },
-  'softmax: in f16': { softmax: (x, lengths) => changed(NAIVE_OPS.softmax(x, lengths), half) },
+  'softmax: in f16': { softmax: (x, visible) => changed(NAIVE_OPS.softmax(x, visible), half) },
   'attend_mix: the last position dropped': {
-    attendMix: (p, v, lengths) =>
-      NAIVE_OPS.attendMix(
-        p,
-        v,
-        lengths.map((n) => n - 1),
-      ),
+    attendMix: (p, v, visible) => NAIVE_OPS.attendMix(p, v, oneLess(visible)),
   },
   'silu: 16 units off': { silu: (x) => changed(NAIVE_OPS.silu(x), (v) => fround(v * (1 + 2 ** -20))) },
   'silu: the plain logistic': { silu: (x) => changed(x, (v) => fround(1 / (1 + Math.exp(-v)))) },

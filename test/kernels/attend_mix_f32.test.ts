@@ -2,7 +2,17 @@ import fc from 'fast-check';
 import { tensor } from '../../src/core/tensor.ts';
 import { vIndex } from '../../src/kvcache/layout.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
-import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense, runsOf } from '../support/attend_cases.ts';
+import {
+  asCache,
+  attendCases,
+  attendSizes,
+  cachedRows,
+  callsOf,
+  dense,
+  runsOf,
+  sees,
+  visibleOf,
+} from '../support/attend_cases.ts';
 import { hardFloats } from '../support/hard_floats.ts';
 import { assertSameBits, testKernel } from '../support/kernel_property.ts';
 import { describeBuilds, UNWRITTEN } from '../support/wasm_memory.ts';
@@ -18,14 +28,15 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
       const width = nHeads * c.headDim;
       const yStride = width + c.gap;
       const v = cachedRows(c, 2);
-      const lengths = Int32Array.from(c.lengths);
+      const visible = visibleOf(c);
       const p = hardFloats(c.source, nHeads * nTokens * sStride, 1);
       for (let row = 0; row < nHeads * nTokens; row++) {
-        p.fill(NaN, row * sStride + lengths[row % nTokens]!, (row + 1) * sStride);
+        for (let s = 0; s < sStride; s++) if (!sees(visible, row % nTokens, s)) p[row * sStride + s] = NaN;
       }
       const atP = memory.put(p, c.skew);
       const atV = memory.put(asCache(v, capacity, vIndex), c.skew ^ 8);
-      const atLengths = memory.put(lengths);
+      const atLengths = memory.put(visible.lengths);
+      const atStarts = memory.put(visible.starts);
       const y = memory.room(4 * nTokens * yStride, c.skew ^ 4);
       const runs = runsOf(c);
       if (runs.length === 0) runs.push({ from: 0, count: 0 });
@@ -38,11 +49,12 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         kernel(y + 4 * (call.token * yStride + head * headDim), yStride,
           atP + 4 * (head * nTokens + call.token) * sStride, sStride, nTokens * sStride,
           atV + call.kvHead * headStride + 4 * vIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
+          atStarts + 4 * call.token, visible.sinks,
           call.nTokens, call.nKvHeads, group, headDim, from, count, from === 0 ? 0 : 1);
       }
 
       const probs = dense(p, nHeads * nTokens, nPositions, sStride);
-      const mixed = attendMix(tensor([nHeads, nTokens, nPositions], probs), v, lengths).data;
+      const mixed = attendMix(tensor([nHeads, nTokens, nPositions], probs), v, visible).data;
       const expected = new Float32Array(nTokens * yStride).fill(UNWRITTEN);
       for (let t = 0; t < nTokens; t++) expected.set(mixed.subarray(t * width, (t + 1) * width), t * yStride);
       assertSameBits('y', memory.f32(y, expected.length), expected);
@@ -63,6 +75,8 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         v,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -71,11 +85,72 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         n,
         more,
       ) =>
-        kernels.attendMixF32(y, ys, p, ss, nTokens * ss, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more),
-      'every run starts from zero': (y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
-        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 0),
-      'no run starts from zero': (y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n) =>
-        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, 1),
+        kernels.attendMixF32(
+          y,
+          ys,
+          p,
+          ss,
+          nTokens * ss,
+          v,
+          headStride,
+          l,
+          st,
+          si,
+          nTokens,
+          nKvHeads,
+          group,
+          d,
+          from,
+          n,
+          more,
+        ),
+      'every run starts from zero': (
+        y,
+        ys,
+        p,
+        ss,
+        hs,
+        v,
+        headStride,
+        l,
+        st,
+        si,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+      ) => kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, 0),
+      'there are no sinks': (y, ys, p, ss, hs, v, headStride, l, st, _si, nTokens, nKvHeads, group, d, from, n, more) =>
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, st, 0, nTokens, nKvHeads, group, d, from, n, more),
+      'every row starts where the last one does': (
+        y,
+        ys,
+        p,
+        ss,
+        hs,
+        v,
+        headStride,
+        l,
+        st,
+        si,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        more,
+      ) => {
+        const m = new Int32Array(memory.view().buffer);
+        const kept = m.slice(st / 4, st / 4 + nTokens);
+        m.fill(kept.at(-1) ?? 0, st / 4, st / 4 + nTokens);
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, more);
+        m.set(kept, st / 4);
+      },
+      'no run starts from zero': (y, ys, p, ss, hs, v, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n) =>
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, 1),
       'every row sees what the first one sees': (
         y,
         ys,
@@ -85,6 +160,8 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         v,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -96,7 +173,7 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         const m = new Int32Array(memory.view().buffer);
         const kept = m.slice(l / 4, l / 4 + nTokens);
         m.fill(kept[0] ?? 0, l / 4, l / 4 + nTokens);
-        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, nTokens, nKvHeads, group, d, from, n, more);
+        kernels.attendMixF32(y, ys, p, ss, hs, v, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, more);
         m.set(kept, l / 4);
       },
       'chunks of positions are summed apart': (
@@ -108,6 +185,8 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
         v,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -128,6 +207,8 @@ describeBuilds('attend_mix_f32', ({ kernels, memory }) => {
             v + 4 * d * at,
             headStride,
             l,
+            st,
+            si,
             nTokens,
             nKvHeads,
             group,

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { tensor } from '../../src/core/tensor.ts';
 import { kIndex, vIndex } from '../../src/kvcache/layout.ts';
 import { attendScores } from '../../src/ops/attend_scores.ts';
-import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense } from '../support/attend_cases.ts';
+import { seenBy } from '../../src/ops/visible.ts';
+import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense, visibleOf } from '../support/attend_cases.ts';
 import { hardFloats } from '../support/hard_floats.ts';
 import { assertSameBits, testKernel } from '../support/kernel_property.ts';
 import { describeBuilds } from '../support/wasm_memory.ts';
@@ -20,10 +21,11 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
       const qStride = width + c.gap;
       const q = hardFloats(c.source, nTokens * qStride, 1);
       const k = cachedRows(c, 2);
-      const lengths = Int32Array.from(c.lengths);
+      const visible = visibleOf(c);
       const atQ = memory.put(q, c.skew);
       const atK = memory.put(asCache(k, capacity, index), c.skew ^ 8);
-      const atLengths = memory.put(lengths);
+      const atLengths = memory.put(visible.lengths);
+      const atStarts = memory.put(visible.starts);
       const scores = memory.room(4 * nHeads * nTokens * sStride, c.skew);
       const { group, headDim } = c;
       const headStride = 4 * capacity * headDim;
@@ -34,16 +36,19 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         kernel(scores + 4 * (head * nTokens + call.token) * sStride, sStride, nTokens * sStride,
           atQ + 4 * (call.token * qStride + head * headDim), qStride,
           atK + call.kvHead * headStride + 4 * kIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
+          atStarts + 4 * call.token, visible.sinks,
           call.nTokens, call.nKvHeads, group, headDim, from, count, SCALE);
       }
 
       const dims = [nTokens, nHeads, c.headDim];
-      const expected = attendScores(tensor(dims, dense(q, nTokens, width, qStride)), k, lengths, SCALE).data;
+      const expected = attendScores(tensor(dims, dense(q, nTokens, width, qStride)), k, visible, SCALE).data;
       const got = memory.f32(scores, nHeads * nTokens * sStride);
       for (let row = 0; row < nHeads * nTokens; row++) {
-        const n = c.lengths[row % nTokens]!; // what lies behind is never read
-        const twin = expected.subarray(row * nPositions, row * nPositions + n);
-        assertSameBits(`row ${row}`, got.subarray(row * sStride, row * sStride + n), twin);
+        // What a row does not see is never read.
+        for (const [from, until] of seenBy(visible, row % nTokens)) {
+          const twin = expected.subarray(row * nPositions + from, row * nPositions + until);
+          assertSameBits(`row ${row}`, got.subarray(row * sStride + from, row * sStride + until), twin);
+        }
       }
       memory.check();
     });
@@ -62,6 +67,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         k,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -79,6 +86,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
           k,
           headStride,
           l,
+          st,
+          si,
           nTokens,
           nKvHeads,
           group,
@@ -96,6 +105,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         k,
         _headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -103,8 +114,48 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         from,
         n,
         scale,
-      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, 0, l, nTokens, nKvHeads, group, d, from, n, scale),
-      'scaled twice': (s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n, scale) =>
+      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, 0, l, st, si, nTokens, nKvHeads, group, d, from, n, scale),
+      'there are no sinks': (
+        s,
+        ss,
+        hs,
+        q,
+        qs,
+        k,
+        headStride,
+        l,
+        st,
+        _si,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        scale,
+      ) =>
+        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, st, 0, nTokens, nKvHeads, group, d, from, n, scale),
+      'windows start a block late': (
+        s,
+        ss,
+        hs,
+        q,
+        qs,
+        k,
+        headStride,
+        l,
+        st,
+        si,
+        nTokens,
+        nKvHeads,
+        group,
+        d,
+        from,
+        n,
+        scale,
+      ) => {
+        const m = new Int32Array(memory.view().buffer);
+        for (let t = 0; t < nTokens; t++) m[st / 4 + t]! += 16;
         kernels.attendScoresF32(
           s,
           ss,
@@ -114,6 +165,30 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
           k,
           headStride,
           l,
+          st,
+          si,
+          nTokens,
+          nKvHeads,
+          group,
+          d,
+          from,
+          n,
+          scale,
+        );
+        for (let t = 0; t < nTokens; t++) m[st / 4 + t]! -= 16;
+      },
+      'scaled twice': (s, ss, hs, q, qs, k, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, scale) =>
+        kernels.attendScoresF32(
+          s,
+          ss,
+          hs,
+          q,
+          qs,
+          k,
+          headStride,
+          l,
+          st,
+          si,
           nTokens,
           nKvHeads,
           group,
@@ -131,6 +206,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         k,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -138,7 +215,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         _from,
         n,
         scale,
-      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, 0, n, scale),
+      ) =>
+        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, st, si, nTokens, nKvHeads, group, d, 0, n, scale),
       'the last block of a run is forgotten': (
         s,
         ss,
@@ -148,6 +226,8 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         k,
         headStride,
         l,
+        st,
+        si,
         nTokens,
         nKvHeads,
         group,
@@ -156,7 +236,25 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
         n,
         scale,
       ) =>
-        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, nTokens, nKvHeads, group, d, from, n & ~15, scale),
+        kernels.attendScoresF32(
+          s,
+          ss,
+          hs,
+          q,
+          qs,
+          k,
+          headStride,
+          l,
+          st,
+          si,
+          nTokens,
+          nKvHeads,
+          group,
+          d,
+          from,
+          n & ~15,
+          scale,
+        ),
     },
   });
 

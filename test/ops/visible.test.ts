@@ -5,10 +5,13 @@ import { type Tensor, tensor } from '../../src/core/tensor.ts';
 import { attendMix, attendMix64 } from '../../src/ops/attend_mix.ts';
 import { attendScores, attendScores64 } from '../../src/ops/attend_scores.ts';
 import { softmax, softmax64 } from '../../src/ops/softmax.ts';
+import { allUpTo, seenBy, type Visible, visibleAt } from '../../src/ops/visible.ts';
+import { sees, visibleOf } from '../support/attend_cases.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
+import { assertSameBits } from '../support/kernel_property.ts';
 
-/** A row of attention sees the positions below its length and reads no others: they may hold anything. */
+/** A row of attention sees its sinks and its window, and reads no other positions: they may hold anything. */
 
 const cases = fc.record({
   source: floatSource,
@@ -16,6 +19,8 @@ const cases = fc.record({
   group: fc.integer({ min: 1, max: 3 }),
   headDim: fc.integer({ min: 1, max: 5 }),
   lengths: fc.array(fc.nat(9), { minLength: 1, maxLength: 4 }),
+  sinks: fc.nat(4),
+  starts: fc.array(fc.nat(9), { maxLength: 4 }),
   spare: fc.integer({ min: 0, max: 4 }),
 });
 
@@ -24,23 +29,23 @@ type Tier = 'f32' | 'f64';
 
 /** Any op of one tier, from f32 inputs to plain numbers. */
 interface Ops {
-  scores(q: Tensor, k: Tensor, lengths: Int32Array): ArrayLike<number>;
-  softmax(x: Tensor, lengths: Int32Array): ArrayLike<number>;
-  mix(p: Tensor, v: Tensor, lengths: Int32Array): ArrayLike<number>;
+  scores(q: Tensor, k: Tensor, visible: Visible): ArrayLike<number>;
+  softmax(x: Tensor, visible: Visible): ArrayLike<number>;
+  mix(p: Tensor, v: Tensor, visible: Visible): ArrayLike<number>;
 }
 
 const wide = (x: Tensor): Tensor<Float64Array> => ({ shape: x.shape, data: Float64Array.from(x.data) });
 
 const TIERS: Readonly<Record<Tier, Ops>> = {
   f32: {
-    scores: (q, k, lengths) => attendScores(q, k, lengths, 0.5).data,
-    softmax: (x, lengths) => softmax(x, lengths).data,
-    mix: (p, v, lengths) => attendMix(p, v, lengths).data,
+    scores: (q, k, visible) => attendScores(q, k, visible, 0.5).data,
+    softmax: (x, visible) => softmax(x, visible).data,
+    mix: (p, v, visible) => attendMix(p, v, visible).data,
   },
   f64: {
-    scores: (q, k, lengths) => attendScores64(wide(q), wide(k), lengths, 0.5).data,
-    softmax: (x, lengths) => softmax64(wide(x), lengths).data,
-    mix: (p, v, lengths) => attendMix64(wide(p), wide(v), lengths).data,
+    scores: (q, k, visible) => attendScores64(wide(q), wide(k), visible, 0.5).data,
+    softmax: (x, visible) => softmax64(wide(x), visible).data,
+    mix: (p, v, visible) => attendMix64(wide(p), wide(v), visible).data,
   },
 };
 
@@ -58,7 +63,7 @@ function setUp(c: Case) {
       ),
     );
   return {
-    lengths: Int32Array.from(c.lengths),
+    visible: visibleOf(c),
     q: draw([nRows, nHeads, c.headDim], 1),
     rows: draw([nPositions, c.nKvHeads, c.headDim], 2),
     scores: draw([nHeads, nRows, nPositions], 3),
@@ -68,30 +73,30 @@ function setUp(c: Case) {
 }
 
 /** `x` [nHeads, T, S] with NaN where row t sees nothing. */
-function blindedScores(x: Tensor, lengths: Int32Array): Tensor {
+function blindedScores(x: Tensor, visible: Visible): Tensor {
   const [, nRows, nPositions] = x.shape as [number, number, number];
-  const data = x.data.map((v, i) => (i % nPositions < lengths[Math.floor(i / nPositions) % nRows]! ? v : NaN));
+  const data = x.data.map((v, i) => (sees(visible, Math.floor(i / nPositions) % nRows, i % nPositions) ? v : NaN));
   return { shape: x.shape, data };
 }
 
-/** `rows` [S, nKvHeads, headDim] with NaN from position `length` on. */
-function blindedRows(rows: Tensor, length: number): Tensor {
+/** `rows` [S, nKvHeads, headDim] with NaN at positions that no row sees. */
+function blindedRows(rows: Tensor, visible: Visible): Tensor {
   const width = rows.shape[1]! * rows.shape[2]!;
-  return { shape: rows.shape, data: rows.data.map((v, i) => (i < length * width ? v : NaN)) };
+  const isSeen = (s: number): boolean => Array.from(visible.lengths).some((_, t) => sees(visible, t, s));
+  return { shape: rows.shape, data: rows.data.map((v, i) => (isSeen(Math.floor(i / width)) ? v : NaN)) };
 }
 
 function readOnlyWhatIsSeen(ops: Ops) {
   return fc.property(cases, (c) => {
-    const { lengths, q, rows, scores } = setUp(c);
-    const longest = Math.max(...c.lengths);
+    const { visible, q, rows, scores } = setUp(c);
     const same = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => firstBitDifference(a, b) === -1;
     return (
-      same(ops.softmax(scores, lengths), ops.softmax(blindedScores(scores, lengths), lengths)) &&
+      same(ops.softmax(scores, visible), ops.softmax(blindedScores(scores, visible), visible)) &&
       same(
-        ops.mix(scores, rows, lengths),
-        ops.mix(blindedScores(scores, lengths), blindedRows(rows, longest), lengths),
+        ops.mix(scores, rows, visible),
+        ops.mix(blindedScores(scores, visible), blindedRows(rows, visible), visible),
       ) &&
-      same(ops.scores(q, rows, lengths), ops.scores(q, blindedRows(rows, longest), lengths))
+      same(ops.scores(q, rows, visible), ops.scores(q, blindedRows(rows, visible), visible))
     );
   });
 }
@@ -99,16 +104,16 @@ function readOnlyWhatIsSeen(ops: Ops) {
 describe.each(['f32', 'f64'] as const)('%s', (tier) => {
   const ops = TIERS[tier];
 
-  test('NaN beyond the visible positions changes no bit', () => fc.assert(readOnlyWhatIsSeen(ops)));
+  test('NaN at positions that are not seen changes no bit', () => fc.assert(readOnlyWhatIsSeen(ops)));
 
-  test('and positions beyond give 0', () => {
+  test('and they give 0', () => {
     fc.assert(
       fc.property(cases, (c) => {
-        const { lengths, q, rows, scores, nPositions, nRows } = setUp(c);
-        for (const y of [ops.softmax(scores, lengths), ops.scores(q, rows, lengths)]) {
+        const { visible, q, rows, scores, nPositions, nRows } = setUp(c);
+        for (const y of [ops.softmax(scores, visible), ops.scores(q, rows, visible)]) {
           for (let i = 0; i < y.length; i++) {
             const t = Math.floor(i / nPositions) % nRows;
-            if (i % nPositions >= lengths[t]!) expect(y[i]).toBe(0);
+            if (!sees(visible, t, i % nPositions)) expect(y[i]).toBe(0);
           }
         }
       }),
@@ -119,7 +124,7 @@ describe.each(['f32', 'f64'] as const)('%s', (tier) => {
     const y = ops.mix(
       tensor([1, 1, 2], Float32Array.of(NaN, NaN)),
       tensor([2, 1, 1], Float32Array.of(1, 2)),
-      Int32Array.of(0),
+      allUpTo(Int32Array.of(0)),
     );
     expect(Array.from(y)).toEqual([0]);
   });
@@ -128,33 +133,84 @@ describe.each(['f32', 'f64'] as const)('%s', (tier) => {
     // 4 heads, 2 kv heads: heads 0 and 1 read kv head 0.
     const p = tensor([4, 1, 1], Float32Array.of(1, 1, 1, 1));
     const v = tensor([1, 2, 1], Float32Array.of(5, 7));
-    expect(Array.from(ops.mix(p, v, Int32Array.of(1)))).toEqual([5, 5, 7, 7]);
+    expect(Array.from(ops.mix(p, v, allUpTo(Int32Array.of(1))))).toEqual([5, 5, 7, 7]);
     const q = tensor([1, 4, 1], Float32Array.of(2, 4, 6, 8));
-    expect(Array.from(ops.scores(q, v, Int32Array.of(1)))).toEqual([5, 10, 21, 28]); // times 0.5
+    expect(Array.from(ops.scores(q, v, allUpTo(Int32Array.of(1))))).toEqual([5, 10, 21, 28]); // times 0.5
   });
 
-  const readsAll = (lengths: Int32Array, n: number): Int32Array => lengths.map(() => n);
+  const readsAll = ({ lengths }: Visible, n: number): Visible => allUpTo(lengths.map(() => n));
+  const oneMore = (v: Visible, n: number): Visible => ({ ...v, lengths: v.lengths.map((m) => Math.min(m + 1, n)) });
+  const noWindow = ({ lengths }: Visible): Visible => allUpTo(lengths);
   const mutants: Record<string, Ops> = {
-    'softmax over all positions': { ...ops, softmax: (x, lengths) => ops.softmax(x, readsAll(lengths, x.shape[2]!)) },
-    'mix over all positions': { ...ops, mix: (p, v, lengths) => ops.mix(p, v, readsAll(lengths, v.shape[0]!)) },
-    'scores of all positions': { ...ops, scores: (q, k, lengths) => ops.scores(q, k, readsAll(lengths, k.shape[0]!)) },
-    'one position too many': {
-      ...ops,
-      softmax: (x, lengths) =>
-        ops.softmax(
-          x,
-          lengths.map((n) => Math.min(n + 1, x.shape[2]!)),
-        ),
-    },
+    'softmax over all positions': { ...ops, softmax: (x, visible) => ops.softmax(x, readsAll(visible, x.shape[2]!)) },
+    'mix over all positions': { ...ops, mix: (p, v, visible) => ops.mix(p, v, readsAll(visible, v.shape[0]!)) },
+    'scores of all positions': { ...ops, scores: (q, k, visible) => ops.scores(q, k, readsAll(visible, k.shape[0]!)) },
+    'one position too many': { ...ops, softmax: (x, visible) => ops.softmax(x, oneMore(visible, x.shape[2]!)) },
+    'softmax without a window': { ...ops, softmax: (x, visible) => ops.softmax(x, noWindow(visible)) },
+    'mix without a window': { ...ops, mix: (p, v, visible) => ops.mix(p, v, noWindow(visible)) },
   };
   test.each(Object.entries(mutants))('a mutant is caught: %s', (_what, mutant) => {
     expect(fc.check(readOnlyWhatIsSeen(mutant)).failed).toBe(true);
   });
 });
 
+test('with a window, each row sees the sinks and the last positions, in both tiers', () => {
+  // 1 head, headDim 1: scores are the keys, values are powers of ten, so a sum shows what was seen.
+  const values = tensor(
+    [7, 1, 1],
+    Float32Array.from({ length: 7 }, (_, s) => 10 ** s),
+  );
+  const ones = tensor([1, 3, 7], new Float32Array(21).fill(1));
+  const visible = visibleAt(Int32Array.of(2, 3, 6), { size: 2, sinks: 1 }, 0);
+  for (const { mix } of Object.values(TIERS)) {
+    expect(Array.from(mix(ones, values, visible))).toEqual([111, 1101, 1100001]);
+  }
+  expect(Array.from(visible.lengths, (_, t) => seenBy(visible, t))).toEqual([
+    [[0, 3]],
+    [
+      [0, 1],
+      [2, 4],
+    ],
+    [
+      [0, 1],
+      [5, 7],
+    ],
+  ]);
+});
+
+test('rows that were dropped in whole blocks change no bit of what is left', () => {
+  fc.assert(
+    fc.property(
+      floatSource,
+      fc.nat(30),
+      fc.integer({ min: 1, max: 40 }),
+      fc.nat(20),
+      (source, position, size, sinks) => {
+        const kept = 16 * Math.ceil(sinks / 16);
+        const first = kept + position; // the oldest of three rows, and what it sees behind the sinks
+        const positions = Int32Array.of(first + size, first + size + 1, first + size + 2);
+        const window = { size, sinks };
+        const dropped = 16 * Math.floor((first + 1 - kept) / 16);
+        const whole = visibleAt(positions, window, 0);
+        const left = visibleAt(positions, window, dropped);
+        const nPositions = positions[2]! + 1;
+        const keep = (n: number) => (_: number, i: number) => i % nPositions < n || i % nPositions >= n + dropped;
+        const x = tensor([1, 3, nPositions], hardFloats(source, 3 * nPositions));
+        const v = tensor([nPositions, 1, 1], hardFloats(source, nPositions, 2));
+        const xLeft = tensor([1, 3, nPositions - dropped], x.data.filter(keep(kept)));
+        const vLeft = tensor([nPositions - dropped, 1, 1], v.data.filter(keep(kept)));
+        const p = softmax(x, whole);
+        const pLeft = softmax(xLeft, left);
+        assertSameBits('probs', pLeft.data, p.data.filter(keep(kept)));
+        assertSameBits('mix', attendMix(pLeft, vLeft, left).data, attendMix(p, v, whole).data);
+      },
+    ),
+  );
+});
+
 describe('softmax', () => {
   const one = (...x: number[]): number[] =>
-    Array.from(softmax(tensor([1, 1, x.length], Float32Array.from(x)), Int32Array.of(x.length)).data);
+    Array.from(softmax(tensor([1, 1, x.length], Float32Array.from(x)), allUpTo(Int32Array.of(x.length))).data);
 
   test('known rows', () => {
     expect(one(3)).toEqual([1]);
@@ -175,9 +231,9 @@ describe('what does not fit is a ShapeError', () => {
   const q = tensor([1, 2, 4], new Float32Array(8));
   const k = tensor([3, 2, 4], new Float32Array(24));
   const s = tensor([2, 1, 3], new Float32Array(6));
-  const one = Int32Array.of(1);
+  const one = allUpTo(Int32Array.of(1));
   const WRONG: [what: string, call: () => unknown, message: string][] = [
-    ['scores: rows', () => attendScores(q, k, Int32Array.of(1, 1), 1), 'q: axis 0 (T) is 1, expected 2'],
+    ['scores: rows', () => attendScores(q, k, allUpTo(Int32Array.of(1, 1)), 1), 'q: axis 0 (T) is 1, expected 2'],
     [
       'scores: head size',
       () => attendScores(tensor([1, 2, 3], new Float32Array(6)), k, one, 1),
@@ -190,15 +246,30 @@ describe('what does not fit is a ShapeError', () => {
     ],
     [
       'scores: length',
-      () => attendScores(q, k, Int32Array.of(4), 1),
+      () => attendScores(q, k, allUpTo(Int32Array.of(4)), 1),
       'attend: row 0 sees 4 positions, the cache holds 3',
     ],
-    ['scores: negative length', () => attendScores(q, k, Int32Array.of(-1), 1), 'attend: row 0 sees -1 positions'],
-    ['softmax: rows', () => softmax(s, Int32Array.of(1, 1)), 'x: axis 1 (T) is 1, expected 2'],
-    ['softmax: length', () => softmax(s, Int32Array.of(4)), 'attend: row 0 sees 4 positions, the cache holds 3'],
+    [
+      'scores: negative length',
+      () => attendScores(q, k, allUpTo(Int32Array.of(-1)), 1),
+      'attend: row 0 sees -1 positions',
+    ],
+    ['softmax: starts', () => softmax(s, { ...one, starts: Int32Array.of(0, 0) }), 'attend: 1 rows have 2 starts'],
+    ['softmax: sinks', () => softmax(s, { ...one, sinks: -1 }), 'attend: sinks is -1, must be 0 or more'],
+    [
+      'mix: a window that reaches into the sinks',
+      () => attendMix(s, k, { ...one, sinks: 2, starts: Int32Array.of(1) }),
+      'attend: row 0 starts at 1, before the 2 sinks end',
+    ],
+    ['softmax: rows', () => softmax(s, allUpTo(Int32Array.of(1, 1))), 'x: axis 1 (T) is 1, expected 2'],
+    [
+      'softmax: length',
+      () => softmax(s, allUpTo(Int32Array.of(4))),
+      'attend: row 0 sees 4 positions, the cache holds 3',
+    ],
     [
       'softmax64: length',
-      () => softmax64(wide(s), Int32Array.of(4)),
+      () => softmax64(wide(s), allUpTo(Int32Array.of(4))),
       'attend: row 0 sees 4 positions, the cache holds 3',
     ],
     [
@@ -211,7 +282,11 @@ describe('what does not fit is a ShapeError', () => {
       () => attendMix(tensor([3, 1, 3], new Float32Array(9)), k, one),
       'attend: nHeads 3 is not a multiple of nKvHeads 2',
     ],
-    ['mix: length', () => attendMix(s, k, Int32Array.of(4)), 'attend: row 0 sees 4 positions, the cache holds 3'],
+    [
+      'mix: length',
+      () => attendMix(s, k, allUpTo(Int32Array.of(4))),
+      'attend: row 0 sees 4 positions, the cache holds 3',
+    ],
     [
       'mix: axes',
       () => attendMix(s, tensor([3, 8], new Float32Array(24)), one),
@@ -228,6 +303,6 @@ describe('what does not fit is a ShapeError', () => {
 test('a causal prompt: row t sees t + 1 positions', () => {
   const source: FloatSource = { seed: 1, kind: 'plain' };
   const x = tensor([1, 3, 3], hardFloats(source, 9));
-  const p = softmax(x, Int32Array.of(1, 2, 3));
+  const p = softmax(x, allUpTo(Int32Array.of(1, 2, 3)));
   expect(Array.from(p.data, (v) => v > 0)).toEqual([true, false, false, true, true, false, true, true, true]);
 });

@@ -118,38 +118,40 @@ const OPS: Readonly<Record<string, Draw>> = {
     };
   },
   attend_scores(source, random) {
-    const { lengths, nKvHeads, nHeads, nPositions } = attention(random);
+    const { visible, nKvHeads, nHeads, nPositions } = attention(random);
     const headDim = random(9);
-    const q = floats(source, [lengths.length, nHeads, headDim], 1);
+    const q = floats(source, [visible.lengths.length, nHeads, headDim], 1);
     const k = floats(source, [nPositions, nKvHeads, headDim], 2);
     const scale = 1 / Math.sqrt(1 + random(9));
     return {
-      values: attendScores(q, k, lengths, scale).data,
-      bounded: attendScoresBounds(q, k, lengths, scale),
+      values: attendScores(q, k, visible, scale).data,
+      bounded: attendScoresBounds(q, k, visible, scale),
     };
   },
   softmax(source, random) {
-    const { lengths, nHeads, nPositions } = attention(random);
-    const x = floats(source, [nHeads, lengths.length, nPositions], 1);
+    const { visible, nHeads, nPositions } = attention(random);
+    const x = floats(source, [nHeads, visible.lengths.length, nPositions], 1);
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * 60; // differences that exp feels
-    return { values: softmax(x, lengths).data, bounded: softmaxBounds(x, lengths) };
+    return { values: softmax(x, visible).data, bounded: softmaxBounds(x, visible) };
   },
   attend_mix(source, random) {
-    const { lengths, nKvHeads, nHeads, nPositions } = attention(random);
-    const p = floats(source, [nHeads, lengths.length, nPositions], 1);
+    const { visible, nKvHeads, nHeads, nPositions } = attention(random);
+    const p = floats(source, [nHeads, visible.lengths.length, nPositions], 1);
     const v = floats(source, [nPositions, nKvHeads, 1 + random(6)], 2);
-    return { values: attendMix(p, v, lengths).data, bounded: attendMixBounds(p, v, lengths) };
+    return { values: attendMix(p, v, visible).data, bounded: attendMixBounds(p, v, visible) };
   },
 };
 
 function attention(random: (max: number) => number) {
   const nPositions = random(20);
   const nKvHeads = 1 + random(1);
+  const lengths = Int32Array.from({ length: random(3) }, () => random(nPositions));
+  const sinks = random(1) * random(5);
   return {
     nPositions,
     nKvHeads,
     nHeads: nKvHeads * (1 + random(2)),
-    lengths: Int32Array.from({ length: random(3) }, () => random(nPositions)),
+    visible: { lengths, sinks, starts: lengths.map(() => sinks + random(1) * random(12)) },
   };
 }
 

@@ -2,12 +2,16 @@ import fc from 'fast-check';
 import { type Tensor, tensor } from '../../src/core/tensor.ts';
 import { scoreStride } from '../../src/exec/wasm/layout.ts';
 import { type kIndex, roundUpToBlock, type vIndex } from '../../src/kvcache/layout.ts';
+import { allUpTo, type Visible } from '../../src/ops/visible.ts';
 import { type FloatSource, floatSource, hardFloats, skews } from './hard_floats.ts';
 
 export interface AttendCase {
   readonly source: FloatSource;
   /** lengths[t]: how many positions row t sees; not always rising. */
   readonly lengths: readonly number[];
+  /** Row t sees nothing from `sinks` up to the starts[t mod their number]-th position behind them. None: plain causal rows. */
+  readonly sinks: number;
+  readonly starts: readonly number[];
   readonly nKvHeads: number;
   readonly group: number;
   readonly headDim: number;
@@ -34,6 +38,8 @@ const rowLengths: fc.Arbitrary<number[]> = fc.oneof(
 export const attendCases: fc.Arbitrary<AttendCase> = fc.record({
   source: floatSource,
   lengths: rowLengths,
+  sinks: fc.constantFrom(0, 0, 1, 4, 15, 16, 17, 40, 66),
+  starts: fc.array(fc.oneof(fc.nat(20), fc.nat(150)), { maxLength: 6 }),
   nKvHeads: fc.integer({ min: 1, max: 2 }),
   group: fc.integer({ min: 1, max: 7 }),
   headDim: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 24, 31, 36, 68)),
@@ -55,6 +61,21 @@ export function attendSizes(c: AttendCase) {
     /** Positions that the cache of one kv head has room for. */
     capacity: roundUpToBlock(nPositions),
   };
+}
+
+/** What the rows of a case see. */
+export function visibleOf({ lengths, sinks, starts }: Pick<AttendCase, 'lengths' | 'sinks' | 'starts'>): Visible {
+  if (starts.length === 0) return allUpTo(Int32Array.from(lengths));
+  return {
+    lengths: Int32Array.from(lengths),
+    starts: Int32Array.from(lengths, (_, t) => sinks + starts[t % starts.length]!),
+    sinks,
+  };
+}
+
+/** Whether row t sees position s: the definition of src/ops/visible.ts, said in another way. */
+export function sees({ lengths, starts, sinks }: Visible, t: number, s: number): boolean {
+  return s < lengths[t]! && (s < sinks || s >= starts[t]!);
 }
 
 /** The runs [from, count] that a case's positions are cut into. */
@@ -112,11 +133,14 @@ export function dense(x: Float32Array, nRows: number, n: number, stride: number)
   return y;
 }
 
-/** [nPositions, nKvHeads, headDim] of hard floats; from the longest row on, NaN: those positions must not matter. */
+/** [nPositions, nKvHeads, headDim] of hard floats; positions that no row sees are NaN: they must not matter. */
 export function cachedRows(c: AttendCase, salt: number): Tensor {
   const { nPositions } = attendSizes(c);
   const width = c.nKvHeads * c.headDim;
   const data = hardFloats(c.source, nPositions * width, salt);
-  data.fill(NaN, Math.max(0, ...c.lengths) * width);
+  const visible = visibleOf(c);
+  for (let s = 0; s < nPositions; s++) {
+    if (!c.lengths.some((_, t) => sees(visible, t, s))) data.fill(NaN, s * width, (s + 1) * width);
+  }
   return tensor([nPositions, c.nKvHeads, c.headDim], data);
 }

@@ -3,7 +3,7 @@ import type { KernelBuild } from '../../core/host.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
 import { takesQ8 } from '../../quant/codes.ts';
-import type { Batch, Segment } from '../executor.ts';
+import { type Batch, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
 import { linearScratchBytes, quantizedRowsBytes, scoreStride, VECTOR_BYTES } from './layout.ts';
@@ -17,8 +17,10 @@ export interface RunFrame {
   /** i32 [T] each. */
   readonly ids: number;
   readonly positions: number;
-  /** positions + 1: how many positions a row may see. */
+  /** What each row sees of its sequence's rows (src/ops/visible.ts): i32 [T] each, and the cache's sinks. */
   readonly lengths: number;
+  readonly starts: number;
+  readonly sinks: number;
   /** i32 [R]. */
   readonly outRows: number;
   readonly segments: readonly FrameSegment[];
@@ -83,14 +85,14 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const segments: FrameSegment[] = [];
       let cells = 0;
       for (const segment of batch.segments) {
-        const stride = scoreStride(cache.length(segment.sequence));
+        const stride = scoreStride(cache.length(segment.sequence) - cache.dropped(segment.sequence));
         segments.push({ ...segment, stride, offset: cells });
         cells += segment.count * stride;
       }
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, outRows | quantized rows | panel
+      // values | ids, positions, lengths, starts, outRows | quantized rows | panel
       const { feedBytes, quantizedBytes, panelBytes } = sizesOf(nTokens, nOut);
       const needed = totalBytes + feedBytes + quantizedBytes + panelBytes;
       if (needed > memory.nBytes) {
@@ -103,11 +105,16 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const ids = values + totalBytes;
       const positions = ids + nTokens * I32_BYTES;
       const lengths = positions + nTokens * I32_BYTES;
-      const outRows = lengths + nTokens * I32_BYTES;
+      const starts = lengths + nTokens * I32_BYTES;
+      const outRows = starts + nTokens * I32_BYTES;
       const quantized = ids + feedBytes;
       arena.i32(ids, nTokens).set(batch.ids);
       arena.i32(positions, nTokens).set(batch.positions);
-      arena.i32(lengths, nTokens).set(batch.positions.map((p) => p + 1));
+      for (const segment of batch.segments) {
+        const visible = visibleTo(batch, segment, cache);
+        arena.i32(lengths + segment.from * I32_BYTES, segment.count).set(visible.lengths);
+        arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
+      }
       arena.i32(outRows, nOut).set(batch.outRows);
       return {
         batch,
@@ -116,6 +123,8 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         ids,
         positions,
         lengths,
+        starts,
+        sinks: cache.window?.sinks ?? 0,
         outRows,
         segments,
         quantized,
@@ -144,7 +153,7 @@ export function scratchBytes(
 function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const panelBytes = nThreads * largestPanel(graph);
   return (nTokens: number, nOut: number) => ({
-    feedBytes: Math.ceil(((3 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
+    feedBytes: Math.ceil(((4 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
     quantizedBytes: largestQuantized(graph, build, Math.max(nTokens, nOut)),
     panelBytes,
   });

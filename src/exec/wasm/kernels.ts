@@ -34,13 +34,16 @@ export interface CoreKernels {
   /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
   rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
   /**
-   * x, p: [nHeads, nTokens, stride], headStride from one head to the next; may be the same.  lengths: i32 [nTokens].
-   * Row (h, t) is its first lengths[t] elements; the rest of it is neither read nor written.
+   * x, p: [nHeads, nTokens, stride], headStride from one head to the next; may be the same.
+   * lengths, starts: i32 [nTokens], and sinks: what row t sees, as src/ops/visible.ts draws it. The rest of a row may hold
+   * anything, and is not written.
    */
   softmaxF32(
     p: number,
     x: number,
     lengths: number,
+    starts: number,
+    sinks: number,
     nHeads: number,
     headStride: number,
     nTokens: number,
@@ -91,8 +94,8 @@ export interface CoreKernels {
    *
    * scores: [nKvHeads * group, nTokens, sStride], sHeadStride from one head to the next.
    * q: [nTokens, nKvHeads * group, headDim], row stride qStride.
-   * k: the run's first block, kHeadStride in bytes.  lengths: i32 [nTokens], absolute: a row needs positions
-   * < lengths[t] alone; up to the end of their key block scores are written, from keys that are read but may hold anything.
+   * k: the run's first block, kHeadStride in bytes.  lengths, starts: i32 [nTokens], and sinks, absolute: what row t sees
+   * (src/ops/visible.ts). Scores are written of whole key blocks that some row sees, from keys that may hold anything.
    * from: a multiple of 16.  sStride: at least `from + nPositions` rounded up to 16.
    */
   attendScoresF32(
@@ -104,6 +107,8 @@ export interface CoreKernels {
     k: number,
     kHeadStride: number,
     lengths: number,
+    starts: number,
+    sinks: number,
     nTokens: number,
     nKvHeads: number,
     group: number,
@@ -113,11 +118,11 @@ export interface CoreKernels {
     scale: number,
   ): void;
   /**
-   * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over s < nPositions and from + s < lengths[t], s rising.
+   * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over the s < nPositions that row t sees, s rising.
    *
    * y: [nTokens, nKvHeads * group, headDim], row stride yStride. accumulate = 0 starts from +0, 1 goes on from y (the next run).
    * p: [nKvHeads * group, nTokens, sStride], sHeadStride from one head to the next.  v: the run's first position, vHeadStride in
-   * bytes. Nothing from lengths[t] on is read.
+   * bytes.  lengths, starts, sinks: as above; what row t does not see is not read.
    */
   attendMixF32(
     y: number,
@@ -128,6 +133,8 @@ export interface CoreKernels {
     v: number,
     vHeadStride: number,
     lengths: number,
+    starts: number,
+    sinks: number,
     nTokens: number,
     nKvHeads: number,
     group: number,
@@ -231,15 +238,15 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   mulF32: 4,
   siluF32: 3,
   rmsNormF32: 6,
-  softmaxF32: 7,
+  softmaxF32: 9,
   ropeF32Pairs: 11,
   ropeF32Halves: 11,
   takeRowsF32: 5,
   sliceF32: 5,
   kvWriteKF32: 8,
   kvWriteVF32: 8,
-  attendScoresF32: 15,
-  attendMixF32: 15,
+  attendScoresF32: 17,
+  attendMixF32: 17,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,
 };

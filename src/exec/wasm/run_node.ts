@@ -81,7 +81,11 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       const nHeads = node.shape[0] as number;
       for (const { from, count, stride, offset } of frame.segments) {
         const at = offset * nHeads * F32_BYTES;
-        kernels.softmaxF32(y + at, x + at, frame.lengths + from * F32_BYTES, nHeads, count * stride, count, stride);
+        const seen = from * F32_BYTES;
+        // biome-ignore format: the kernel's arguments in its own order
+        kernels.softmaxF32(
+          y + at, x + at, frame.lengths + seen, frame.starts + seen, frame.sinks, nHeads, count * stride, count, stride,
+        );
       }
       return;
     }
@@ -129,7 +133,7 @@ function writeRows(m: Machine, node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>
   const { nKvHeads, headDim } = m.graph.kv;
   const width = nKvHeads * headDim;
   for (const segment of frame.segments) {
-    const first = frame.batch.positions[segment.from]!;
+    const first = frame.batch.positions[segment.from]! - frame.cache.dropped(segment.sequence);
     for (const run of frame.cache.runs(segment.sequence, node.layer)) {
       const from = Math.max(first, run.from);
       const until = Math.min(first + segment.count, run.from + run.count);
@@ -150,10 +154,11 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
     const scores = y + segment.offset * nHeads * F32_BYTES;
     const rows = q + segment.from * qStride * F32_BYTES;
     const lengths = frame.lengths + segment.from * F32_BYTES;
+    const starts = frame.starts + segment.from * F32_BYTES;
     // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
     m.kernels.attendScoresF32(
       scores, segment.stride, segment.count * segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
-      segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
+      starts, frame.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
     );
   });
 }
@@ -166,11 +171,12 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
     const probs = p + segment.offset * nHeads * F32_BYTES;
     const mix = y + segment.from * yStride * F32_BYTES;
     const lengths = frame.lengths + segment.from * F32_BYTES;
+    const starts = frame.starts + segment.from * F32_BYTES;
     const isFirst = run.from === 0;
     // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
     m.kernels.attendMixF32(
       mix, yStride, probs, segment.stride, segment.count * segment.stride, run.vAddress, run.headStride, lengths,
-      segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
+      starts, frame.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
     );
   });
 }

@@ -82,13 +82,13 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       grain: 1,
       unitNs: dim * MOVE_NS,
     }),
-    softmaxF32(_p, _x, _l, nHeads, headStride, nTokens, stride) {
+    softmaxF32(_p, _x, _l, _starts, _sinks, nHeads, headStride, nTokens, stride) {
       if (nTokens >= MANY_TOKENS) {
-        const perToken = [0, F32_BYTES * stride, 1, F32_BYTES * stride, 2, F32_BYTES];
-        return { countAt: 5, steps: perToken, grain: 1, unitNs: nHeads * stride * EXP_NS };
+        const perToken = [0, F32_BYTES * stride, 1, F32_BYTES * stride, 2, F32_BYTES, 3, F32_BYTES];
+        return { countAt: 7, steps: perToken, grain: 1, unitNs: nHeads * stride * EXP_NS };
       }
       const perHead = [0, F32_BYTES * headStride, 1, F32_BYTES * headStride];
-      return { countAt: 3, steps: perHead, grain: 1, unitNs: nTokens * stride * EXP_NS };
+      return { countAt: 5, steps: perHead, grain: 1, unitNs: nTokens * stride * EXP_NS };
     },
     ropeF32Pairs: rope,
     ropeF32Halves: rope,
@@ -101,31 +101,48 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     }),
     kvWriteKF32: kvWrite,
     kvWriteVF32: kvWrite,
-    attendScoresF32(_s, ss, sHead, _q, qs, _k, kHead, _l, nTokens, nKvHeads, group, headDim, _from, n) {
+    attendScoresF32(
+      _s,
+      ss,
+      sHead,
+      _q,
+      qs,
+      _k,
+      kHead,
+      _l,
+      _starts,
+      _sinks,
+      nTokens,
+      nKvHeads,
+      group,
+      headDim,
+      _from,
+      n,
+    ) {
       if (nTokens >= MANY_TOKENS) {
-        const perToken = [0, F32_BYTES * ss, 3, F32_BYTES * qs, 7, F32_BYTES];
+        const perToken = [0, F32_BYTES * ss, 3, F32_BYTES * qs, 7, F32_BYTES, 8, F32_BYTES];
         return {
-          countAt: 8,
+          countAt: 10,
           steps: perToken,
           grain: TOKENS,
           unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
         };
       }
       const perKvHead = [0, F32_BYTES * group * sHead, 3, F32_BYTES * group * headDim, 5, kHead];
-      return { countAt: 9, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+      return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
     },
-    attendMixF32(_y, ys, _p, ss, sHead, _v, vHead, _l, nTokens, nKvHeads, group, headDim, _from, n) {
+    attendMixF32(_y, ys, _p, ss, sHead, _v, vHead, _l, _starts, _sinks, nTokens, nKvHeads, group, headDim, _from, n) {
       if (nTokens >= MANY_TOKENS) {
-        const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * ss, 7, F32_BYTES];
+        const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * ss, 7, F32_BYTES, 8, F32_BYTES];
         return {
-          countAt: 8,
+          countAt: 10,
           steps: perToken,
           grain: TOKENS,
           unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
         };
       }
       const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
-      return { countAt: 9, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+      return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
     },
     quantizeRowsQ8: quantize(BLOCK_SIZE),
     quantizeRowsQ8Super: quantize(SUPER_BLOCK_SIZE),
