@@ -1,6 +1,7 @@
 import { assert } from '../core/errors.ts';
 import type { SymbolicShape } from '../core/shape.ts';
 import type { Graph, ValueId } from '../graph/ir.ts';
+import { type Place, placesOf } from './views.ts';
 
 /** What the open sizes are in one run. Scores and probs have one row of cells per (head, token): `attendCells` per head. */
 export interface RunSizes {
@@ -26,17 +27,19 @@ const F32_BYTES = 4;
 /**
  * Gives every value a place in scratch for as long as it lives: from its node to its last reader. Two values that live at
  * the same time never overlap; a place is used again as soon as its value is dead (first fit, lowest offset).
- * A reshape is another name for its input's place; an op that may write over an input takes the place of one that it is
+ * A view (views.ts) lies within its root's place; an op that may write over an input takes the place of one that it is
  * the last to read.
  */
 export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
-  const lastUse = lastUses(graph);
+  const places = placesOf(graph);
+  const lastUse = lastUses(graph, places);
   const offsets: number[] = [];
   const live: { start: number; end: number; until: number }[] = []; // by rising start
   let totalBytes = 0;
   graph.nodes.forEach((node, id) => {
-    if (node.op === 'reshape') {
-      offsets[id] = offsets[node.inputs[0]!]!;
+    const { root, from } = places[id]!;
+    if (root !== id) {
+      offsets[id] = offsets[root]! + from * F32_BYTES;
       return;
     }
     if (!hasBuffer(node.op)) {
@@ -87,16 +90,14 @@ export function bytesOf(shape: SymbolicShape, sizes: RunSizes): number {
   return shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : d === 'T' ? sizes.T : sizes.R), F32_BYTES);
 }
 
-/** For each value, the last node that reads it or one of its reshapes; the output lives to the end. */
-export function lastUses(graph: Graph): number[] {
-  const root: ValueId[] = [];
+/** For each value, the last node that reads it or one of its views; the output lives to the end. */
+export function lastUses(graph: Graph, places: readonly Place[] = placesOf(graph)): number[] {
   const last: number[] = [];
   graph.nodes.forEach((node, id) => {
-    root[id] = node.op === 'reshape' ? root[node.inputs[0]!]! : id;
     last[id] = id;
-    for (const input of node.inputs) last[root[input]!] = id;
+    for (const input of node.inputs) last[places[input]!.root] = id;
   });
-  last[root[graph.output]!] = graph.nodes.length;
+  last[places[graph.output]!.root] = graph.nodes.length;
   return last;
 }
 

@@ -10,6 +10,7 @@ import {
   type RunSizes,
   stepsOf,
 } from '../../src/exec/plan.ts';
+import { placesOf } from '../../src/exec/views.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { batchOf, executorOf } from '../support/executors.ts';
@@ -28,8 +29,9 @@ const keepsWhatIsRead = (plan: Planner) =>
     const graph = isOptimized ? optimize(model.graph) : model.graph;
     const { offsets, totalBytes } = plan(graph, sizes);
     const last = lastUses(graph);
+    const places = placesOf(graph);
     const placed = graph.nodes.flatMap((node, id) => {
-      if (offsets[id] === NO_BUFFER || node.op === 'reshape') return [];
+      if (offsets[id] === NO_BUFFER || places[id]!.root !== id) return [];
       const start = offsets[id]!;
       return [{ id, node, start, end: start + bytesOf(node.shape, sizes) }];
     });

@@ -6,6 +6,7 @@ import { createContiguousCache } from '../../kvcache/contiguous.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import type { ReadOptions } from '../../load/weights.ts';
 import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '../executor.ts';
+import { stepsOf } from '../plan.ts';
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
 import { instantiateKernels, type LoadedKernels, type ThreadChoice } from './instantiate.ts';
@@ -85,10 +86,15 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
       checkBatch(batch, cache, vocab);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
-      const isAllNeeded = batch.outRows.length > 0 || trace !== undefined;
-      for (const id of isAllNeeded ? machine.steps : machine.cacheSteps) {
-        runNode(machine, id, frame);
-        if (trace !== undefined) traceNode(graph, id, frame, arena, trace);
+      const isAllNeeded = batch.outRows.length > 0;
+      if (trace === undefined) {
+        for (const id of isAllNeeded ? machine.steps : machine.cacheSteps) runNode(machine, id, frame);
+      } else {
+        // Every value is told, views too.
+        for (const id of stepsOf(graph)) {
+          if (machine.places[id]!.root === id) runNode(machine, id, frame);
+          traceNode(graph, machine.places, id, frame, arena, trace);
+        }
       }
       return { vocab, data: arena.f32(frame.addresses[graph.output]!, batch.outRows.length * vocab).slice() };
     },

@@ -3,6 +3,7 @@ import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
 import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import { cacheStepsOf, stepsOf } from '../plan.ts';
+import { type Place, placesOf, rowWidth } from '../views.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
 import type { Kernels } from './kernels.ts';
 import type { PackedWeights } from './packed_weights.ts';
@@ -16,19 +17,24 @@ export interface Machine {
   readonly ropes: RopeTables;
   /** Elements of one row of each value: the product of the fixed axes behind the first. */
   readonly widths: readonly number[];
-  /** See stepsOf and cacheStepsOf. */
+  /** Where each value lies, and how far its rows are apart. */
+  readonly places: readonly Place[];
+  /** See stepsOf and cacheStepsOf. Views have no step: they move nothing. */
   readonly steps: readonly ValueId[];
   readonly cacheSteps: readonly ValueId[];
 }
 
 /** What is the same for every run is looked up once: a token of a small model has 500 nodes and 4 ms. */
 export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weights' | 'ropes'>): Machine {
-  const { nodes } = parts.graph;
+  const { graph } = parts;
+  const places = placesOf(graph);
+  const moves = (id: ValueId): boolean => places[id]!.root === id;
   return {
     ...parts,
-    steps: stepsOf(parts.graph),
-    cacheSteps: cacheStepsOf(parts.graph),
-    widths: nodes.map((node) => node.shape.slice(1).reduce<number>((n, d) => (typeof d === 'number' ? n * d : n), 1)),
+    places,
+    steps: stepsOf(graph).filter(moves),
+    cacheSteps: cacheStepsOf(graph).filter(moves),
+    widths: graph.nodes.map(({ shape }) => rowWidth(shape)),
   };
 }
 
@@ -41,6 +47,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
   const width = m.widths[id]!;
   const y = frame.addresses[id]!;
   const x = frame.addresses[node.inputs[0]!]!;
+  const xStride = m.places[node.inputs[0]!]?.rowStride ?? 0; // feeds and weights have no input
   const nRows = node.shape[0] === 'R' ? frame.batch.outRows.length : frame.batch.ids.length;
   switch (node.op) {
     case 'input':
@@ -57,22 +64,21 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows, width, node.eps);
       return;
     case 'linear':
-      linear(m, node, y, x, nRows, frame);
+      linear(m, node, y, x, xStride, nRows, frame);
       return;
     case 'slice':
-      kernels.sliceF32(y, x + node.from * F32_BYTES, m.widths[node.inputs[0]!]!, nRows, node.width);
+      kernels.sliceF32(y, x + node.from * F32_BYTES, xStride, nRows, node.width);
       return;
     case 'rope': {
       const [, nHeads, headDim] = node.shape as ['T', number, number];
       const { cos, sin, ropeDim } = m.ropes.at(node.table);
       const turn = node.layout === 'pairs' ? kernels.ropeF32Pairs : kernels.ropeF32Halves;
-      const stride = nHeads * headDim;
-      turn(y, stride, x, stride, frame.positions, cos, sin, nRows, nHeads, headDim, ropeDim);
+      turn(y, width, x, xStride, frame.positions, cos, sin, nRows, nHeads, headDim, ropeDim);
       return;
     }
     case 'kv_write_k':
     case 'kv_write_v':
-      writeRows(m, node, x, frame);
+      writeRows(m, node, x, xStride, frame);
       return;
     case 'attend_scores':
       attendScores(m, node, y, x, frame);
@@ -109,11 +115,19 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
   }
 }
 
-function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows: number, frame: RunFrame): void {
+function linear(
+  m: Machine,
+  node: NodeOf<'linear'>,
+  y: number,
+  x: number,
+  xStride: number,
+  nRows: number,
+  frame: RunFrame,
+): void {
   const w = m.weights.matrix(node.inputs[1]!);
   const kernel = m.kernels.format(w.dtype);
   if (node.activations === 'f32' || kernel.q8 === undefined) {
-    kernel.f32(y, w.nOut, x, w.nIn, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
+    kernel.f32(y, w.nOut, x, xStride, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
     return;
   }
   // The rows of one value are quantized once for all linears that read it one after the other (gate and up).
@@ -121,7 +135,7 @@ function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows:
   if (frame.quantizedOf !== node.inputs[0] || frame.quantizedBlock !== blockSize) {
     const { quantizeRowsQ8, quantizeRowsQ8Super } = m.kernels;
     const quantize = blockSize === SUPER_BLOCK_SIZE ? quantizeRowsQ8Super : quantizeRowsQ8;
-    quantize(frame.quantized, x, w.nIn, nRows, w.nIn);
+    quantize(frame.quantized, x, xStride, nRows, w.nIn);
     frame.quantizedOf = node.inputs[0];
     frame.quantizedBlock = blockSize;
   }
@@ -129,19 +143,24 @@ function linear(m: Machine, node: NodeOf<'linear'>, y: number, x: number, nRows:
 }
 
 /** Stores new rows where the cache has reserved their places, which may lie in several stretches. */
-function writeRows(m: Machine, node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>, x: number, frame: RunFrame): void {
+function writeRows(
+  m: Machine,
+  node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>,
+  x: number,
+  xStride: number,
+  frame: RunFrame,
+): void {
   const { nKvHeads, headDim } = m.graph.kv;
-  const width = nKvHeads * headDim;
   for (const segment of frame.segments) {
     const first = frame.batch.positions[segment.from]! - frame.cache.dropped(segment.sequence);
     for (const run of frame.cache.runs(segment.sequence, node.layer)) {
       const from = Math.max(first, run.from);
       const until = Math.min(first + segment.count, run.from + run.count);
       if (from >= until) continue;
-      const rows = x + (segment.from + from - first) * width * F32_BYTES;
+      const rows = x + (segment.from + from - first) * xStride * F32_BYTES;
       const write = node.op === 'kv_write_k' ? m.kernels.kvWriteKF32 : m.kernels.kvWriteVF32;
       const address = node.op === 'kv_write_k' ? run.kAddress : run.vAddress;
-      write(address, run.headStride, from - run.from, rows, width, until - from, nKvHeads, headDim);
+      write(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim);
     }
   }
 }

@@ -93,12 +93,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     ropeF32Pairs: rope,
     ropeF32Halves: rope,
     takeRowsF32: null, // as few rows as logits are wanted
-    sliceF32: (_y, _x, xStride, _n, width) => ({
-      countAt: 3,
-      steps: [0, F32_BYTES * width, 1, F32_BYTES * xStride],
-      grain: 1,
-      unitNs: width * MOVE_NS,
-    }),
+    sliceF32: null, // only what cannot be read in place is copied
     kvWriteKF32: kvWrite,
     kvWriteVF32: kvWrite,
     attendScoresF32(

@@ -3,22 +3,39 @@ import type { Graph, ValueId } from '../../graph/ir.ts';
 import type { Trace } from '../executor.ts';
 import { hasBuffer } from '../plan.ts';
 import { segmentName } from '../values.ts';
+import { type Place, rowWidth } from '../views.ts';
 import type { Arena } from './arena.ts';
 import type { RunFrame } from './frame.ts';
 
 /**
- * Reports one value as the naive executor would: same name, same shape, dense. Score rows are taken out of their strides,
+ * Reports one value as the naive executor would: same name, same shape, dense. Views are taken out of their rows, score rows are taken out of their strides,
  * and cells that a row may not see are 0, as the definition has them.
  */
-export function traceNode(graph: Graph, id: ValueId, frame: RunFrame, arena: Arena, trace: Trace): void {
+export function traceNode(
+  graph: Graph,
+  places: readonly Place[],
+  id: ValueId,
+  frame: RunFrame,
+  arena: Arena,
+  trace: Trace,
+): void {
   const node = graph.nodes[id]!;
   if (!hasBuffer(node.op)) return;
   const { batch } = frame;
   const address = frame.addresses[id]!;
   if (!node.shape.includes('S')) {
     const shape = resolveShape(node.shape, { T: batch.ids.length, R: batch.outRows.length, S: 0 });
-    const size = shape.reduce((a, b) => a * b, 1);
-    trace({ name: node.name, op: node.op, shape, data: arena.f32(address, size) });
+    const width = rowWidth(node.shape);
+    const { rowStride } = places[id]!;
+    const nRows = shape[0]!;
+    let data = arena.f32(address, nRows * width);
+    if (rowStride !== width) {
+      data = new Float32Array(nRows * width);
+      for (let t = 0; t < nRows; t++) {
+        data.set(arena.f32(address + t * rowStride * Float32Array.BYTES_PER_ELEMENT, width), t * width);
+      }
+    }
+    trace({ name: node.name, op: node.op, shape, data });
     return;
   }
   const nHeads = node.shape[0] as number;
