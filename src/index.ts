@@ -23,6 +23,7 @@ export type { LoadOptions } from './engine/options.ts';
 export type { Session } from './engine/session.ts';
 export type { Logits, Tier } from './exec/executor.ts';
 export type { MemoryNeed } from './exec/wasm/memory_need.ts';
+export type { KvOptions } from './kvcache/options.ts';
 export type { OnProgress, Progress } from './load/weights.ts';
 export type { Activations } from './ops/linear.ts';
 export type { SamplingOptions, TokenLogprob } from './sample/options.ts';

@@ -77,7 +77,7 @@ export interface ModelParts {
 
 export function createModel(parts: ModelParts): Model {
   const { executor, tokenizer, host, description, options } = parts;
-  const cache: KvCache = executor.createCache(options.maxSeq);
+  const cache: KvCache = executor.createCache(options.maxSeq, options.kv);
   let isDisposed = false;
 
   const checkAlive = (): void => {

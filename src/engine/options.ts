@@ -1,6 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { MemoryNeed } from '../exec/wasm/memory_need.ts';
+import { CONTIGUOUS, checkKvOptions, type KvOptions } from '../kvcache/options.ts';
 import type { OnProgress } from '../load/weights.ts';
 import type { Activations } from '../ops/linear.ts';
 
@@ -21,6 +22,8 @@ export interface LoadOptions {
   readonly threads?: number | 'auto';
   /** Tokens per run while a prompt is read. Any value gives the same bits. */
   readonly prefillChunk?: number;
+  /** The form of the KV cache; contiguous unless said. Every form here gives the same bits. */
+  readonly kv?: KvOptions;
   /** Names of graph passes that are left out. */
   readonly disabledPasses?: readonly string[];
   /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
@@ -46,6 +49,7 @@ export interface CheckedLoadOptions {
   readonly activations: Activations;
   readonly maxSeq: number;
   readonly prefillChunk: number;
+  readonly kv: KvOptions;
   readonly disabledPasses: readonly string[];
   readonly onMemoryNeed: ((need: MemoryNeed) => void) | undefined;
   readonly threads: number | 'auto';
@@ -71,7 +75,10 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   const isNaive = o.executor === 'naive' || o.executor === 'naive64';
   const prefillChunk = o.prefillChunk ?? (isNaive ? NAIVE_PREFILL_CHUNK : DEFAULT_PREFILL_CHUNK);
   positiveInteger('prefill-chunk', prefillChunk);
+  const kv = o.kv ?? CONTIGUOUS;
+  checkKvOptions(kv);
   return {
+    kv,
     executor: o.executor ?? 'wasm',
     kernels: o.kernels ?? 'auto',
     activations: o.activations ?? 'q8',

@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
+import type { KvOptions } from '../kvcache/options.ts';
 import { type Visible, visibleAt } from '../ops/visible.ts';
 
 /** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
@@ -59,8 +60,8 @@ export interface Executor {
   /** How many threads compute. */
   readonly threads: number;
   readonly memory: ExecutorMemory;
-  /** A cache whose rows this executor can read and write. */
-  createCache(maxSeq: number): KvCache;
+  /** A cache whose rows this executor can read and write; contiguous unless said. Throws ConfigError for wrong options. */
+  createCache(maxSeq: number, options?: KvOptions): KvCache;
   /**
    * Computes the logits of `batch`, and writes the new rows into `cache`.
    * Throws ShapeError when ids, positions or segments do not fit each other or the cache.

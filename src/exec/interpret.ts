@@ -4,6 +4,7 @@ import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Graph, Node, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import type { KvLayout } from '../kvcache/layout.ts';
+import type { KvOptions } from '../kvcache/options.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
@@ -56,7 +57,7 @@ export interface InterpreterOptions<A extends Float32Array | Float64Array> {
   /** By node name; concat_weights are joined here. */
   readonly weights: ReadonlyMap<string, Weight>;
   readonly ops: OpSet<A>;
-  createCache(maxSeq: number): KvCache<A>;
+  createCache(maxSeq: number, options?: KvOptions): KvCache<A>;
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { Weight } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
 import type { Graph } from '../graph/ir.ts';
-import { createContiguousCache } from '../kvcache/contiguous.ts';
+import { createKvCache } from '../kvcache/create.ts';
 import { heapStorage } from '../kvcache/heap_storage.ts';
+import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add } from '../ops/add.ts';
 import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
@@ -45,6 +46,7 @@ export function createNaiveExecutor(graph: Graph, weights: ReadonlyMap<string, W
     graph,
     weights,
     ops: NAIVE_OPS,
-    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
+    createCache: (maxSeq, options = CONTIGUOUS) =>
+      createKvCache(options, { ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
   });
 }

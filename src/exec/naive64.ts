@@ -1,8 +1,9 @@
 import type { Weight } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
 import type { Graph } from '../graph/ir.ts';
-import { createContiguousCache } from '../kvcache/contiguous.ts';
+import { createKvCache } from '../kvcache/create.ts';
 import { heapStorage } from '../kvcache/heap_storage.ts';
+import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add64 } from '../ops/add.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
@@ -44,6 +45,7 @@ export function createNaive64Executor(graph: Graph, weights: ReadonlyMap<string,
     graph,
     weights,
     ops: OPS64,
-    createCache: (maxSeq) => createContiguousCache({ ...graph.kv, elementBytes: 8 }, maxSeq, heapStorage(Float64Array)),
+    createCache: (maxSeq, options = CONTIGUOUS) =>
+      createKvCache(options, { ...graph.kv, elementBytes: 8 }, maxSeq, heapStorage(Float64Array)),
   });
 }

@@ -36,7 +36,11 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   /** A copy of all keys (values) of one layer, [length - dropped, nKvHeads, headDim]. */
   readK(sequence: KvSequence, layer: number): A;
   readV(sequence: KvSequence, layer: number): A;
-  /** Where the rows lie, by rising number, for executors whose kernels read them in place. */
+  /**
+   * Where the rows lie, by rising number, for executors whose kernels read them in place, until the next call of reserve,
+   * truncate or fork. Kernels also write in place, but only rows of the latest `reserve`: from a fork on, others may be shared,
+   * which writeK and writeV know.
+   */
   runs(sequence: KvSequence, layer: number): readonly KvRun[];
   /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that. */
   truncate(sequence: KvSequence, length: number): void;
@@ -48,6 +52,41 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   release(sequence: KvSequence): void;
   /** Bytes held now, all sequences together. */
   readonly bytesInUse: number;
+  /** What it holds, for people: `inspect --kv` shows it. */
+  stats(): KvStats;
+}
+
+/** Counts of one moment. */
+export interface KvStats {
+  readonly kind: string;
+  readonly nSequences: number;
+  /** Sum of all lengths: a position that two sequences share counts twice. */
+  readonly nPositions: number;
+  readonly nBytes: number;
+  readonly pages?: PageStats;
+}
+
+export interface PageStats {
+  /** Positions of one page. */
+  readonly size: number;
+  /** Pages in memory: held by sequences, by how many of them more than one; the others of the memory that is held. */
+  readonly nUsed: number;
+  readonly nShared: number;
+  readonly nFree: number;
+  /** Most pages that may be used at the same time; Infinity without a budget. */
+  readonly nMost: number;
+  /** Copies of shared pages that had to be made before a write. */
+  readonly nCopied: number;
+  /** Each sequence's pages by number. */
+  readonly tables: readonly PageTable[];
+}
+
+export interface PageTable {
+  readonly sequence: number;
+  readonly length: number;
+  readonly pages: readonly number[];
+  /** Stretches in which they lie: what kernels read at a time. */
+  readonly nRuns: number;
 }
 
 /** A handle; only the cache that made it knows its rows. */
@@ -75,6 +114,8 @@ export interface KvStorage<A extends Float32Array | Float64Array> {
   /** Throws CapacityError when there is no room. */
   alloc(nElements: number): KvSlab<A>;
   free(slab: KvSlab<A>): void;
+  /** True when the memory is gone, with all slabs: a session may outlive its model. */
+  readonly isDisposed?: boolean;
 }
 
 export interface KvSlab<A extends Float32Array | Float64Array> {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { CapacityError, ConfigError } from '../../src/core/errors.ts';
 import type { KvCache, KvSequence, KvStorage } from '../../src/kvcache/cache.ts';
-import { type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
+import { bytesPerPosition, type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
 import { type PoisonStorage, poisonStorage } from './poison_storage.ts';
 
 /** Random histories of a KV cache, replayed against the simplest model there is: for each sequence, an array of rows. */
@@ -20,6 +20,7 @@ export type Step =
   | { readonly do: 'take back'; readonly which: number; readonly count: number }
   | { readonly do: 'fork'; readonly which: number }
   | { readonly do: 'release'; readonly which: number }
+  | { readonly do: 'rewrite'; readonly which: number; readonly at: number; readonly count: number }
   | { readonly do: 'refuse'; readonly which: number };
 
 export interface History {
@@ -53,6 +54,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('take back' as const), which, count }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('fork' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), which }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('rewrite' as const),
+      which,
+      at: fc.nat(),
+      count: fc.integer({ min: 1, max: 40 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refuse' as const), which }) },
 );
 
@@ -154,6 +164,16 @@ function play<A extends Floats>(
         cache.release(handle);
         twins.splice(at, 1);
         break;
+      case 'rewrite': {
+        const at = s.at % (twin.rows.length + 1);
+        const rows = Array.from({ length: Math.min(s.count, twin.rows.length - at) }, row);
+        for (let layer = 0; layer < layout.nLayers; layer++) {
+          cache.writeK(handle, layer, at, flat(rows, layer, 0));
+          cache.writeV(handle, layer, at, flat(rows, layer, 1));
+        }
+        twin.rows = twin.rows.map((old, i) => rows[i - at] ?? old);
+        break;
+      }
       case 'refuse':
         expect(() => cache.reserve(handle, room + 1)).toThrow(CapacityError);
         expect(() => cache.reserve(handle, -1)).toThrow(ConfigError);
@@ -179,13 +199,17 @@ function play<A extends Floats>(
       }
     }
     expect(cache.bytesInUse).toBe(storage.liveBytes);
+    compareStats(
+      cache,
+      twins.map(({ rows }) => rows.length),
+    );
   };
 
   for (const s of [{ do: 'create' } as const, ...steps]) {
     try {
       perform(s);
     } catch (e) {
-      if (!(e instanceof CapacityError && e.message.includes('as planned'))) throw e;
+      if (!(e instanceof CapacityError && /as planned|more pages of \d+ positions do not fit/.test(e.message))) throw e;
     }
     compare();
   }
@@ -193,6 +217,25 @@ function play<A extends Floats>(
   expect(cache.bytesInUse).toBe(0);
   expect(storage.liveBytes).toBe(0);
   return storage.nAllocs;
+}
+
+/** Every page that is held is a sequence's, or free: none is lost, and none counted twice. */
+function compareStats<A extends Floats>(cache: KvCache<A>, lengths: readonly number[]): void {
+  const { nSequences, nPositions, nBytes, pages } = cache.stats();
+  expect(nSequences).toBe(lengths.length);
+  expect(nPositions).toBe(lengths.reduce((a, b) => a + b, 0));
+  expect(nBytes).toBe(cache.bytesInUse);
+  if (pages === undefined) return;
+  const pageBytes = pages.size * bytesPerPosition(cache.layout);
+  expect((pages.nUsed + pages.nFree) * pageBytes).toBe(nBytes);
+  expect(pages.nUsed).toBeLessThanOrEqual(pages.nMost);
+  const users = new Map<number, number>();
+  for (const table of pages.tables) {
+    expect(table.pages).toHaveLength(Math.ceil(table.length / pages.size));
+    for (const page of table.pages) users.set(page, (users.get(page) ?? 0) + 1);
+  }
+  expect(pages.nUsed).toBe(users.size);
+  expect(pages.nShared).toBe([...users.values()].filter((n) => n > 1).length);
 }
 
 /** Reads every row in place, by the addresses that `runs` states. */

@@ -33,6 +33,7 @@ export interface Arena {
   bytes(address: number, n: number): Uint8Array;
   /** Bytes that are allocated now. */
   readonly bytesInUse: number;
+  readonly isDisposed: boolean;
   /** Ends the use of this memory: nothing can be allocated or viewed any more. It goes once the kernels are dropped too. */
   dispose(): void;
 }
@@ -200,6 +201,9 @@ export function createArena(memory: WebAssembly.Memory, start: number, maxBytes:
     bytes: (address, n) => view(Uint8Array, address, n),
     get bytesInUse() {
       return bytesInUse;
+    },
+    get isDisposed() {
+      return isDisposed;
     },
     dispose(): void {
       isDisposed = true;

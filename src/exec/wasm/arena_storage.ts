@@ -8,6 +8,9 @@ export function arenaStorage(arena: Arena): KvStorage<Float32Array> {
       const address = arena.alloc(nElements * Float32Array.BYTES_PER_ELEMENT);
       return { address, nElements, view: () => arena.f32(address, nElements) };
     },
+    get isDisposed() {
+      return arena.isDisposed;
+    },
     free: (slab) => arena.free(slab.address),
   };
 }

@@ -2,7 +2,8 @@ import { ConfigError, KernelError } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
-import { createContiguousCache } from '../../kvcache/contiguous.ts';
+import { createKvCache } from '../../kvcache/create.ts';
+import { CONTIGUOUS } from '../../kvcache/options.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import type { ReadOptions } from '../../load/weights.ts';
 import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '../executor.ts';
@@ -71,8 +72,8 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
     get memory() {
       return { weightBytes: weights.nBytes, scratchBytes: frames.nBytes };
     },
-    createCache(maxSeq) {
-      const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena));
+    createCache(maxSeq, options = CONTIGUOUS) {
+      const cache = createKvCache(options, { ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena));
       caches.add(cache);
       return cache;
     },

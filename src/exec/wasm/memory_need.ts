@@ -2,6 +2,7 @@ import { CapacityError } from '../../core/errors.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { bytesPerPosition, roundUpToBlock } from '../../kvcache/layout.ts';
+import type { KvOptions, PageOptions } from '../../kvcache/options.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
 import { scratchBytes } from './frame.ts';
 import { weightsNeed } from './packed_weights.ts';
@@ -15,6 +16,8 @@ export interface RunLimits {
   readonly maxSeq: number;
   /** Tokens of one run. */
   readonly prefillChunk: number;
+  /** The form of the cache: a budget says how many positions all sequences together may have. One of maxSeq unless said. */
+  readonly kv?: KvOptions;
   /** 1 unless said. */
   readonly nThreads?: number;
 }
@@ -37,8 +40,9 @@ export interface MemoryNeed {
  */
 export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
   const { maxSeq, prefillChunk, nThreads } = limits;
+  const nPositions = (limits.kv as PageOptions | undefined)?.budget ?? maxSeq;
   const { nBytes: weightBytes, stagingBytes } = weightsNeed(graph);
-  const cacheBytes = roundUpToBlock(maxSeq) * bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
+  const cacheBytes = roundUpToBlock(nPositions) * bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
   const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq, nThreads);
   const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
   const totalBytes = weightBytes + cacheBytes + scratch;

@@ -1,0 +1,25 @@
+import type { KvCache, KvStorage } from './cache.ts';
+import { createContiguousCache } from './contiguous.ts';
+import type { KvLayout } from './layout.ts';
+import { checkKvOptions, type KvOptions } from './options.ts';
+import { createPagedCache } from './paged.ts';
+import { poisoned } from './poison.ts';
+
+/** A cache of the form that `options` name. Throws ConfigError for options that are wrong. */
+export function createKvCache<A extends Float32Array | Float64Array>(
+  options: KvOptions,
+  layout: KvLayout,
+  maxSeq: number,
+  storage: KvStorage<A>,
+): KvCache<A> {
+  checkKvOptions(options);
+  const memory = options.debug === true ? poisoned(storage) : storage;
+  switch (options.kind) {
+    case 'contiguous':
+      return createContiguousCache(layout, maxSeq, memory);
+    case 'paged':
+      return createPagedCache(layout, maxSeq, memory, options);
+    default:
+      return options satisfies never;
+  }
+}

@@ -1,0 +1,60 @@
+import { ConfigError } from '../core/errors.ts';
+import { LANE_POSITIONS } from './layout.ts';
+
+/** The forms that give the same bits as `contiguous`, whatever happens to them. */
+export const KV_KINDS = ['contiguous', 'paged'] as const;
+export type KvKind = (typeof KV_KINDS)[number];
+
+/** Which form a cache has. A closed union: create.ts makes each of them. */
+export type KvOptions = ContiguousOptions | PagedOptions;
+
+interface CommonOptions {
+  /** Fills memory with NaN when it is taken and when it is given back, so that a row that is read and not written shows. */
+  readonly debug?: boolean | undefined;
+}
+
+export interface ContiguousOptions extends CommonOptions {
+  readonly kind: 'contiguous';
+}
+
+export const CONTIGUOUS: ContiguousOptions = { kind: 'contiguous' };
+
+/** What all forms made of pages have. */
+export interface PageOptions extends CommonOptions {
+  /** Positions of one page, a multiple of 16; DEFAULT_PAGE_SIZE unless said. */
+  readonly pageSize?: number | undefined;
+  /** Positions that all sequences together may hold, in whole pages. Without it, as many as the storage has room for. */
+  readonly budget?: number | undefined;
+}
+
+export interface PagedOptions extends PageOptions {
+  readonly kind: 'paged';
+}
+
+/** As small as the layout allows: the most is shared, the least is left empty; neighbours are read as one run anyway. */
+export const DEFAULT_PAGE_SIZE = LANE_POSITIONS;
+
+/**
+ * Throws ConfigError naming the option, its value and what it may be. `names`: what the options are called where they were
+ * given, "page-size" on a command line.
+ */
+export function checkKvOptions(o: KvOptions): void {
+  if (!KV_KINDS.includes(o.kind)) {
+    throw new ConfigError(`kv is ${JSON.stringify(o.kind)}, must be one of ${KV_KINDS.join(', ')}`);
+  }
+  const { pageSize, budget } = o as PageOptions;
+  if (o.kind === 'contiguous') {
+    const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
+    if (given === undefined) return;
+    throw new ConfigError(`${given} is for caches made of pages, kv is contiguous; choose another kv, or leave it out`);
+  }
+  const size = pageSize ?? DEFAULT_PAGE_SIZE;
+  if (!Number.isSafeInteger(size) || size < 1 || size % LANE_POSITIONS !== 0) {
+    throw new ConfigError(
+      `page-size is ${size}, must be a multiple of ${LANE_POSITIONS}: the keys of ${LANE_POSITIONS} positions lie interleaved`,
+    );
+  }
+  if (budget !== undefined && (!Number.isSafeInteger(budget) || budget < size)) {
+    throw new ConfigError(`kv-budget is ${budget} positions, must be a whole number that holds a page of ${size}`);
+  }
+}

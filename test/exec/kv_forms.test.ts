@@ -1,0 +1,140 @@
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Executor } from '../../src/exec/executor.ts';
+import type { KvSequence } from '../../src/kvcache/cache.ts';
+import type { KvOptions } from '../../src/kvcache/options.ts';
+import {
+  batchOf,
+  executorOf,
+  F32_TIERS,
+  firstDifference,
+  logitsInChunks,
+  type TierName,
+} from '../support/executors.ts';
+import { TINY_CONFIG, tinyLlama } from '../support/tiny_llama.ts';
+
+/** Whole models over every form of the cache: the bits of one sequence alone over `contiguous`, with freed rows poisoned. */
+
+const FORMS: readonly KvOptions[] = [
+  { kind: 'contiguous', debug: true },
+  { kind: 'paged', pageSize: 16, debug: true },
+  { kind: 'paged', pageSize: 48, debug: true },
+  { kind: 'paged', pageSize: 16, budget: 640, debug: true },
+];
+
+const made = new Map<TierName, Promise<Executor>>();
+const executorFor = (tier: TierName): Promise<Executor> => {
+  let executor = made.get(tier);
+  if (executor === undefined) {
+    executor = executorOf(tier, tinyLlama({ seed: 7, dtype: 'q8_0' }), 'q8');
+    made.set(tier, executor);
+  }
+  return executor;
+};
+afterAll(async () => {
+  for (const executor of made.values()) (await executor).dispose();
+});
+
+/** What happens to up to four sequences; `which` modulo their number. */
+type Event =
+  | { do: 'run'; pieces: { which: number; ids: number[] }[] }
+  | { do: 'fork'; which: number }
+  | { do: 'truncate'; which: number; keep: number }
+  | { do: 'release'; which: number };
+
+const which = fc.nat(3);
+const ids = fc.array(fc.integer({ min: 0, max: TINY_CONFIG.vocab - 1 }), { minLength: 1, maxLength: 20 });
+const events: fc.Arbitrary<Event[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('run' as const),
+        pieces: fc.array(fc.record({ which, ids }), { minLength: 1, maxLength: 3 }),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('fork' as const), which }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('truncate' as const), which, keep: fc.nat(60) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), which }) },
+  ),
+  { minLength: 2, maxLength: 8 },
+);
+
+/** Plays the events; the logits of every row of every run, beside the ids that led to it. */
+function play(executor: Executor, form: KvOptions, story: readonly Event[]): { past: number[]; row: Float32Array }[] {
+  const cache = executor.createCache(160, form);
+  const live: { sequence: KvSequence; ids: number[] }[] = [{ sequence: cache.create(), ids: [] }];
+  const rows: { past: number[]; row: Float32Array }[] = [];
+  for (const event of story) {
+    if (event.do === 'run') {
+      const parts = new Map(event.pieces.map((piece) => [live[piece.which % live.length]!, piece.ids]));
+      for (const [one, added] of parts) if (one.ids.length + added.length > 80) parts.delete(one);
+      if (parts.size === 0) continue;
+      const batch = batchOf(
+        cache,
+        [...parts].map(([{ sequence }, added]) => ({ sequence, ids: added })),
+      );
+      const { data, vocab } = executor.run(batch, cache);
+      let r = 0;
+      for (const [one, added] of parts) {
+        for (const id of added) {
+          one.ids.push(id);
+          rows.push({ past: [...one.ids], row: data.slice(r * vocab, (r + 1) * vocab) as Float32Array });
+          r++;
+        }
+      }
+      continue;
+    }
+    const at = event.which % live.length;
+    const { sequence, ids: past } = live[at]!;
+    if (event.do === 'fork' && live.length < 4) live.push({ sequence: cache.fork(sequence), ids: [...past] });
+    if (event.do === 'truncate') {
+      past.length = Math.min(past.length, event.keep);
+      cache.truncate(sequence, past.length);
+    }
+    if (event.do === 'release' && live.length > 1) {
+      cache.release(sequence);
+      live.splice(at, 1);
+    }
+  }
+  for (const { sequence } of live) cache.release(sequence);
+  expect(cache.stats().pages?.nUsed ?? 0).toBe(0);
+  return rows;
+}
+
+describe.each(F32_TIERS)('%s', (tier) => {
+  test.each(FORMS)('%j: every run has the bits of a sequence that ran alone', async (form) => {
+    const executor = await executorFor(tier);
+    fc.assert(
+      fc.property(events, (story) => {
+        for (const { past, row } of play(executor, form, story)) {
+          const alone = logitsInChunks(executor, past, []).slice(-row.length);
+          const difference = firstDifference(row, alone);
+          if (difference !== undefined) throw new Error(`after ${past.length} ids: ${difference}`);
+        }
+      }),
+      { numRuns: tier === 'naive' ? 2 : 8, seed: 7 },
+    );
+  });
+});
+
+test('and a fork that does not copy before it writes is seen', async () => {
+  const executor = await executorFor('naive');
+  const forgetful: Executor = {
+    ...executor,
+    createCache(maxSeq, form) {
+      const cache = executor.createCache(maxSeq, form);
+      const stats = { kind: 'mutant', nSequences: 0, nPositions: 0, nBytes: 0 };
+      return Object.assign(cache, { fork: (s: KvSequence) => s, release: () => {}, stats: () => stats });
+    },
+  };
+  const story: Event[] = [
+    { do: 'run', pieces: [{ which: 0, ids: [1, 2] }] },
+    { do: 'fork', which: 0 },
+    { do: 'run', pieces: [{ which: 1, ids: [3] }] },
+    { do: 'run', pieces: [{ which: 0, ids: [4] }] },
+  ];
+  const { past, row } = play(forgetful, { kind: 'paged' }, story).at(-1)!;
+  expect(past).toEqual([1, 2, 4]);
+  expect(firstDifference(row, logitsInChunks(executor, past, []).slice(-row.length))).toBeDefined();
+});
