@@ -9,12 +9,13 @@ import { figuresLine } from './figures.ts';
 import { printable, printableText } from './format.ts';
 import { INTERRUPTED, type Io, type LineReader } from './io.ts';
 import { writeJson } from './json.ts';
+import { addKvOptions, type KvFlags } from './kv_options.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
 
-interface Flags extends RunFlags, SamplingFlags {
+interface Flags extends RunFlags, SamplingFlags, KvFlags {
   readonly system?: string;
 }
 
@@ -35,7 +36,7 @@ Examples:
 export function defineChat(command: Command, io: Io): void {
   command.option('--system <text>', 'what the model is told before the conversation');
   addSamplingOptions(command, 'as many as the context has room for');
-  addExecutorOption(addRunOptions(command));
+  addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action((flags: Flags) => chat(io, flags));
 }
 

@@ -7,6 +7,7 @@ import { figuresLine } from './figures.ts';
 import { printable, printableText, table } from './format.ts';
 import { INTERRUPTED, type Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { addKvOptions, type KvFlags } from './kv_options.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { noteIfSlow } from './progress.ts';
@@ -15,7 +16,7 @@ import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_o
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
 
-interface Flags extends RunFlags, SamplingFlags {
+interface Flags extends RunFlags, SamplingFlags, KvFlags {
   readonly ids?: readonly number[];
   readonly file?: string;
   readonly raw?: boolean;
@@ -49,7 +50,7 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
   addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
-  addExecutorOption(addRunOptions(command));
+  addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
     await generate(io, words, flags);

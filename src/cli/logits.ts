@@ -6,13 +6,14 @@ import { parseCount, parseIds } from './arguments.ts';
 import { printable, showBytes, table } from './format.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { addKvOptions, type KvFlags } from './kv_options.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { writeOutputFile } from './output_file.ts';
 import { noteIfSlow } from './progress.ts';
 import { promptIds, readPrompt } from './prompt.ts';
 
-interface Flags extends RunFlags {
+interface Flags extends RunFlags, KvFlags {
   readonly ids?: readonly number[];
   readonly file?: string;
   readonly raw?: boolean;
@@ -50,7 +51,7 @@ export function defineLogits(command: Command, io: Io): void {
     .option('--raw', 'the exact text, without the start token')
     .option('--top <n>', 'how many of the likeliest tokens to list', parseCount, DEFAULT_TOP)
     .option('-o, --out <path>', 'a safetensors file: tensor "logits" [T, vocab], f32, from naive64 f64');
-  addExecutorOption(addRunOptions(command));
+  addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action((words: string[], flags: Flags) => logits(io, words, flags));
 }
 

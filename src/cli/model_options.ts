@@ -5,6 +5,7 @@ import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
 import type { Activations } from '../ops/linear.ts';
 import { collect, parseCount, parseThreads } from './arguments.ts';
+import { type KvFlags, kvOptionsOf } from './kv_options.ts';
 import { checkUsage, usageError } from './usage.ts';
 
 export const TIERS = ['wasm', 'naive', 'naive64'] as const satisfies readonly Tier[];
@@ -69,7 +70,7 @@ export function addExecutorOption(command: Command): Command {
  * The flags as the engine's load options, checked as far as they can be before a model is known.
  * Throws a usage error.
  */
-export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Promise<LoadOptions> {
+export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFlags): Promise<LoadOptions> {
   const { checkLoadOptions, threadCount } = await import('../engine/options.ts');
   const { PASSES } = await import('../graph/passes/index.ts');
   const options: LoadOptions = {
@@ -79,6 +80,7 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags>): Prom
     ...(flags.kernels !== undefined && { kernels: flags.kernels }),
     activations: flags.activations,
     disabledPasses: flags.disablePass ?? [],
+    ...kvOptionsOf(flags),
   };
   checkUsage(() => {
     checkLoadOptions(options, Number.MAX_SAFE_INTEGER);
