@@ -1,14 +1,14 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
-import type { KvCache } from '../kvcache/cache.ts';
+import type { KvCache, KvStats } from '../kvcache/cache.ts';
 import type { ModelDescription } from '../models/architectures.ts';
 import { type ChatMessage, type ChatOptions, needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import type { CheckedLoadOptions } from './options.ts';
-import { createSession, type Session } from './session.ts';
+import { createSession, type Session, type SessionOptions } from './session.ts';
 
 /** What a generation starts from: text, a conversation, or exact ids. */
 export type Prompt = string | ChatPrompt | { readonly ids: readonly number[] };
@@ -56,7 +56,9 @@ export interface Model {
   /** Logits of every position, [T, vocab]: Float32Array, from naive64 Float64Array. */
   logits(ids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Logits>;
   /** An empty sequence with an explicit cache: append, truncate, fork. Dispose it when done. */
-  createSession(): Session;
+  createSession(options?: SessionOptions): Session;
+  /** What the KV cache holds now: all sessions' positions, bytes, and where the form has them pages and hits. */
+  cacheStats(): KvStats;
   /** For tools that look inside (compare, bench): the graph's executor. */
   readonly executor: Executor;
   dispose(): Promise<void>;
@@ -139,9 +141,11 @@ export function createModel(parts: ModelParts): Model {
         session.dispose();
       }
     },
-    createSession() {
+    cacheStats: () => cache.stats(),
+    createSession(scope) {
       checkAlive();
       return createSession({
+        scope,
         executor,
         cache,
         host,

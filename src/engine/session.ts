@@ -1,7 +1,7 @@
 import { ConfigError, ShapeError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
-import type { KvCache, KvSequence } from '../kvcache/cache.ts';
+import type { KvCache, KvSequence, PrefixScope } from '../kvcache/cache.ts';
 
 /**
  * One sequence and its place in the cache: the explicit form of a conversation. Everything that was appended stays in the
@@ -37,12 +37,16 @@ export interface SessionParts {
   readonly cache: KvCache;
   readonly host: Host;
   readonly prefillChunk: number;
+  readonly scope?: PrefixScope | undefined;
   /** Called when a run gave logits that are not finite: throws KernelError that names the cause. */
   diagnose(ids: readonly number[]): Promise<never>;
 }
 
+/** Whose pages a session may share; see PrefixScope. Only forms of the cache that find pages again look at it. */
+export type SessionOptions = PrefixScope;
+
 export function createSession(parts: SessionParts, past: readonly number[] = [], fork?: KvSequence): Session {
-  const { executor, cache, host, prefillChunk } = parts;
+  const { executor, cache, host, prefillChunk, scope } = parts;
   const ids: number[] = [...past];
   const sequence = fork ?? cache.create();
   let isDisposed = false;
@@ -68,12 +72,15 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       const before = ids.length;
       isRunning = true;
       try {
-        cache.reserve(sequence, newIds.length);
-        cache.truncate(sequence, before); // room is certain now; chunks take it one by one
+        // Rows that are known already are not computed; those of which logits are wanted must be.
+        const mayAdopt = before === 0 && which === 'last';
+        const nAdopted = mayAdopt ? (cache.adoptPrefix?.(sequence, newIds, scope) ?? 0) : 0;
+        cache.reserve(sequence, newIds.length - nAdopted);
+        cache.truncate(sequence, before + nAdopted); // there is room; chunks take it one by one
         const chunks: Logits[] = [];
-        for (let from = 0; from < newIds.length; from += prefillChunk) {
+        for (let from = nAdopted; from < newIds.length; from += prefillChunk) {
           signal?.throwIfAborted();
-          if (from > 0) {
+          if (from > nAdopted) {
             await host.pause();
             checkAlive();
           }
@@ -95,6 +102,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
         const logits = joinLogits(chunks);
         if (!allFinite(logits.data)) await parts.diagnose([...ids, ...newIds]);
         ids.push(...newIds);
+        cache.publish?.(sequence, ids, scope);
         return logits;
       } catch (e) {
         cache.truncate(sequence, before);

@@ -50,10 +50,32 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
    */
   fork(sequence: KvSequence): KvSequence;
   release(sequence: KvSequence): void;
+
+  /**
+   * Forms that find pages again. An empty sequence takes over the rows of the longest beginning of `ids` that is known, in
+   * whole pages, and always fewer than all: the last id is left to compute. Gives their number; the sequence's length is it.
+   */
+  adoptPrefix?(sequence: KvSequence, ids: readonly number[], scope?: PrefixScope): number;
+  /**
+   * Says which ids the first rows of a sequence, all written, were computed from: whole pages of them can be found from now
+   * on. Their rows stay as they are: writes go to a copy. To be called with the same scope every time.
+   */
+  publish?(sequence: KvSequence, ids: readonly number[], scope?: PrefixScope): void;
+  /** Gives up at most nPages pages that no sequence has, those wanted least first. Gives their number. */
+  evict?(nPages: number): number;
+
   /** Bytes held now, all sequences together. */
   readonly bytesInUse: number;
   /** What it holds, for people: `inspect --kv` shows it. */
   stats(): KvStats;
+}
+
+/** Among whom pages are found again. */
+export interface PrefixScope {
+  /** Only sequences with the same salt find each other's pages: one for each tenant. */
+  readonly salt?: string | undefined;
+  /** Pages of higher priority stay longer when memory is needed. 0 unless said; only `publish` looks at it. */
+  readonly priority?: number | undefined;
 }
 
 /** Counts of one moment. */
@@ -64,6 +86,15 @@ export interface KvStats {
   readonly nPositions: number;
   readonly nBytes: number;
   readonly pages?: PageStats;
+  readonly prefix?: PrefixStats;
+}
+
+/** Pages found by adoptPrefix, looked for in vain, given up for lack of memory; and how many could be found now. */
+export interface PrefixStats {
+  readonly nHits: number;
+  readonly nMisses: number;
+  readonly nEvicted: number;
+  readonly nFindable: number;
 }
 
 export interface PageStats {
@@ -73,6 +104,8 @@ export interface PageStats {
   readonly nUsed: number;
   readonly nShared: number;
   readonly nFree: number;
+  /** Pages that no sequence has and that are kept to be found again. */
+  readonly nKept: number;
   /** Most pages that may be used at the same time; Infinity without a budget. */
   readonly nMost: number;
   /** Copies of shared pages that had to be made before a write. */

@@ -4,6 +4,7 @@ import type { KvLayout } from './layout.ts';
 import { checkKvOptions, type KvOptions } from './options.ts';
 import { createPagedCache } from './paged.ts';
 import { poisoned } from './poison.ts';
+import { createPrefixCache } from './prefix.ts';
 
 /** A cache of the form that `options` name. Throws ConfigError for options that are wrong. */
 export function createKvCache<A extends Float32Array | Float64Array>(
@@ -19,6 +20,8 @@ export function createKvCache<A extends Float32Array | Float64Array>(
       return createContiguousCache(layout, maxSeq, memory);
     case 'paged':
       return createPagedCache(layout, maxSeq, memory, options);
+    case 'prefix':
+      return createPrefixCache(layout, maxSeq, memory, options);
     default:
       return options satisfies never;
   }

@@ -2,11 +2,11 @@ import { ConfigError } from '../core/errors.ts';
 import { LANE_POSITIONS } from './layout.ts';
 
 /** The forms that give the same bits as `contiguous`, whatever happens to them. */
-export const KV_KINDS = ['contiguous', 'paged'] as const;
+export const KV_KINDS = ['contiguous', 'paged', 'prefix'] as const;
 export type KvKind = (typeof KV_KINDS)[number];
 
 /** Which form a cache has. A closed union: create.ts makes each of them. */
-export type KvOptions = ContiguousOptions | PagedOptions;
+export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions;
 
 interface CommonOptions {
   /** Fills memory with NaN when it is taken and when it is given back, so that a row that is read and not written shows. */
@@ -23,12 +23,21 @@ export const CONTIGUOUS: ContiguousOptions = { kind: 'contiguous' };
 export interface PageOptions extends CommonOptions {
   /** Positions of one page, a multiple of 16; DEFAULT_PAGE_SIZE unless said. */
   readonly pageSize?: number | undefined;
-  /** Positions that all sequences together may hold, in whole pages. Without it, as many as the storage has room for. */
+  /**
+   * Positions that all sequences together may hold, in whole pages. Without it, `paged` takes as many as the storage has room
+   * for; forms that keep pages of the past, as many as four sequences of maxSeq.
+   */
   readonly budget?: number | undefined;
 }
 
 export interface PagedOptions extends PageOptions {
   readonly kind: 'paged';
+}
+
+export interface PrefixOptions extends PageOptions {
+  readonly kind: 'prefix';
+  /** Pages are found only by caches and sequences with the same salts. */
+  readonly salt?: string | undefined;
 }
 
 /** As small as the layout allows: the most is shared, the least is left empty; neighbours are read as one run anyway. */

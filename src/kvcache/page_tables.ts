@@ -30,6 +30,8 @@ export interface TableOf<A extends Floats> {
   readonly id: number;
   length: number;
   readonly pages: Page<A>[];
+  /** The first pages, whose ids have been published since they were written. */
+  nNamed: number;
   /** By layer; emptied when pages or length change. */
   runs: (KvRun[] | undefined)[];
 }
@@ -93,6 +95,7 @@ export function createPageTables<A extends Floats>(
     const shared = table.pages[index]!;
     pool.copy(shared.place, place, Math.min(pageSize, table.length - index * pageSize));
     table.pages[index] = { place, nUsers: 1, isFixed: false };
+    table.nNamed = Math.min(table.nNamed, index);
     drop(shared);
     table.runs = [];
     nCopied++;
@@ -179,6 +182,7 @@ export function createPageTables<A extends Floats>(
   const cut = (table: TableOf<A>, length: number): void => {
     for (const page of table.pages.splice(nPages(length))) drop(page);
     table.length = length;
+    table.nNamed = Math.min(table.nNamed, Math.floor(length / pageSize));
     table.runs = [];
   };
 
@@ -188,7 +192,7 @@ export function createPageTables<A extends Floats>(
     window: null,
     create() {
       const sequence = { id: nextId++ };
-      tables.set(sequence, { id: sequence.id, length: 0, pages: [], runs: [] });
+      tables.set(sequence, { id: sequence.id, length: 0, pages: [], nNamed: 0, runs: [] });
       return sequence;
     },
     length: (sequence) => tableOf(sequence).length,
@@ -222,10 +226,10 @@ export function createPageTables<A extends Floats>(
       cut(table, length);
     },
     fork(sequence) {
-      const { length, pages } = tableOf(sequence);
+      const { length, pages, nNamed } = tableOf(sequence);
       for (const page of pages) page.nUsers++;
       const forked = { id: nextId++ };
-      tables.set(forked, { id: forked.id, length, pages: [...pages], runs: [] });
+      tables.set(forked, { id: forked.id, length, pages: [...pages], nNamed, runs: [] });
       return forked;
     },
     release(sequence) {
@@ -247,6 +251,7 @@ export function createPageTables<A extends Floats>(
           nUsed: used.size,
           nShared: [...used].filter((page) => page.nUsers > 1).length,
           nFree: pool.nHeld - pool.nTaken,
+          nKept: 0,
           nMost: pool.nMost,
           nCopied,
           tables: [...tables.values()].map((table) => ({

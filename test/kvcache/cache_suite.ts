@@ -12,6 +12,8 @@ export interface HistoryRuns {
   /** The same for histories that are played once for each of their allocations. */
   readonly nFailing: number;
   readonly maxFailingSteps: number;
+  /** Texts begin alike, and pages are found again. */
+  readonly hasPrefixes?: boolean;
 }
 
 const SHORT: HistoryRuns = { numRuns: 40, maxSteps: 14, maxSeq: 700, nFailing: 15, maxFailingSteps: 6 };
@@ -19,8 +21,8 @@ const SEED = 7;
 const LAYOUT = { nLayers: 2, nKvHeads: 2, headDim: 3, elementBytes: 4 } as const;
 
 /** What every form of the cache is held to: the same histories as `contiguous`, the definition. */
-export function describeCache(name: string, makeCache: MakeCache): void {
-  describeHistories(name, makeCache, SHORT);
+export function describeCache(name: string, makeCache: MakeCache, hasPrefixes = false): void {
+  describeHistories(name, makeCache, { ...SHORT, hasPrefixes });
   describeMutants(name, makeCache);
   describeMisuse(name, makeCache);
 }
@@ -30,7 +32,10 @@ export function describeHistories(name: string, makeCache: MakeCache, runs: Hist
   describe(`${name}: histories`, () => {
     test('every history equals the model, and ends with nothing held', () => {
       fc.assert(
-        fc.property(histories(runs.maxSteps, runs.maxSeq), (history) => void playHistory(makeCache, history)),
+        fc.property(
+          histories(runs.maxSteps, runs.maxSeq, runs.hasPrefixes),
+          (history) => void playHistory(makeCache, history),
+        ),
         { numRuns: runs.numRuns, seed: SEED },
       );
     });
@@ -38,7 +43,7 @@ export function describeHistories(name: string, makeCache: MakeCache, runs: Hist
     test('an allocation that fails, whichever it is, changes nothing and loses nothing', () => {
       let nFailures = 0;
       fc.assert(
-        fc.property(histories(runs.maxSteps, runs.maxSeq), (history) => {
+        fc.property(histories(runs.maxSteps, runs.maxSeq, runs.hasPrefixes), (history) => {
           const short: History = { ...history, steps: history.steps.slice(0, runs.maxFailingSteps) };
           const nAllocs = playHistory(makeCache, short);
           for (let k = 0; k < nAllocs; k++, nFailures++) playHistory(makeCache, short, k);

@@ -15,7 +15,16 @@ export type MakeCache = <A extends Floats>(layout: KvLayout, maxSeq: number, sto
 /** `which` picks one of the live sequences, modulo their number. */
 export type Step =
   | { readonly do: 'create' }
-  | { readonly do: 'append'; readonly which: number; readonly count: number; readonly pieces: number }
+  | {
+      readonly do: 'append';
+      readonly which: number;
+      readonly count: number;
+      readonly pieces: number;
+      readonly letter: number;
+    }
+  | { readonly do: 'publish'; readonly which: number }
+  | { readonly do: 'adopt'; readonly which: number; readonly more: number; readonly letter: number }
+  | { readonly do: 'evict'; readonly count: number }
   | { readonly do: 'truncate'; readonly which: number; readonly keep: number }
   | { readonly do: 'take back'; readonly which: number; readonly count: number }
   | { readonly do: 'fork'; readonly which: number }
@@ -30,6 +39,8 @@ export interface History {
 }
 
 const which = fc.nat(5);
+/** With few letters texts begin alike. */
+const letter = fc.nat(1);
 /** Around the edges of a block of positions, and far enough to make any form grow. */
 const count = fc.oneof(
   fc.constantFrom(0, 1, LANE_POSITIONS - 1, LANE_POSITIONS, LANE_POSITIONS + 1),
@@ -41,7 +52,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'create' as const }) },
   {
     weight: 5,
-    arbitrary: fc.record({ do: fc.constant('append' as const), which, count, pieces: fc.integer({ min: 1, max: 3 }) }),
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      which,
+      count,
+      pieces: fc.integer({ min: 1, max: 3 }),
+      letter,
+    }),
   },
   {
     weight: 2,
@@ -66,8 +83,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refuse' as const), which }) },
 );
 
+/** What forms that find pages again can do besides; with sizes at which whole texts end with a page. */
+const prefixStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('publish' as const), which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('adopt' as const),
+      which,
+      more: fc.oneof(fc.constantFrom(0, LANE_POSITIONS, 3 * LANE_POSITIONS), fc.nat(40)),
+      letter,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('evict' as const), count: fc.nat(4) }) },
+);
+
 /** Histories of up to `maxSteps` steps, in caches of small sizes up to `maxSeq` positions. */
-export const histories = (maxSteps: number, maxSeq: number): fc.Arbitrary<History> =>
+export const histories = (maxSteps: number, maxSeq: number, hasPrefixes = false): fc.Arbitrary<History> =>
   fc.record({
     layout: fc.record({
       nLayers: fc.integer({ min: 1, max: 2 }),
@@ -76,13 +108,15 @@ export const histories = (maxSteps: number, maxSeq: number): fc.Arbitrary<Histor
       elementBytes: fc.constantFrom(4, 8),
     }),
     maxSeq: fc.constantFrom(1, 17, 250, maxSeq),
-    steps: fc.array(step, { minLength: 1, maxLength: maxSteps }),
+    steps: fc.array(hasPrefixes ? fc.oneof(step, prefixStep) : step, { minLength: 1, maxLength: maxSteps }),
   });
 
 /** One sequence of the model: a row is its K and V numbers of all layers, [layer][K or V][nKvHeads * headDim]. */
 interface Twin {
   readonly handle: KvSequence;
   rows: number[][][][];
+  /** What its rows were computed from; undefined when some were written over. */
+  ids: readonly number[] | undefined;
 }
 
 /**
@@ -104,6 +138,8 @@ function play<A extends Floats>(
 ): number {
   const cache = makeCache(layout, maxSeq, storage);
   const twins: Twin[] = [];
+  const texts: (readonly number[])[] = []; // every text that was ever published
+  const hasPrefixes = cache.publish !== undefined;
   let nextNumber = 1; // every number that is ever stored is another one, exact in f32
   const row = (): number[][][] =>
     Array.from({ length: layout.nLayers }, () =>
@@ -116,10 +152,22 @@ function play<A extends Floats>(
     return data;
   };
 
-  const append = (twin: Twin, n: number, nPieces: number): void => {
+  /** As in a model, rows depend on all ids up to theirs, and on nothing else. */
+  const known = new Map<string, number[][][]>();
+  const rowAfter = (ids: readonly number[]): number[][][] => {
+    const name = ids.join();
+    const there = known.get(name) ?? row();
+    known.set(name, there);
+    return there;
+  };
+
+  const append = (twin: Twin, n: number, nPieces: number, id: number): void => {
     const first = cache.length(twin.handle);
     cache.reserve(twin.handle, n);
-    const added = Array.from({ length: n }, row);
+    const ids = twin.ids === undefined ? undefined : [...twin.ids, ...new Array<number>(n).fill(id)];
+    const added = Array.from({ length: n }, (_, i) =>
+      hasPrefixes && ids !== undefined ? rowAfter(ids.slice(0, first + i + 1)) : row(),
+    );
     const size = Math.max(1, Math.ceil(n / nPieces));
     for (let layer = layout.nLayers - 1; layer >= 0; layer--) {
       for (let from = 0; from < n; from += size) {
@@ -129,11 +177,16 @@ function play<A extends Floats>(
       }
     }
     twin.rows = [...twin.rows, ...added];
+    twin.ids = ids;
   };
 
   const perform = (s: Step): void => {
     if (s.do === 'create') {
-      twins.push({ handle: cache.create(), rows: [] });
+      twins.push({ handle: cache.create(), rows: [], ids: [] });
+      return;
+    }
+    if (s.do === 'evict') {
+      cache.evict?.(s.count);
       return;
     }
     const at = s.which % Math.max(1, twins.length);
@@ -143,12 +196,13 @@ function play<A extends Floats>(
     const room = maxSeq - twin.rows.length;
     switch (s.do) {
       case 'append':
-        append(twin, Math.min(s.count, room), s.pieces);
+        append(twin, Math.min(s.count, room), s.pieces, s.letter);
         break;
       case 'truncate': {
         const keep = Math.floor(s.keep * twin.rows.length);
         cache.truncate(handle, keep);
         twin.rows = twin.rows.slice(0, keep);
+        twin.ids = twin.ids?.slice(0, keep);
         break;
       }
       case 'take back': {
@@ -158,7 +212,7 @@ function play<A extends Floats>(
         break;
       }
       case 'fork':
-        twins.push({ handle: cache.fork(handle), rows: twin.rows });
+        twins.push({ handle: cache.fork(handle), rows: twin.rows, ids: twin.ids });
         break;
       case 'release':
         cache.release(handle);
@@ -172,6 +226,30 @@ function play<A extends Floats>(
           cache.writeV(handle, layer, at, flat(rows, layer, 1));
         }
         twin.rows = twin.rows.map((old, i) => rows[i - at] ?? old);
+        if (rows.length > 0) twin.ids = undefined;
+        break;
+      }
+      case 'publish':
+        if (twin.ids === undefined || cache.publish === undefined) break;
+        cache.publish(handle, twin.ids);
+        texts.push(twin.ids);
+        break;
+      case 'adopt': {
+        if (cache.adoptPrefix === undefined) break;
+        const text = [
+          ...(texts[s.which % Math.max(1, texts.length)] ?? []),
+          ...new Array<number>(s.more).fill(s.letter),
+        ];
+        const reader = cache.create();
+        const n = cache.adoptPrefix(reader, text);
+        expect(n).toBeLessThan(Math.max(1, text.length));
+        expect(n % cache.stats().pages!.size).toBe(0);
+        const ids = text.slice(0, n);
+        const read: Twin = { handle: reader, rows: ids.map((_, i) => rowAfter(ids.slice(0, i + 1))), ids };
+        twins.push(read);
+        for (const id of text.slice(n, maxSeq)) append(read, 1, 1, id);
+        cache.publish!(reader, read.ids!);
+        texts.push(read.ids!);
         break;
       }
       case 'refuse':
@@ -214,6 +292,7 @@ function play<A extends Floats>(
     compare();
   }
   for (const { handle } of twins) cache.release(handle);
+  cache.evict?.(Infinity);
   expect(cache.bytesInUse).toBe(0);
   expect(storage.liveBytes).toBe(0);
   return storage.nAllocs;
@@ -227,8 +306,8 @@ function compareStats<A extends Floats>(cache: KvCache<A>, lengths: readonly num
   expect(nBytes).toBe(cache.bytesInUse);
   if (pages === undefined) return;
   const pageBytes = pages.size * bytesPerPosition(cache.layout);
-  expect((pages.nUsed + pages.nFree) * pageBytes).toBe(nBytes);
-  expect(pages.nUsed).toBeLessThanOrEqual(pages.nMost);
+  expect((pages.nUsed + pages.nKept + pages.nFree) * pageBytes).toBe(nBytes);
+  expect(pages.nUsed + pages.nKept).toBeLessThanOrEqual(pages.nMost);
   const users = new Map<number, number>();
   for (const table of pages.tables) {
     expect(table.pages).toHaveLength(Math.ceil(table.length / pages.size));

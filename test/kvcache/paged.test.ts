@@ -22,7 +22,7 @@ describeCache('paged, pages of 48', paged(48));
 test('histories in a small budget: what does not fit is refused and changes nothing', () => {
   let nRefused = 0;
   const counting: MakeCache = (layout, maxSeq, storage) => {
-    const cache = paged(16, 320)(layout, maxSeq, storage);
+    const cache = paged(16, 160)(layout, maxSeq, storage);
     const reserve = cache.reserve;
     cache.reserve = (sequence, count) => {
       try {
