@@ -18,6 +18,8 @@ export interface GraphBuilder {
   embed(name: string, ids: ValueId, table: ValueId): ValueId;
   rmsNorm(name: string, x: ValueId, g: ValueId, eps: number): ValueId;
   linear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
+  concatWeights(name: string, dtype: DType, parts: readonly ValueId[]): ValueId;
+  slice(name: string, x: ValueId, from: number, width: number): ValueId;
   reshape(name: string, x: ValueId, to: SymbolicShape): ValueId;
   rope(name: string, x: ValueId, positions: ValueId, layout: RopeLayout, table: number): ValueId;
   kvWriteK(name: string, k: ValueId, layer: number): ValueId;
@@ -80,6 +82,8 @@ export function createBuilder(): GraphBuilder {
     embed: (name, ids, table) => push({ op: 'embed' }, name, [ids, table]),
     rmsNorm: (name, x, g, eps) => push({ op: 'rms_norm', eps }, name, [x, g]),
     linear: (name, x, w, activations) => push({ op: 'linear', activations }, name, [x, w]),
+    concatWeights: (name, dtype, parts) => push({ op: 'concat_weights', dtype }, name, [...parts]),
+    slice: (name, x, from, width) => push({ op: 'slice', from, width }, name, [x]),
     reshape: (name, x, to) => push({ op: 'reshape', to }, name, [x]),
     rope: (name, x, positions, layout, table) => push({ op: 'rope', layout, table }, name, [x, positions]),
     kvWriteK: (name, k, layer) => push({ op: 'kv_write_k', layer }, name, [k]),

@@ -9,7 +9,7 @@ import type { Pass } from './pass.ts';
  *
  * A cache write is kept even when nothing in this graph reads it: later runs do.
  */
-export const dropDead: Pass = { name: 'drop_dead', numerics: 'exact', apply };
+export const dropDead: Pass = { name: 'drop_dead', numerics: 'exact', after: ['merge_qkv', 'last_row_only'], apply };
 
 function apply(graph: Graph): Graph {
   const isLive = graph.nodes.map((n) => n.op === 'input' || n.op === 'kv_write_k' || n.op === 'kv_write_v');

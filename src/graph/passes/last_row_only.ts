@@ -11,7 +11,7 @@ import type { Pass } from './pass.ts';
  * The logits of a prompt are asked for at its last position; without this pass the widest matrix of the model would be
  * multiplied by every row. One run moves take_rows all the way up.
  */
-export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', apply };
+export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', after: [], apply };
 
 function apply(graph: Graph): Graph {
   const readers = readersOf(graph);

@@ -10,7 +10,7 @@ import type { Pass } from './pass.ts';
  *
  * One matrix instead of three: x is read (and quantized) once, and one call streams all weights.
  */
-export const mergeQkv: Pass = { name: 'merge_qkv', numerics: 'exact', apply };
+export const mergeQkv: Pass = { name: 'merge_qkv', numerics: 'exact', after: [], apply };
 
 function apply(graph: Graph): Graph {
   const triples = findTriples(graph);

@@ -7,5 +7,10 @@ import type { Graph } from '../ir.ts';
 export interface Pass {
   readonly name: string;
   readonly numerics: 'exact' | 'bounded';
+  /**
+   * Passes that come before this one where both run, since they need what this one takes away or make what this one looks for.
+   * Any order that keeps these gives the same bits; the list has one of them.
+   */
+  readonly after: readonly string[];
   apply(graph: Graph): Graph;
 }
