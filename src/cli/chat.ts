@@ -1,10 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { isGlassformerError } from '../core/errors.ts';
 import type { GenerateOptions } from '../engine/generate.ts';
 import type { Model } from '../engine/model.ts';
-import type { Session } from '../engine/session.ts';
-import type { ChatMessage } from '../text/chat_template.ts';
-import { collectPieces, type Generated } from './collect_pieces.ts';
+import { openNodeFile } from '../platform/node_file.ts';
+import { type Conversation, createConversation, restoreConversation } from './conversation.ts';
 import { figuresLine } from './figures.ts';
 import { printable, printableText } from './format.ts';
 import { INTERRUPTED, type Io, type LineReader } from './io.ts';
@@ -12,11 +11,14 @@ import { writeJson } from './json.ts';
 import { addKvOptions, type KvFlags } from './kv_options.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
+import { beginOutputFile, type OutputFile } from './output_file.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
 
 interface Flags extends RunFlags, SamplingFlags, KvFlags {
   readonly system?: string;
+  readonly loadSession?: string;
+  readonly saveSession?: string;
 }
 
 const HELP = `/reset  begin a new conversation
@@ -31,10 +33,21 @@ Lines are read from standard input, so a conversation can come from a file; --js
 Examples:
   glassformer chat --model chat.gguf
   glassformer chat --model chat.gguf --system "Answer in one sentence." --temperature 0.5
+  glassformer chat --model chat.gguf --load-session talk.session --save-session talk.session
 `;
 
 export function defineChat(command: Command, io: Io): void {
-  command.option('--system <text>', 'what the model is told before the conversation');
+  command
+    .option('--system <text>', 'what the model is told before the conversation')
+    .addOption(
+      new Option('--load-session <file>', 'go on with a conversation that was saved with the same model').conflicts(
+        'system',
+      ),
+    )
+    .option(
+      '--save-session <file>',
+      'write the conversation and its computed rows there when it ends; replaces the file',
+    );
   addSamplingOptions(command, 'as many as the context has room for');
   addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action((flags: Flags) => chat(io, flags));
@@ -46,7 +59,9 @@ async function chat(io: Io, flags: Flags): Promise<void> {
   const { needChatTemplate } = await import('../text/chat_template.ts');
   await using model = await loadForCommand(io, flags.model, options);
   needChatTemplate(model.chatTemplate, `model ${model.info.name}`);
-  const conversation = createConversation(model, flags.system);
+  const conversation = await openConversation(model, flags);
+  // Begun now, so that a place that cannot be written is known before anything is said.
+  const saved = flags.saveSession === undefined ? null : await beginOutputFile(flags.saveSession);
   const lines = io.openLines();
   const note = (text: string): void => io.stderr.write(`${styleOf(io.stderr, io.env).dim(text)}\n`);
   const generateOptions: GenerateOptions = {
@@ -69,7 +84,31 @@ async function chat(io: Io, flags: Flags): Promise<void> {
     }
   } finally {
     lines.close();
-    conversation.dispose();
+    // However it ends, by Ctrl-C or an error too: what was said until then is kept.
+    try {
+      if (saved !== null) await saveTo(saved, conversation);
+    } finally {
+      conversation.dispose();
+    }
+  }
+}
+
+async function openConversation(model: Model, { loadSession, system }: Flags): Promise<Conversation> {
+  if (loadSession === undefined) return createConversation(model, system);
+  const file = await openNodeFile(loadSession);
+  try {
+    return await restoreConversation(model, file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function saveTo(file: OutputFile, conversation: Conversation): Promise<void> {
+  try {
+    for await (const bytes of conversation.save()) await file.write(bytes);
+    await file.commit();
+  } finally {
+    await file.discard();
   }
 }
 
@@ -108,48 +147,4 @@ async function answer(
     io.signal.removeEventListener('abort', stopAll);
   }
   io.signal.throwIfAborted();
-}
-
-interface Conversation {
-  readonly model: Model;
-  /** Adds a message of the user's, and the answer. After a throw the conversation is as before. */
-  say(message: string, options: GenerateOptions, show: (text: string) => void): Promise<Generated>;
-  reset(): void;
-  dispose(): void;
-}
-
-/** The messages so far, and a session whose cache holds as many of their tokens as possible. */
-function createConversation(model: Model, system: string | undefined): Conversation {
-  const start: readonly ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
-  const session = model.createSession();
-  const now = new Date(); // once: a template that writes the date would else change old turns at midnight
-  let messages = start;
-  return {
-    model,
-    async say(message, options, show) {
-      const asked = [...messages, { role: 'user', content: message }];
-      const fresh = keepCommonPrefix(session, model.promptIds({ messages: asked, now }));
-      const result = await collectPieces(model.generateIn(session, fresh, options), fresh.length, show);
-      messages = [...asked, { role: 'assistant', content: result.text }];
-      return result;
-    },
-    reset() {
-      messages = start;
-      session.truncate(0);
-    },
-    dispose: () => session.dispose(),
-  };
-}
-
-/**
- * Truncates the session to what it shares with `ids`, and gives the rest, which is to be appended. A template may render an
- * old turn anew in other words (drop its thoughts, trim it): then the tokens from there on are run again. At least one id is
- * left to run, since its logits are needed.
- */
-export function keepCommonPrefix(session: Pick<Session, 'ids' | 'truncate'>, ids: readonly number[]): number[] {
-  let common = 0;
-  const most = Math.min(session.ids.length, ids.length - 1);
-  while (common < most && session.ids[common] === ids[common]) common++;
-  session.truncate(common);
-  return ids.slice(common);
 }

@@ -1,14 +1,16 @@
 import { ConfigError } from '../core/errors.ts';
-import type { Host } from '../core/host.ts';
+import type { ByteSource, Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
 import type { ModelDescription } from '../models/architectures.ts';
 import { type ChatMessage, type ChatOptions, needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
+import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import type { CheckedLoadOptions } from './options.ts';
-import { createSession, type Session, type SessionOptions } from './session.ts';
+import { createSession, type Session, type SessionOptions, type SessionParts } from './session.ts';
+import { readSessionFile } from './session_file.ts';
 
 /** What a generation starts from: text, a conversation, or exact ids. */
 export type Prompt = string | ChatPrompt | { readonly ids: readonly number[] };
@@ -59,6 +61,12 @@ export interface Model {
   createSession(options?: SessionOptions): Session;
   /** What the KV cache holds now: all sessions' positions, bytes, and where the form has them pages and hits. */
   cacheStats(): KvStats;
+  /**
+   * Reads a session that `Session.save` wrote, with the same model, in any cache form that keeps rows as they are. What comes next has the
+   * bits that it would have had then.
+   * Throws FormatError for a damaged file, ConfigError for one of another model, CapacityError when it does not fit.
+   */
+  restoreSession(source: ByteSource): Promise<{ readonly session: Session; readonly note: string }>;
   /** For tools that look inside (compare, bench): the graph's executor. */
   readonly executor: Executor;
   dispose(): Promise<void>;
@@ -84,6 +92,20 @@ export function createModel(parts: ModelParts): Model {
 
   const checkAlive = (): void => {
     if (isDisposed) throw new ConfigError(`model ${parts.name}: it is disposed; load it again`);
+  };
+
+  let fingerprint: Promise<Uint8Array> | undefined;
+  const sessionParts: SessionParts = {
+    executor,
+    cache,
+    host,
+    prefillChunk: options.prefillChunk,
+    async owner() {
+      checkAlive();
+      fingerprint ??= modelFingerprint(description, options.activations);
+      return { cache, fingerprint: await fingerprint, vocab: description.config.vocab };
+    },
+    diagnose: (ids) => throwNonFinite(executor, description.tensors, ids),
   };
 
   const model: Model = {
@@ -144,14 +166,12 @@ export function createModel(parts: ModelParts): Model {
     cacheStats: () => cache.stats(),
     createSession(scope) {
       checkAlive();
-      return createSession({
-        scope,
-        executor,
-        cache,
-        host,
-        prefillChunk: options.prefillChunk,
-        diagnose: (ids) => throwNonFinite(executor, description.tensors, ids),
-      });
+      return createSession({ ...sessionParts, scope });
+    },
+    async restoreSession(source) {
+      checkAlive();
+      const { ids, note, sequence } = await readSessionFile(source, await sessionParts.owner());
+      return { session: createSession(sessionParts, ids, sequence), note };
     },
     async dispose() {
       if (isDisposed) return;

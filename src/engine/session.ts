@@ -2,6 +2,7 @@ import { ConfigError, ShapeError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence, PrefixScope } from '../kvcache/cache.ts';
+import { type SessionOwner, sessionFile } from './session_file.ts';
 
 /**
  * One sequence and its place in the cache: the explicit form of a conversation. Everything that was appended stays in the
@@ -23,6 +24,12 @@ export interface Session {
   ): Promise<Logits>;
   /** Forgets all ids from `length` on. Throws ConfigError, as fork does, while an append runs. */
   truncate(length: number): void;
+  /**
+   * The session as a file, piece by piece (session_file.ts draws it): nothing else may touch it until the last one was taken.
+   * note: any text that belongs to it, a conversation's messages. Model.restoreSession reads it back.
+   * Throws ConfigError while an append runs, UnsupportedError when rows have been dropped or rounded.
+   */
+  save(note?: string): AsyncGenerator<Uint8Array, void, void>;
   /** A second session with the same past; neither sees what the other appends. */
   fork(): Session;
   /** Gives back its memory. An append that runs ends with a ConfigError. */
@@ -38,6 +45,8 @@ export interface SessionParts {
   readonly host: Host;
   readonly prefillChunk: number;
   readonly scope?: PrefixScope | undefined;
+  /** What a saved session belongs to. */
+  owner(): Promise<SessionOwner>;
   /** Called when a run gave logits that are not finite: throws KernelError that names the cause. */
   diagnose(ids: readonly number[]): Promise<never>;
 }
@@ -58,7 +67,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
   /** Between two chunks the cache has rows that `ids` has not: nothing else may touch the sequence then. */
   const checkIdle = (): void => {
     checkAlive();
-    if (isRunning) throw new ConfigError('session: an append is under way; await it before the next call');
+    if (isRunning) throw new ConfigError('session: an append or a save is under way; await it before the next call');
   };
 
   const session: Session = {
@@ -107,6 +116,16 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       } catch (e) {
         cache.truncate(sequence, before);
         throw e;
+      } finally {
+        isRunning = false;
+        if (isDisposed) cache.release(sequence);
+      }
+    },
+    async *save(note) {
+      checkIdle();
+      isRunning = true;
+      try {
+        yield* sessionFile(await parts.owner(), sequence, ids, note);
       } finally {
         isRunning = false;
         if (isDisposed) cache.release(sequence);

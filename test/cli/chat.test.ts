@@ -1,7 +1,10 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { keepCommonPrefix } from '../../src/cli/chat.ts';
+import { keepCommonPrefix } from '../../src/cli/conversation.ts';
 import { loadModel } from '../../src/index.node.ts';
+import { bytesOf } from '../support/pieces.ts';
 import { type FakeOptions, runCli } from './fake_io.ts';
 import { CHAT_TEMPLATE, createTempFolder, tinyContent, withPair, writeGguf } from './model_files.ts';
 
@@ -169,6 +172,69 @@ describe('what goes wrong', () => {
     const { exitCode, stderr } = await runCli(['chat', '--model', refusing], { lines: ['Hello'] });
     expect(exitCode).toBe(1);
     expect(stderr).toContain('no talking');
+  });
+});
+
+describe('a conversation in a file', () => {
+  const at = (name: string) => join(folder.path, name);
+
+  test('goes on as if it had never stopped, and runs only new tokens', async () => {
+    const whole = await turns(['Hello there', 'And you?']);
+    const [first] = await turns(['Hello there'], ['--save-session', at('a.session')]);
+    const again = ['--load-session', at('a.session'), '--save-session', at('a.session'), '--kv', 'paged'];
+    const [second] = await turns(['And you?'], again);
+    expect([first!.text, second!.text]).toEqual(whole.map(({ text }) => text));
+    expect(second!.timings).toMatchObject({ promptTokens: whole[1]!.timings.promptTokens });
+    const [third] = await turns(['Good'], ['--load-session', at('a.session')]);
+    expect(third!.text).toBe((await turns(['Hello there', 'And you?', 'Good']))[2]!.text);
+  });
+
+  test('is written when Ctrl-C ends it, and an older file stays when nothing can be', async () => {
+    for (let check = 1; ; check++) {
+      const path = at(`${check}.session`);
+      const argv = ['chat', '--model', model, ...GREEDY, '--json', '--save-session', path];
+      const { exitCode } = await runCli(argv, { lines: ['Hello'], interruptAtCheck: check });
+      // Before the conversation began there is nothing to keep, and no half of a file.
+      expect(readdirSync(folder.path).filter((name) => name.endsWith('.part'))).toEqual([]);
+      if (existsSync(path)) expect(await turns(['Go on'], ['--load-session', path])).toHaveLength(1);
+      if (exitCode === 0) break;
+      expect(exitCode).toBe(130);
+    }
+    const refused = await runCli(['chat', '--model', model, '--save-session', at('no/a.session')], {
+      lines: ['Hello'],
+    });
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr: expect.stringMatching(/cannot be written/) });
+  });
+
+  test.each([
+    ['none', null, /no such file/i],
+    [
+      'not a session',
+      'something else that is long enough to have a header, '.repeat(4),
+      /begins with "somethin", not "GLASSKV1"/,
+    ],
+    ['too short', 'GLASSKV1', /has 8 bytes, a session has at least 64/],
+  ])('%s', async (name, content, message) => {
+    const path = content === null ? at('missing.session') : await folder.put(`${name}.session`, content);
+    const { exitCode, stdout, stderr } = await runCli(['chat', '--model', model, '--load-session', path], {
+      lines: ['Hello'],
+    });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  test('a session that is no conversation, and flags that exclude each other', async () => {
+    await using loaded = await loadModel(model);
+    using session = loaded.createSession();
+    await session.append([1, 5]);
+    const path = await folder.put('plain.session', await bytesOf(session.save('plain text')));
+    const { exitCode, stderr } = await runCli(['chat', '--model', model, '--load-session', path]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringMatching(/is a session, but not of a chat/),
+    });
+    const both = await runCli(['chat', '--model', model, '--load-session', path, '--system', 'Be brief']);
+    expect(both).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/cannot be used with/) });
   });
 });
 
