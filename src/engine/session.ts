@@ -59,7 +59,8 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
   const ids: number[] = [...past];
   const sequence = fork ?? cache.create();
   let isDisposed = false;
-  let isRunning = false;
+  /** What is under way, if anything is. */
+  let running: 'an append' | 'a save' | undefined;
 
   const checkAlive = (): void => {
     if (isDisposed) throw new ConfigError('session: it is disposed; create a new one with model.createSession()');
@@ -67,7 +68,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
   /** Between two chunks the cache has rows that `ids` has not: nothing else may touch the sequence then. */
   const checkIdle = (): void => {
     checkAlive();
-    if (isRunning) throw new ConfigError('session: an append or a save is under way; await it before the next call');
+    if (running !== undefined) throw new ConfigError(`session: ${running} is under way; await it before the next call`);
   };
 
   const session: Session = {
@@ -79,7 +80,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       const notAnId = newIds.find((id) => !Number.isInteger(id) || Math.abs(id) > MAX_INT32);
       if (notAnId !== undefined) throw new ShapeError(`session: ${notAnId} is not a token id; ids are integers from 0`);
       const before = ids.length;
-      isRunning = true;
+      running = 'an append';
       try {
         // Rows that are known already are not computed; those of which logits are wanted must be.
         const mayAdopt = before === 0 && which === 'last';
@@ -117,17 +118,17 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
         cache.truncate(sequence, before);
         throw e;
       } finally {
-        isRunning = false;
+        running = undefined;
         if (isDisposed) cache.release(sequence);
       }
     },
     async *save(note) {
       checkIdle();
-      isRunning = true;
+      running = 'a save';
       try {
         yield* sessionFile(await parts.owner(), sequence, ids, note);
       } finally {
-        isRunning = false;
+        running = undefined;
         if (isDisposed) cache.release(sequence);
       }
     },
@@ -141,7 +142,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       return createSession(parts, ids, cache.fork(sequence));
     },
     dispose() {
-      if (!isDisposed && !isRunning) cache.release(sequence);
+      if (!isDisposed && running === undefined) cache.release(sequence);
       isDisposed = true;
     },
     [Symbol.dispose]: () => session.dispose(),
