@@ -171,7 +171,7 @@ export function createModel(parts: ModelParts): Model {
     async restoreSession(source) {
       checkAlive();
       const { ids, note, sequence } = await readSessionFile(source, await sessionParts.owner());
-      return { session: createSession(sessionParts, ids, sequence), note };
+      return { session: createSession({ ...sessionParts, isRestored: true }, ids, sequence), note };
     },
     async dispose() {
       if (isDisposed) return;

@@ -45,6 +45,8 @@ export interface SessionParts {
   readonly host: Host;
   readonly prefillChunk: number;
   readonly scope?: PrefixScope | undefined;
+  /** Rows that came from a file are not given to other sequences: a file may say anything, and nobody here has computed them. */
+  readonly isRestored?: boolean;
   /** What a saved session belongs to. */
   owner(): Promise<SessionOwner>;
   /** Called when a run gave logits that are not finite: throws KernelError that names the cause. */
@@ -55,7 +57,7 @@ export interface SessionParts {
 export type SessionOptions = PrefixScope;
 
 export function createSession(parts: SessionParts, past: readonly number[] = [], fork?: KvSequence): Session {
-  const { executor, cache, host, prefillChunk, scope } = parts;
+  const { executor, cache, host, prefillChunk, scope, isRestored } = parts;
   const ids: number[] = [...past];
   const sequence = fork ?? cache.create();
   let isDisposed = false;
@@ -112,7 +114,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
         const logits = joinLogits(chunks);
         if (!allFinite(logits.data)) await parts.diagnose([...ids, ...newIds]);
         ids.push(...newIds);
-        cache.publish?.(sequence, ids, scope);
+        if (isRestored !== true) cache.publish?.(sequence, ids, scope);
         return logits;
       } catch (e) {
         cache.truncate(sequence, before);

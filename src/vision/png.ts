@@ -1,3 +1,4 @@
+import { crc32 } from '../core/crc32.ts';
 import { FormatError, UnsupportedError } from '../core/errors.ts';
 import { readOrientation } from './exif.ts';
 import { checkPixels, type DecodedImage, type Orientation } from './image.ts';
@@ -146,17 +147,4 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return joined;
-}
-
-/** Remainders of every byte. ISO 15948, annex D. */
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let c = byte;
-  for (let bit = 0; bit < 8; bit++) c = (c & 1) === 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-function crc32(data: Uint8Array): number {
-  let c = 0xffffffff;
-  for (let i = 0; i < data.length; i++) c = CRC_TABLE[(c ^ data[i]!) & 0xff]! ^ (c >>> 8);
-  return (c ^ 0xffffffff) >>> 0;
 }

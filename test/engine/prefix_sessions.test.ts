@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bufferSource } from '../../src/core/host.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { loadModel } from '../../src/index.node.ts';
 import type { KvOptions } from '../../src/kvcache/options.ts';
 import { firstDifference } from '../support/executors.ts';
+import { bytesOf } from '../support/pieces.ts';
 
 /** Sessions over a cache that finds pages again, beside a model whose cache does not. */
 let plain: Model;
@@ -100,5 +102,17 @@ describe('a session', () => {
     expect(
       firstDifference(data, (await plain.logits(TEXTS[0]!.slice(0, 40))).data.slice(-data.length)),
     ).toBeUndefined();
+  });
+
+  test('that was restored from a file gives its pages to nobody: the file may say anything', async () => {
+    await using model = await loadModel('embedded', { maxSeq: 128, kv: { kind: 'prefix' } });
+    using saved = plain.createSession();
+    await saved.append(TEXTS[0]!.slice(0, 40));
+    const { session } = await model.restoreSession(bufferSource('it', await bytesOf(saved.save())));
+    await session.append(TEXTS[0]!.slice(40, 60));
+    using fork = session.fork();
+    await fork.append([17]);
+    session.dispose();
+    expect(model.cacheStats().prefix!.nFindable).toBe(0);
   });
 });
