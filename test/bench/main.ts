@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { BUILDS } from './builds.ts';
 import { type Section, showTable, type Table } from './figures.ts';
 import { GEMM } from './gemm.ts';
+import { KV } from './kv.ts';
 import { writeLadder } from './ladder_report.ts';
 import { LADDER } from './ladder_section.ts';
 import { MATRIX_VECTOR } from './matrix_vector.ts';
@@ -20,7 +21,7 @@ import { describeRun, writeReport } from './report.ts';
 import { SIZES } from './sizes.ts';
 import { TIERS } from './tiers.ts';
 
-const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, SIZES, LADDER];
+const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, KV, SIZES, LADDER];
 
 process.exitCode = await main(process.argv.slice(2));
 
