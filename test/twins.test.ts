@@ -22,6 +22,9 @@ const TWINS_ELSEWHERE: Readonly<Record<string, string>> = {
   // Rows enter the cache in its own order.
   kv_write_k: 'src/kvcache/layout.ts',
   kv_write_v: 'src/kvcache/layout.ts',
+  // Rows of the cache that are rounded to codes, and read back.
+  kv_pack: 'src/kvcache/coded_rows.ts',
+  kv_unpack: 'src/kvcache/coded_rows.ts',
   // Rows of weights become the order in which a linear kernel reads them; they give back the same weights.
   repack: 'src/quant/formats.ts',
 };

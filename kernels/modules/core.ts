@@ -2,6 +2,10 @@
 export { addF32 } from '../add_f32';
 export { attendMixF32 } from '../attend_mix_f32';
 export { attendScoresF32 } from '../attend_scores_f32';
+export { kvPackQ40 } from '../kv_pack_q4_0';
+export { kvPackQ80 } from '../kv_pack_q8_0';
+export { kvUnpackQ40 } from '../kv_unpack_q4_0';
+export { kvUnpackQ80 } from '../kv_unpack_q8_0';
 export { kvWriteKF32 } from '../kv_write_k_f32';
 export { kvWriteVF32 } from '../kv_write_v_f32';
 export { mulF32 } from '../mul_f32';

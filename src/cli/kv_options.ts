@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { LoadOptions } from '../engine/options.ts';
+import { KV_TYPES, type KvType } from '../kvcache/coded_rows.ts';
+import { DEFAULT_SINKS } from '../kvcache/lossy_options.ts';
 import { KV_KINDS, type KvKind, type KvOptions } from '../kvcache/options.ts';
 import { parseCount } from './arguments.ts';
 
@@ -9,13 +11,19 @@ export interface KvFlags {
   readonly pageSize?: number;
   readonly kvBudget?: number;
   readonly prefillChunk?: number;
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly kvType?: KvType;
+  readonly kvRecent?: number;
 }
 
 export function addKvOptions(command: Command): Command {
-  return addPageOptions(
-    command.addOption(
-      new Option('--kv <form>', 'the form of the KV cache (default: contiguous); all give the same bits').choices(
-        KV_KINDS,
+  return addLossyOptions(
+    addPageOptions(
+      command.addOption(
+        new Option('--kv <form>', 'the form of the KV cache (default: contiguous); all give the same bits').choices(
+          KV_KINDS,
+        ),
       ),
     ),
   ).option('--prefill-chunk <n>', 'tokens per run while a prompt is read (default: 128)', parseCount);
@@ -28,10 +36,30 @@ export function addPageOptions(command: Command): Command {
     .option('--kv-budget <n>', 'positions that all sequences may hold together, in pages', parseCount);
 }
 
+/** Those of the form that changes numbers, which they imply. */
+function addLossyOptions(command: Command): Command {
+  return command
+    .option('--window <n>', 'each position sees the last n alone, and the sinks; older rows are freed', parseCount)
+    .option(`--sinks <n>`, `first positions that every one sees, with --window (default: ${DEFAULT_SINKS})`, parseCount)
+    .addOption(
+      new Option('--kv-type <type>', 'how rows of the KV cache are stored (default: f32); others round').choices(
+        KV_TYPES,
+      ),
+    )
+    .option(
+      '--kv-recent <n>',
+      'with --kv-type: positions that stay f32 until they are so old (default: 0)',
+      parseCount,
+    );
+}
+
 /** The flags as load options. A page size without a form of pages is left to the check, which says what to do. */
 export function kvOptionsOf(flags: KvFlags): Pick<LoadOptions, 'kv' | 'prefillChunk'> {
-  const { kv, pageSize, kvBudget, prefillChunk } = flags;
-  const isSaid = kv !== undefined || pageSize !== undefined || kvBudget !== undefined;
-  const options = { kind: kv ?? 'contiguous', pageSize, budget: kvBudget } as KvOptions;
+  const { kv, pageSize, kvBudget, prefillChunk, window, sinks, kvType, kvRecent } = flags;
+  const losses = { window, sinks, type: kvType, recent: kvRecent };
+  const isLossy = Object.values(losses).some((value) => value !== undefined);
+  const isSaid = isLossy || kv !== undefined || pageSize !== undefined || kvBudget !== undefined;
+  const kind = kv ?? (isLossy ? 'lossy' : 'contiguous');
+  const options = { kind, pageSize, budget: kvBudget, ...(isLossy && losses) } as KvOptions;
   return { ...(isSaid && { kv: options }), ...(prefillChunk !== undefined && { prefillChunk }) };
 }

@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly threads?: number | 'auto';
   /** Tokens per run while a prompt is read. Any value gives the same bits. */
   readonly prefillChunk?: number;
-  /** The form of the KV cache; contiguous unless said. Every form here gives the same bits. */
+  /** The form of the KV cache; contiguous unless said. All forms but `lossy` give the same bits. */
   readonly kv?: KvOptions;
   /** Names of graph passes that are left out. */
   readonly disabledPasses?: readonly string[];
@@ -67,7 +67,9 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   if (threads !== 'auto' && (!Number.isSafeInteger(threads) || threads < 1)) {
     throw new ConfigError(`threads is ${threads}, must be a positive integer or "auto"`);
   }
-  const maxSeq = o.maxSeq ?? Math.min(maxContext, DEFAULT_MAX_SEQ);
+  const kv = o.kv ?? CONTIGUOUS;
+  checkKvOptions(kv);
+  const maxSeq = o.maxSeq ?? defaultMaxSeq(kv, maxContext);
   positiveInteger('max-seq', maxSeq);
   if (maxSeq > maxContext) {
     throw new ConfigError(`max-seq is ${maxSeq}, the model was made for ${maxContext} positions; use at most that`);
@@ -75,8 +77,6 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   const isNaive = o.executor === 'naive' || o.executor === 'naive64';
   const prefillChunk = o.prefillChunk ?? (isNaive ? NAIVE_PREFILL_CHUNK : DEFAULT_PREFILL_CHUNK);
   positiveInteger('prefill-chunk', prefillChunk);
-  const kv = o.kv ?? CONTIGUOUS;
-  checkKvOptions(kv);
   return {
     kv,
     executor: o.executor ?? 'wasm',
@@ -91,6 +91,11 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     onNotice: o.onNotice,
     signal: o.signal,
   };
+}
+
+/** With a window the length of a sequence costs no memory: what limits it is the context, whose rope angles the model knows. */
+function defaultMaxSeq(kv: KvOptions, maxContext: number): number {
+  return kv.kind === 'lossy' && kv.window !== undefined ? maxContext : Math.min(maxContext, DEFAULT_MAX_SEQ);
 }
 
 /** Beyond this many, threads wait for each other and for memory more than they compute: 'auto' takes no more. */

@@ -2,6 +2,7 @@ import { ConfigError, ShapeError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence, PrefixScope } from '../kvcache/cache.ts';
+import { checkTruncate } from '../kvcache/limits.ts';
 import { type SessionOwner, sessionFile } from './session_file.ts';
 
 /**
@@ -73,6 +74,15 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
     if (running !== undefined) throw new ConfigError(`session: ${running} is under way; await it before the next call`);
   };
 
+  /**
+   * Takes rows back down to `length` ids. A cache that has forgotten what it needs there starts from nothing, and the next append
+   * runs again what it lacks.
+   */
+  const cut = (length: number): void => {
+    const target = Math.min(length, cache.length(sequence));
+    cache.truncate(sequence, cache.canTruncate(sequence, target) ? target : 0);
+  };
+
   const session: Session = {
     ids,
     async append(newIds, { logits: which = 'last', signal } = {}) {
@@ -85,25 +95,27 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       running = 'an append';
       try {
         // Rows that are known already are not computed; those of which logits are wanted must be.
-        const mayAdopt = before === 0 && which === 'last';
-        const nAdopted = mayAdopt ? (cache.adoptPrefix?.(sequence, newIds, scope) ?? 0) : 0;
-        cache.reserve(sequence, newIds.length - nAdopted);
-        cache.truncate(sequence, before + nAdopted); // there is room; chunks take it one by one
+        if (before === 0 && which === 'last') cache.adoptPrefix?.(sequence, newIds, scope);
+        const nThere = cache.length(sequence);
+        const todo = nThere < before ? [...ids.slice(nThere), ...newIds] : newIds.slice(nThere - before);
+        cache.prepare(sequence, todo.length); // there is room; chunks take it one by one
         const chunks: Logits[] = [];
-        for (let from = nAdopted; from < newIds.length; from += prefillChunk) {
+        for (let from = 0; from < todo.length; ) {
           signal?.throwIfAborted();
-          if (from > nAdopted) {
+          if (from > 0) {
             await host.pause();
             checkAlive();
           }
-          const chunk = newIds.slice(from, from + prefillChunk);
-          const isLast = from + chunk.length === newIds.length;
+          const first = cache.length(sequence);
+          const chunk = todo.slice(from, from + Math.min(prefillChunk, cache.most(sequence)));
+          from += chunk.length;
           cache.reserve(sequence, chunk.length);
-          const outRows = which === 'all' ? chunk.map((_, t) => t) : isLast ? [chunk.length - 1] : [];
+          const rows = which === 'all' ? chunk.map((_, t) => t) : from === todo.length ? [chunk.length - 1] : [];
+          const outRows = rows.filter((t) => first + t >= before); // not of what is run again
           const result = executor.run(
             {
               ids: Int32Array.from(chunk),
-              positions: Int32Array.from(chunk, (_, t) => before + from + t),
+              positions: Int32Array.from(chunk, (_, t) => first + t),
               segments: [{ sequence, from: 0, count: chunk.length }],
               outRows: Int32Array.from(outRows),
             },
@@ -117,7 +129,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
         if (isRestored !== true) cache.publish?.(sequence, ids, scope);
         return logits;
       } catch (e) {
-        cache.truncate(sequence, before);
+        cut(before);
         throw e;
       } finally {
         running = undefined;
@@ -136,7 +148,8 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
     },
     truncate(length) {
       checkIdle();
-      cache.truncate(sequence, length);
+      checkTruncate(length, ids.length);
+      cut(length);
       ids.length = length;
     },
     fork() {

@@ -39,7 +39,7 @@ export interface SessionOwner {
 
 /**
  * The file of a sequence, piece by piece.
- * Throws UnsupportedError when the cache has dropped some of its rows or keeps them rounded, ConfigError for a note that is too long.
+ * Throws UnsupportedError when the cache forgets or rounds rows, ConfigError for a note that is too long.
  */
 export function* sessionFile(
   { cache, fingerprint }: SessionOwner,
@@ -51,7 +51,7 @@ export function* sessionFile(
   if (noteBytes.length > MAX_NOTE_BYTES) {
     throw new ConfigError(`session: a note of ${noteBytes.length} bytes, at most ${MAX_NOTE_BYTES}; shorten it`);
   }
-  checkWhole(cache, sequence, ids);
+  checkExact(cache);
   const { elementBytes, nLayers, nKvHeads, headDim } = cache.layout;
   const head = new Uint8Array(HEAD_BYTES + 4 * ids.length + noteBytes.length);
   const view = new DataView(head.buffer);
@@ -80,12 +80,13 @@ export function* sessionFile(
 
 /**
  * Reads a file into a new sequence of the cache.
- * Throws FormatError for a file that is damaged, cut short or no session, ConfigError for one of another model or layout,
+ * Throws UnsupportedError as above; FormatError for a file that is damaged, cut short or no session, ConfigError for one of another model or layout,
  * CapacityError when its positions do not fit the cache. Nothing is left in the cache then, and nothing is allocated for a
  * length that the file only claims.
  */
 export async function readSessionFile(source: ByteSource, owner: SessionOwner): Promise<SavedSession> {
   const { cache, fingerprint, vocab } = owner;
+  checkExact(cache);
   const { name, size } = source;
   if (size < HEAD_BYTES) throw new FormatError(`${name}: has ${size} bytes, a session has at least ${HEAD_BYTES}`, 0);
   const fixed = new Uint8Array(HEAD_BYTES);
@@ -162,13 +163,11 @@ function fileBytes({ elementBytes, nLayers, nKvHeads, headDim }: KvLayout, nIds:
   return HEAD_BYTES + 4 * nIds + noteBytes + SHA256_BYTES + 2 * nLayers * rows;
 }
 
-function checkWhole(cache: KvCache, sequence: KvSequence, ids: readonly number[]): void {
-  const nDropped = cache.dropped(sequence);
-  if (nDropped > 0) {
-    throw new UnsupportedError(
-      `session: ${nDropped} of its ${ids.length} positions have left the window; save before that, or run without --window`,
-    );
-  }
+/** A cache that forgets or rounds has not the rows that a file holds, nor may it take them: it would have computed others. */
+function checkExact({ window, codes }: KvCache): void {
+  if (window === null && codes === null) return;
+  const flag = window !== null ? '--window' : '--kv-type';
+  throw new UnsupportedError(`session: its cache ${window !== null ? 'forgets' : 'rounds'} rows; run without ${flag}`);
 }
 
 function checkLayout(name: string, needed: KvLayout, given: Record<keyof KvLayout, number>): void {

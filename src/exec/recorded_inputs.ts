@@ -28,7 +28,7 @@ export interface RecordedInputs {
   readonly cache: KvCache;
   tensor(id: ValueId): Tensor;
   weight(id: ValueId): Weight;
-  /** The rows that the cache has of a write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones from the cache. */
+  /** The rows that the cache has of a write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones (and rounded ones) from the cache. */
   cachedRows(id: ValueId, segment: Segment): Tensor;
 }
 
@@ -71,6 +71,8 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
       const { nKvHeads, headDim } = graph.kv;
       const { sequence, from } = segment;
       const rows = node.op === 'kv_write_k' ? cache.readK(sequence, node.layer) : cache.readV(sequence, node.layer);
+      if (cache.codes !== null)
+        return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);
       const first = batch.positions[from]! - cache.dropped(sequence);
       rows.set(rowsOf(tensorAt(node.inputs[0]!), segment).data, first * nKvHeads * headDim);
       return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);

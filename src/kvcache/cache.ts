@@ -1,4 +1,5 @@
 import type { SlidingWindow } from '../ops/visible.ts';
+import type { KvCode, KvType } from './coded_rows.ts';
 import type { KvLayout } from './layout.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   readonly maxSeq: number;
   /** What a row sees of its sequence: null for everything up to itself. */
   readonly window: SlidingWindow | null;
+  /** The format of rows that are rounded; null where all rows are stored as they are. */
+  readonly codes: KvCode | null;
 
   /** A new, empty sequence. Throws CapacityError, and changes nothing, when the storage is too small. */
   create(): KvSequence;
@@ -24,10 +27,17 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
    * them: what readK, readV and runs give has length - dropped rows, and the newest positions are its last rows.
    */
   dropped(sequence: KvSequence): number;
+  /** Makes sure, as far as it can be known, that `count` more positions will fit. Changes no sequence. Throws as reserve does. */
+  prepare(sequence: KvSequence, count: number): void;
+  /**
+   * How many positions one reserve may take: what they see must not depend on how a prompt is cut. Infinity in every form
+   * whose rows stay as they are.
+   */
+  most(sequence: KvSequence): number;
   /**
    * Makes room for `count` more positions: length grows by it, their rows are undefined until written.
    * Throws CapacityError, and changes nothing, when maxSeq or the storage is too small; ConfigError when `count` is not a
-   * whole number from 0 on.
+   * whole number from 0 on, or above `most`.
    */
   reserve(sequence: KvSequence, count: number): void;
   /** Stores rows of positions from .. from + T - 1. k, v: [T, nKvHeads, headDim]. */
@@ -42,7 +52,12 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
    * which writeK and writeV know.
    */
   runs(sequence: KvSequence, layer: number): readonly KvRun[];
-  /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that. */
+  /**
+   * Whether it may be cut to `length`: false where a row at that position would see rows that are gone, or changed, since.
+   * 0 and the length that it has are always right.
+   */
+  canTruncate(sequence: KvSequence, length: number): boolean;
+  /** Forgets positions from `length` on. Throws ConfigError when the sequence is shorter than that, or cannot be cut there. */
   truncate(sequence: KvSequence, length: number): void;
   /**
    * A second sequence with the same rows; writes to one do not show in the other.
@@ -129,6 +144,8 @@ export interface KvSequence {
 
 /** Consecutive rows that lie in one stretch of memory; see layout.ts for what lies where within it. */
 export interface KvRun {
+  /** How its rows are stored: f32 as layout.ts draws it, anything else as coded_rows.ts does. */
+  readonly rows: KvType;
   /** First row, a multiple of LANE_POSITIONS: its position, less the dropped ones before it. */
   readonly from: number;
   readonly count: number;

@@ -85,6 +85,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     layout,
     maxSeq,
     window: null,
+    codes: null,
     create() {
       const sequence = { id: nextId++ };
       slots.set(sequence, newSlot(roundUpToBlock(Math.min(FIRST_CAPACITY, maxSeq)), 0));
@@ -92,6 +93,13 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     },
     length: (sequence) => slotOf(sequence).length,
     dropped: () => 0,
+    prepare(sequence, count) {
+      const { length } = slotOf(sequence);
+      this.reserve(sequence, count); // grows once, not with every run
+      slotOf(sequence).length = length;
+    },
+    most: () => Infinity,
+    canTruncate: () => true,
     reserve(sequence, count) {
       const slot = slotOf(sequence);
       const length = lengthened(slot.length, count, maxSeq);
@@ -116,6 +124,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
         {
           from: 0,
           count: slot.length,
+          rows: 'f32',
           kAddress: slot.slab.address + headStart(layout, slot.capacity, layer, 0, 0) * elementBytes,
           vAddress: slot.slab.address + headStart(layout, slot.capacity, layer, 1, 0) * elementBytes,
           headStride: headDim * slot.capacity * elementBytes,

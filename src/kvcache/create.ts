@@ -1,6 +1,8 @@
 import type { KvCache, KvStorage } from './cache.ts';
 import { createContiguousCache } from './contiguous.ts';
 import type { KvLayout } from './layout.ts';
+import { createLossyCache } from './lossy.ts';
+import { lossesOf } from './lossy_options.ts';
 import { checkKvOptions, type KvOptions } from './options.ts';
 import { createPagedCache } from './paged.ts';
 import { poisoned } from './poison.ts';
@@ -22,6 +24,8 @@ export function createKvCache<A extends Float32Array | Float64Array>(
       return createPagedCache(layout, maxSeq, memory, options);
     case 'prefix':
       return createPrefixCache(layout, maxSeq, memory, options);
+    case 'lossy':
+      return createLossyCache(layout, maxSeq, memory, lossesOf(options));
     default:
       return options satisfies never;
   }

@@ -1,12 +1,13 @@
 import { ConfigError } from '../core/errors.ts';
 import { LANE_POSITIONS } from './layout.ts';
+import { type LossyOptions, lossesOf } from './lossy_options.ts';
 
 /** The forms that give the same bits as `contiguous`, whatever happens to them. */
 export const KV_KINDS = ['contiguous', 'paged', 'prefix'] as const;
 export type KvKind = (typeof KV_KINDS)[number];
 
 /** Which form a cache has. A closed union: create.ts makes each of them. */
-export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions;
+export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions | LossyOptions;
 
 interface CommonOptions {
   /** Fills memory with NaN when it is taken and when it is given back, so that a row that is read and not written shows. */
@@ -43,15 +44,34 @@ export interface PrefixOptions extends PageOptions {
 /** As small as the layout allows: the most is shared, the least is left empty; neighbours are read as one run anyway. */
 export const DEFAULT_PAGE_SIZE = LANE_POSITIONS;
 
+/** Options of the lossy form, and what the command line calls them. */
+const LOSSES = [
+  ['window', 'window'],
+  ['sinks', 'sinks'],
+  ['type', 'kv-type'],
+  ['recent', 'kv-recent'],
+] as const satisfies readonly (readonly [keyof LossyOptions, string])[];
+
 /**
  * Throws ConfigError naming the option, its value and what it may be. `names`: what the options are called where they were
  * given, "page-size" on a command line.
  */
 export function checkKvOptions(o: KvOptions): void {
-  if (!KV_KINDS.includes(o.kind)) {
-    throw new ConfigError(`kv is ${JSON.stringify(o.kind)}, must be one of ${KV_KINDS.join(', ')}`);
+  if (o.kind !== 'lossy' && !KV_KINDS.includes(o.kind)) {
+    throw new ConfigError(`kv is ${JSON.stringify((o as KvOptions).kind)}, must be one of ${KV_KINDS.join(', ')}`);
   }
   const { pageSize, budget } = o as PageOptions;
+  if (o.kind === 'lossy') {
+    const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
+    if (given !== undefined)
+      throw new ConfigError(`${given} is for a cache that keeps all rows; leave out what forgets or rounds them`);
+    lossesOf(o);
+    return;
+  }
+  const loss = LOSSES.find(([name]) => (o as unknown as Record<string, unknown>)[name] !== undefined);
+  if (loss !== undefined) {
+    throw new ConfigError(`${loss[1]} is for a cache of its own form, kv is ${o.kind}; leave out --kv`);
+  }
   if (o.kind === 'contiguous') {
     const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
     if (given === undefined) return;

@@ -161,6 +161,7 @@ export function createPageTables<A extends Floats>(
       runs.push({
         from: first * pageSize,
         count: Math.min(end * pageSize, length) - first * pageSize,
+        rows: 'f32',
         kAddress: placeAddress(layout, pageSize, place, layer, 0),
         vAddress: placeAddress(layout, pageSize, place, layer, 1),
         headStride: layout.headDim * place.chunk.capacity * layout.elementBytes,
@@ -190,6 +191,7 @@ export function createPageTables<A extends Floats>(
     layout,
     maxSeq,
     window: null,
+    codes: null,
     create() {
       const sequence = { id: nextId++ };
       tables.set(sequence, { id: sequence.id, length: 0, pages: [], nNamed: 0, runs: [] });
@@ -197,6 +199,13 @@ export function createPageTables<A extends Floats>(
     },
     length: (sequence) => tableOf(sequence).length,
     dropped: () => 0,
+    prepare(sequence, count) {
+      const { length } = tableOf(sequence);
+      this.reserve(sequence, count);
+      this.truncate(sequence, length);
+    },
+    most: () => Infinity,
+    canTruncate: () => true,
     reserve(sequence, count) {
       const table = tableOf(sequence);
       const length = lengthened(table.length, count, maxSeq);

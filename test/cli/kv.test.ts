@@ -14,6 +14,18 @@ const FORMS = [
   ['--kv', 'paged', '--page-size', '48', '--kv-budget', '144'],
   ['--kv', 'paged', '--prefill-chunk', '7'],
   ['--kv', 'prefix'],
+  // These lose nothing as long as they cover the sequence.
+  ['--window', '64'],
+  ['--window', '40', '--sinks', '20'],
+  ['--kv-type', 'q4_0', '--kv-recent', '64'],
+];
+
+/** What these give depends on a token's position, not on how the prompt is cut. */
+const LOSSY = [
+  ['--window', '16'],
+  ['--window', '16', '--sinks', '0'],
+  ['--kv-type', 'q8_0'],
+  ['--kv-type', 'q4_0', '--window', '30', '--kv-recent', '5'],
 ];
 
 describe('the form of the cache', () => {
@@ -29,6 +41,21 @@ describe('the form of the cache', () => {
     expect(await runJson<object>(['logits', '--ids', IDS, '--top', '3', ...form])).toEqual(plain);
   });
 
+  test.each(LOSSY.map((form) => [form.join(' '), form]))('%s: other logits, for any chunks', async (_what, form) => {
+    const logits = ['logits', '--ids', IDS, '--top', '3'];
+    const lossy = await runJson<object>([...logits, ...form]);
+    expect(lossy).not.toEqual(await runJson<object>(logits));
+    expect(await runJson<object>([...logits, ...form, '--prefill-chunk', '7'])).toEqual(lossy);
+  });
+
+  test("with a window the cache stays small, and the model's own context is the limit", async () => {
+    const { ids } = await runJson<Generated>(['generate', '--ids', IDS, '--window', '32', '--max-tokens', '1000']);
+    expect(IDS.split(',').length + ids.length).toBeLessThanOrEqual(512);
+    const { stderr, exitCode } = await runCli(['generate', '--window', '32', '--max-seq', '513', 'x']);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('max-seq is 513, the model was made for 512 positions');
+  });
+
   test('a budget that is too small is a failure, and says what to do', async () => {
     const { exitCode, stderr } = await runCli([...GENERATE, '--kv', 'paged', '--kv-budget', '32']);
     expect(exitCode).toBe(1);
@@ -41,6 +68,12 @@ describe('the form of the cache', () => {
     [['--kv', 'paged', '--page-size', 'x'], 'It must be a whole number'],
     [['--kv', 'paged', '--kv-budget', '8'], 'kv-budget is 8 positions, must be a whole number that holds a page of 16'],
     [['--page-size', '32'], 'page-size is for caches made of pages, kv is contiguous; choose another kv'],
+    [['--window', '0'], 'window is 0, must be a whole number from 1 on'],
+    [['--sinks', '4'], 'sinks is 4, but nothing is forgotten; say --window N, or leave it out'],
+    [['--kv-type', 'q5_0'], 'Allowed choices are f32, q8_0, q4_0'],
+    [['--kv-recent', '9'], 'kv-recent is 9, but rows are kept in f32; say --kv-type q8_0 or q4_0'],
+    [['--kv', 'paged', '--window', '9'], 'window is for a cache of its own form, kv is paged; leave out --kv'],
+    [['--page-size', '32', '--window', '9'], 'page-size is for a cache that keeps all rows'],
     [['--prefill-chunk', '0'], 'prefill-chunk is 0, must be a positive integer'],
   ])('%j is wrong usage', async (flags, message) => {
     for (const command of ['generate', 'logits', 'chat']) {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bufferSource } from '../../src/core/host.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { loadModel } from '../../src/index.node.ts';
 import { firstDifference } from '../support/executors.ts';
@@ -127,5 +128,50 @@ describe('a session', () => {
       await fork.append([1]);
     }
     expect(model.info.cacheBytes).toBe(before);
+  });
+});
+
+describe('a session over a cache that forgets', () => {
+  const IDS = Array.from({ length: 220 }, (_, t) => 16 + ((t * 37) % 1000));
+
+  test('goes back to where it was by running again what the cache has lost', async () => {
+    await using windowed = await loadModel('embedded', { prefillChunk: 40, kv: { kind: 'lossy', window: 30 } });
+    using fresh = windowed.createSession();
+    await fresh.append(IDS.slice(0, 100));
+    const expected = await fresh.append([300, 301], { logits: 'all' });
+    using session = windowed.createSession();
+    await session.append(IDS);
+    session.truncate(100);
+    expect(session.ids).toEqual(IDS.slice(0, 100));
+    const { data } = await session.append([300, 301], { logits: 'all' });
+    expect(firstDifference(data, expected.data)).toBeUndefined();
+    expect(session.ids).toEqual([...IDS.slice(0, 100), 300, 301]);
+  });
+
+  test('after a failure in the middle of an append it is as before', async () => {
+    const kv = { kind: 'lossy', window: 30, type: 'q8_0', recent: 20 } as const;
+    await using model = await loadModel('embedded', { prefillChunk: 40, kv });
+    using session = model.createSession();
+    await session.append(IDS.slice(0, 50));
+    await expect(session.append([...IDS.slice(50), 5000])).rejects.toThrow(/token id 5000/);
+    expect(session.ids).toEqual(IDS.slice(0, 50));
+    using fork = session.fork();
+    const { data } = await fork.append([300]);
+    using fresh = model.createSession();
+    const expected = await fresh.append([...IDS.slice(0, 50), 300]);
+    expect(firstDifference(data, expected.data)).toBeUndefined();
+  });
+
+  test('is neither saved nor restored: a file holds rows that it has not', async () => {
+    for (const [losses, message] of [
+      [{ window: 30 }, 'session: its cache forgets rows; run without --window'],
+      [{ type: 'q8_0' }, 'session: its cache rounds rows; run without --kv-type'],
+    ] as const) {
+      await using model = await loadModel('embedded', { kv: { kind: 'lossy', ...losses } });
+      using session = model.createSession();
+      await session.append(IDS.slice(0, 5));
+      await expect(session.save().next()).rejects.toThrow(message);
+      await expect(model.restoreSession(bufferSource('saved', new Uint8Array(1000)))).rejects.toThrow(message);
+    }
   });
 });

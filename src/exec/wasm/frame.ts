@@ -2,6 +2,7 @@ import { DTYPES } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
+import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { takesQ8 } from '../../quant/codes.ts';
 import { type Batch, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
@@ -30,6 +31,8 @@ export interface RunFrame {
   quantizedBlock: number;
   /** Scratch of matrix products, one piece for each thread. */
   readonly panel: number;
+  /** One page of one layer's keys or values, unpacked: of caches whose rows are codes. */
+  readonly tile: number;
 }
 
 export interface FrameSegment extends Segment {
@@ -92,9 +95,10 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, starts, outRows | quantized rows | panel
+      // values | ids, positions, lengths, starts, outRows | quantized rows | panel | tile
       const { feedBytes, quantizedBytes, panelBytes } = sizesOf(nTokens, nOut);
-      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes;
+      const tileBytes = cache.codes === null ? 0 : tileBytesOf(graph.kv);
+      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes + tileBytes;
       if (needed > memory.nBytes) {
         // Given back first, so that both need not fit; forgotten at once, in case the larger one does not fit either.
         if (memory.nBytes > 0) arena.free(memory.address);
@@ -131,9 +135,15 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         quantizedOf: undefined,
         quantizedBlock: 0,
         panel: quantized + quantizedBytes,
+        tile: quantized + quantizedBytes + panelBytes,
       };
     },
   };
+}
+
+/** Bytes of the tile of a cache whose rows are codes. */
+export function tileBytesOf({ nKvHeads, headDim }: Graph['kv']): number {
+  return nKvHeads * headDim * PAGE_POSITIONS * Float32Array.BYTES_PER_ELEMENT;
 }
 
 /** Bytes of scratch that a run of nTokens takes at the end of a sequence of nPositions, of which one row of logits is wanted. */

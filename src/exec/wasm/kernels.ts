@@ -89,6 +89,12 @@ export interface CoreKernels {
     nKvHeads: number,
     headDim: number,
   ): void;
+  /** Writes rows of q8_0 codes: see KvPack. */
+  readonly kvPackQ80: KvPack;
+  readonly kvPackQ40: KvPack;
+  /** Reads them: see KvUnpack. */
+  readonly kvUnpackQ80: KvUnpack;
+  readonly kvUnpackQ40: KvUnpack;
   /**
    * scores[h, t, from + s] = scale * sum_d q[t, h, d] * k[s, h / group, d], for the positions s < nPositions of one run.
    *
@@ -231,6 +237,38 @@ export interface FormatKernels {
   readonly q8: LinearQ8 | undefined;
 }
 
+/**
+ * Rounds token t's keys (isValue 0) or values (1) to the place of position `position + t`, as src/kvcache/coded_rows.ts draws it.
+ * to: base of kv head 0 at position 0 of its page; headStride: bytes from one kv head to the next.
+ * x: [nTokens, nKvHeads, headDim], row stride xStride.  headDim: a multiple of 32.
+ */
+export type KvPack = (
+  to: number,
+  headStride: number,
+  position: number,
+  x: number,
+  xStride: number,
+  nTokens: number,
+  nKvHeads: number,
+  headDim: number,
+  isValue: number,
+) => void;
+
+/**
+ * nGroups x 16 positions of coded rows as f32, in the order of src/kvcache/layout.ts.
+ * y: yHeadStride bytes from one kv head to the next.  from: base of kv head 0 at the first of these positions, headStride in bytes.
+ */
+export type KvUnpack = (
+  y: number,
+  yHeadStride: number,
+  from: number,
+  headStride: number,
+  nGroups: number,
+  nKvHeads: number,
+  headDim: number,
+  isValue: number,
+) => void;
+
 /** Parameters of each kernel: a module from another version of the sources does not have the same. */
 const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   heapBase: 0,
@@ -245,6 +283,10 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   sliceF32: 5,
   kvWriteKF32: 8,
   kvWriteVF32: 8,
+  kvPackQ80: 9,
+  kvPackQ40: 9,
+  kvUnpackQ80: 8,
+  kvUnpackQ40: 8,
   attendScoresF32: 17,
   attendMixF32: 17,
   quantizeRowsQ8: 5,

@@ -2,9 +2,11 @@ import { CapacityError } from '../../core/errors.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { bytesPerPosition, roundUpToBlock } from '../../kvcache/layout.ts';
+import { lossesOf } from '../../kvcache/lossy_options.ts';
+import { mostBytes, mostRows } from '../../kvcache/lossy_size.ts';
 import type { KvOptions, PageOptions } from '../../kvcache/options.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
-import { scratchBytes } from './frame.ts';
+import { scratchBytes, tileBytesOf } from './frame.ts';
 import { weightsNeed } from './packed_weights.ts';
 import { ropeTableBytes } from './rope_tables.ts';
 
@@ -26,7 +28,7 @@ export interface RunLimits {
 export interface MemoryNeed {
   /** As the weights lie in memory: a format that is unpacked takes more than its file. */
   readonly weightBytes: number;
-  /** Keys and values of all positions, in f32. */
+  /** Keys and values of all positions that the cache holds. */
   readonly cacheBytes: number;
   /** Intermediate values of the longest run, at the end of the context; while loading, the buffers that weights pass through. */
   readonly scratchBytes: number;
@@ -40,13 +42,28 @@ export interface MemoryNeed {
  */
 export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild = 'simd'): MemoryNeed {
   const { maxSeq, prefillChunk, nThreads } = limits;
-  const nPositions = (limits.kv as PageOptions | undefined)?.budget ?? maxSeq;
   const { nBytes: weightBytes, stagingBytes } = weightsNeed(graph);
-  const cacheBytes = roundUpToBlock(nPositions) * bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
-  const running = scratchBytes(graph, build, Math.min(prefillChunk, maxSeq), maxSeq, nThreads);
+  const nTokens = Math.min(prefillChunk, maxSeq);
+  const { cacheBytes, nRows, tileBytes } = cacheNeed(graph, limits, nTokens);
+  const running = scratchBytes(graph, build, nTokens, nRows, nThreads) + tileBytes;
   const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
   const totalBytes = weightBytes + cacheBytes + scratch;
   return { weightBytes, cacheBytes, scratchBytes: scratch, totalBytes, maxSeq };
+}
+
+/** Bytes of the cache, rows of the longest sequence, and scratch of rows that are codes. */
+function cacheNeed(graph: Graph, { kv, maxSeq }: RunLimits, nTokens: number) {
+  const layout = { ...graph.kv, elementBytes: F32_BYTES } as const;
+  if (kv?.kind === 'lossy') {
+    const losses = lossesOf(kv);
+    return {
+      cacheBytes: mostBytes(losses, layout, maxSeq, nTokens),
+      nRows: mostRows(losses, maxSeq, nTokens),
+      tileBytes: losses.type === 'f32' ? 0 : tileBytesOf(graph.kv),
+    };
+  }
+  const nPositions = (kv as PageOptions | undefined)?.budget ?? maxSeq;
+  return { cacheBytes: roundUpToBlock(nPositions) * bytesPerPosition(layout), nRows: maxSeq, tileBytes: 0 };
 }
 
 /**

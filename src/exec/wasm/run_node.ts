@@ -1,6 +1,9 @@
 import { DTYPES } from '../../core/dtype.ts';
+import { assert } from '../../core/errors.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
+import { LANE_POSITIONS } from '../../kvcache/layout.ts';
+import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import { cacheStepsOf, stepsOf } from '../plan.ts';
 import { type Place, placesOf, rowWidth } from '../views.ts';
@@ -158,9 +161,16 @@ function writeRows(
       const until = Math.min(first + segment.count, run.from + run.count);
       if (from >= until) continue;
       const rows = x + (segment.from + from - first) * xStride * F32_BYTES;
-      const write = node.op === 'kv_write_k' ? m.kernels.kvWriteKF32 : m.kernels.kvWriteVF32;
-      const address = node.op === 'kv_write_k' ? run.kAddress : run.vAddress;
-      write(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim);
+      const isValue = node.op === 'kv_write_v';
+      const address = isValue ? run.vAddress : run.kAddress;
+      if (run.rows === 'f32') {
+        const write = isValue ? m.kernels.kvWriteVF32 : m.kernels.kvWriteKF32;
+        write(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim);
+      } else {
+        const pack = run.rows === 'q8_0' ? m.kernels.kvPackQ80 : m.kernels.kvPackQ40;
+        const which = isValue ? 1 : 0;
+        pack(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim, which);
+      }
     }
   }
 }
@@ -169,7 +179,7 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[0] as number;
   const qStride = nHeads * headDim;
-  forEachRun(m.graph, node.inputs[1]!, frame, (segment, run) => {
+  forEachRun(m, node.inputs[1]!, frame, (segment, run) => {
     const scores = y + segment.offset * nHeads * F32_BYTES;
     const rows = q + segment.from * qStride * F32_BYTES;
     const lengths = frame.lengths + segment.from * F32_BYTES;
@@ -186,7 +196,7 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[1] as number;
   const yStride = nHeads * headDim;
-  forEachRun(m.graph, node.inputs[1]!, frame, (segment, run) => {
+  forEachRun(m, node.inputs[1]!, frame, (segment, run) => {
     const probs = p + segment.offset * nHeads * F32_BYTES;
     const mix = y + segment.from * yStride * F32_BYTES;
     const lengths = frame.lengths + segment.from * F32_BYTES;
@@ -200,15 +210,31 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
   });
 }
 
-/** Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions. */
+/**
+ * Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions. Of rows that are
+ * codes, the keys or the values, whichever it is, lie unpacked in the frame's tile during the visit.
+ */
 function forEachRun(
-  graph: Graph,
+  m: Machine,
   cached: ValueId,
   frame: RunFrame,
   visit: (segment: FrameSegment, run: KvRun) => void,
 ): void {
-  const { layer } = graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
+  const { op, layer } = m.graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
   for (const segment of frame.segments) {
-    for (const run of frame.cache.runs(segment.sequence, layer)) visit(segment, run);
+    for (const run of frame.cache.runs(segment.sequence, layer)) {
+      visit(segment, run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame));
+    }
   }
+}
+
+function unpacked(m: Machine, run: KvRun, isValue: boolean, frame: RunFrame): KvRun {
+  const { nKvHeads, headDim } = m.graph.kv;
+  assert(run.count <= PAGE_POSITIONS, `a run of ${run.count} coded rows fits the tile of ${PAGE_POSITIONS}`);
+  const unpack = run.rows === 'q8_0' ? m.kernels.kvUnpackQ80 : m.kernels.kvUnpackQ40;
+  const headStride = headDim * PAGE_POSITIONS * F32_BYTES;
+  const nGroups = Math.ceil(run.count / LANE_POSITIONS);
+  const from = isValue ? run.vAddress : run.kAddress;
+  unpack(frame.tile, headStride, from, run.headStride, nGroups, nKvHeads, headDim, isValue ? 1 : 0);
+  return { ...run, kAddress: frame.tile, vAddress: frame.tile, headStride };
 }

@@ -1,5 +1,6 @@
 import type { DType } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
+import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { BLOCK_SIZE } from '../../quant/block.ts';
 import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import type { CoreKernels, FormatKernels } from './kernels.ts';
@@ -58,6 +59,18 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     grain: 1,
     unitNs: nTokens * headDim * MOVE_NS,
   });
+  const kvPack: SplitOf<CoreKernels['kvPackQ80']> = (_to, headStride, _p, _x, _xs, nTokens, _n, headDim) => ({
+    countAt: 6,
+    steps: [0, headStride, 3, F32_BYTES * headDim],
+    grain: 1,
+    unitNs: nTokens * headDim * QUANTIZE_NS,
+  });
+  const kvUnpack: SplitOf<CoreKernels['kvUnpackQ80']> = (_y, yHead, _from, headStride, nGroups, _n, headDim) => ({
+    countAt: 5,
+    steps: [0, yHead, 2, headStride],
+    grain: 1,
+    unitNs: nGroups * LANE_POSITIONS * headDim * MOVE_NS,
+  });
   const quantize =
     (blockSize: number): SplitOf<CoreKernels['quantizeRowsQ8']> =>
     (_q, _x, xStride, nTokens, nIn) => ({
@@ -96,6 +109,10 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     sliceF32: null, // only what cannot be read in place is copied
     kvWriteKF32: kvWrite,
     kvWriteVF32: kvWrite,
+    kvPackQ80: kvPack,
+    kvPackQ40: kvPack,
+    kvUnpackQ80: kvUnpack,
+    kvUnpackQ40: kvUnpack,
     attendScoresF32(
       _s,
       ss,

@@ -1,6 +1,7 @@
 import { resolveShape } from '../../core/shape.ts';
 import type { Graph, ValueId } from '../../graph/ir.ts';
-import type { Trace } from '../executor.ts';
+import { seenBy } from '../../ops/visible.ts';
+import { type Trace, visibleTo } from '../executor.ts';
 import { hasBuffer } from '../plan.ts';
 import { segmentName } from '../values.ts';
 import { type Place, rowWidth } from '../views.ts';
@@ -8,8 +9,8 @@ import type { Arena } from './arena.ts';
 import type { RunFrame } from './frame.ts';
 
 /**
- * Reports one value as the naive executor would: same name, same shape, dense. Views are taken out of their rows, score rows are taken out of their strides,
- * and cells that a row may not see are 0, as the definition has them.
+ * Reports one value as the naive executor would: same name, same shape, dense. Views are taken out of their rows, score rows out
+ * of their strides, and cells that a row does not see are 0, as the definition has them.
  */
 export function traceNode(
   graph: Graph,
@@ -40,12 +41,14 @@ export function traceNode(
   }
   const nHeads = node.shape[0] as number;
   frame.segments.forEach(({ sequence, from, count, stride, offset }, i) => {
-    const nPositions = frame.cache.length(sequence);
+    const nPositions = frame.cache.length(sequence) - frame.cache.dropped(sequence);
+    const visible = visibleTo(batch, { sequence, from, count }, frame.cache);
     const cells = arena.f32(address + offset * nHeads * Float32Array.BYTES_PER_ELEMENT, nHeads * count * stride);
     const data = new Float32Array(nHeads * count * nPositions);
     for (let row = 0; row < nHeads * count; row++) {
-      const visible = batch.positions[from + (row % count)]! + 1;
-      data.set(cells.subarray(row * stride, row * stride + visible), row * nPositions);
+      for (const [first, until] of seenBy(visible, row % count)) {
+        data.set(cells.subarray(row * stride + first, row * stride + until), row * nPositions + first);
+      }
     }
     trace({ name: segmentName(node.name, i, batch), op: node.op, shape: [nHeads, count, nPositions], data });
   });

@@ -45,6 +45,38 @@ describe('memoryNeed', () => {
     executor.dispose();
   });
 
+  test.each([
+    { window: 20, sinks: 3 },
+    { type: 'q4_0', recent: 10 },
+    { type: 'q8_0', window: 100 },
+  ] as const)('of a cache that is %j: no more than that', async (losses) => {
+    const { config, tensors } = tinyLlama({
+      seed: 1,
+      dtype: 'q8_0',
+      config: { headDim: 32, ropeDim: 32, maxContext: 500 },
+    });
+    const limits = { maxSeq: 400, prefillChunk: 16, kv: { kind: 'lossy', ...losses } } as const;
+    const told: MemoryNeed[] = [];
+    const executor = await createWasmExecutor({
+      graph: optimize(buildLlama(config, tensors, 'q8'), []),
+      tensors,
+      host: createNodeHost(),
+      kernels: 'simd',
+      limits,
+      onMemoryNeed: (need) => told.push(need),
+    });
+    const cache = executor.createCache(400, limits.kv);
+    const sequence = cache.create();
+    for (let left = 400; left > 0; ) {
+      const n = Math.min(left, 16, cache.most(sequence));
+      executor.run(batchOf(cache, [{ sequence, ids: Array(n).fill(1) }]), cache);
+      expect(cache.bytesInUse).toBeLessThanOrEqual(told[0]!.cacheBytes);
+      left -= n;
+    }
+    expect(executor.memory.scratchBytes).toBeLessThanOrEqual(told[0]!.scratchBytes);
+    executor.dispose();
+  });
+
   test('scratch is enough for the last run of a sequence, and for the rope tables on the way there', () => {
     const { graph } = tiny('q8_0');
     const need = memoryNeed(graph, LIMITS);
