@@ -83,3 +83,35 @@ export function allowedTokens(adjusted: Float32Array | Float64Array): Candidates
   const kept = ids.slice(0, n);
   return { ids: kept, logits: Float64Array.from(kept, (id) => adjusted[id]!) };
 }
+
+/** Which tokens may be chosen, and what says so, for an error. Bit `id & 31` of word `id >> 5`; ids behind the last word may not. */
+export interface TokenMask {
+  readonly bits: Uint32Array;
+  readonly why: string;
+}
+
+/**
+ * A copy in f64 [vocab] in which all tokens but those of the mask are banned. Throws ConfigError when none is left.
+ * A mask that allows all changes no value.
+ */
+export function maskLogits(adjusted: Float32Array | Float64Array, { bits, why }: TokenMask): Float64Array {
+  const masked = new Float64Array(adjusted.length).fill(-Infinity);
+  let nInMask = 0;
+  let nLeft = 0;
+  for (let word = 0; word < bits.length; word++) {
+    // Most words of most masks are empty. The lowest set bit is rest & -rest.
+    for (let rest = bits[word]!; rest !== 0; rest &= rest - 1) {
+      const id = word * 32 + 31 - Math.clz32(rest & -rest);
+      if (id >= masked.length) break;
+      nInMask++;
+      masked[id] = adjusted[id]!;
+      if (adjusted[id] !== -Infinity) nLeft++;
+    }
+  }
+  if (nLeft > 0) return masked;
+  throw new ConfigError(
+    nInMask === 0
+      ? `${why} allows no token of the vocabulary here: its bytes are in none of them; allow other texts`
+      : `logit-bias bans all ${nInMask} tokens that ${why} allows here; leave at least one`,
+  );
+}

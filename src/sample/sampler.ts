@@ -1,7 +1,7 @@
 import { assert } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import { type Candidates, minP, topK, topP, typicalP } from './filters.ts';
-import { adjustLogits, allowedTokens, checkLogits } from './logits.ts';
+import { adjustLogits, allowedTokens, checkLogits, maskLogits, type TokenMask } from './logits.ts';
 import { type Logprobs, logprobsOf, NO_LOGPROBS } from './logprobs.ts';
 import type { SamplingOptions } from './options.ts';
 import { selectTop } from './ranking.ts';
@@ -18,6 +18,7 @@ export interface SampledToken extends Logprobs {
  * logits: f32 or f64 [vocab], not changed.  history: the ids so far, prompt included.  options: as `validateSampling` passed
  * them.  rng: one number is drawn, at temperature 0 none.  nTop: how many of the likeliest tokens to list; null leaves
  * out log-probabilities, the chosen token's too: over a large vocabulary they cost ten times what choosing does.
+ * mask: the tokens that may be chosen, after bias and penalties and before the filters; undefined for all.
  * All arithmetic is f64 in a stated order, with exp and log of our own: same logits and same rng give the same token on
  * every host.
  * Throws KernelError for logits that are not finite, ConfigError when every token is banned or an option does not fit the
@@ -29,9 +30,11 @@ export function sampleToken(
   options: SamplingOptions,
   rng: Rng,
   nTop: number | null = 0,
+  mask?: TokenMask,
 ): SampledToken {
   checkLogits(logits);
-  const adjusted = adjustLogits(logits, history, options);
+  const unmasked = adjustLogits(logits, history, options);
+  const adjusted = mask === undefined ? unmasked : maskLogits(unmasked, mask);
   const allowed = likeliestAllowed(adjusted, options.temperature === 0 ? 1 : options.topK) ?? allowedTokens(adjusted);
   const id = options.temperature === 0 ? allowed.ids[0]! : drawFrom(allowed, options, rng);
   return { id, ...(nTop === null ? NO_LOGPROBS : logprobsOf(new Float64Array(logits), id, nTop)) };
