@@ -21,6 +21,7 @@ export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
 export type { LoadOptions } from './engine/options.ts';
 export type { Session, SessionOptions } from './engine/session.ts';
+export type { JsonSchema } from './engine/structured.ts';
 export type { Logits, Tier } from './exec/executor.ts';
 export type { MemoryNeed } from './exec/wasm/memory_need.ts';
 export type { KvStats } from './kvcache/cache.ts';

@@ -14,6 +14,8 @@ export interface Generated {
   readonly text: string;
   readonly pieces: readonly Piece[];
   readonly finishReason: FinishReason | 'interrupted';
+  /** With a grammar or a schema: whether the text is one of its texts. */
+  readonly isComplete?: boolean;
   readonly timings: Timings;
 }
 
@@ -43,8 +45,8 @@ export async function collectPieces(
     for (;;) {
       const step = await generation.next();
       if (step.done === true) {
-        const { finishReason, ...timings } = step.value;
-        return end(finishReason, timings);
+        const { finishReason, isComplete, ...timings } = step.value;
+        return { ...end(finishReason, timings), ...(isComplete !== undefined && { isComplete }) };
       }
       promptDone ??= performance.now();
       pieces.push(step.value);

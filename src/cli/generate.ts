@@ -4,6 +4,7 @@ import { parseCount, parseIds } from './arguments.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
 import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
+import { addFormOptions, type FormFlags, readForm, refuseIncomplete } from './form_options.ts';
 import { printable, printableText, table } from './format.ts';
 import { INTERRUPTED, type Io } from './io.ts';
 import { writeJson } from './json.ts';
@@ -16,7 +17,7 @@ import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_o
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
 
-interface Flags extends RunFlags, SamplingFlags, KvFlags {
+interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags {
   readonly ids?: readonly number[];
   readonly file?: string;
   readonly raw?: boolean;
@@ -29,6 +30,7 @@ Examples:
   glassformer generate --temperature 0 --max-tokens 50 "One day"
   glassformer generate --seed 7 --top-p 0.9 --stop "The end" "Tom and his dog"
   glassformer generate --file prompt.txt --json
+  glassformer generate --schema answer.json "The fox, as JSON:"
   glassformer generate --model model.gguf --ids 0,305,318 --logprobs 3
 `;
 
@@ -50,6 +52,7 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
   addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
+  addFormOptions(command);
   addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
@@ -60,6 +63,7 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
 async function generate(io: Io, words: readonly string[], flags: Flags): Promise<void> {
   const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
+  const form = await readForm(flags);
   const input = await readPrompt(io, { words, ...flags });
   await using model = await loadForCommand(io, flags.model, options);
   const ids = promptIds(model, input);
@@ -68,12 +72,14 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   io.signal.throwIfAborted();
   using session = model.createSession();
 
+  const maxTokens = flags.maxTokens ?? defaultMaxTokens(flags.model);
   const generation = model.generateIn(session, ids, {
     ...sampling,
+    ...form,
     stop: flags.stop ?? [],
     ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
     signal: io.signal,
-    maxTokens: flags.maxTokens ?? defaultMaxTokens(flags.model),
+    maxTokens,
   });
   const result = await follow(io, generation, ids.length, input, flags.json === true);
 
@@ -85,6 +91,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed);
   io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
+  refuseIncomplete(result, maxTokens, model.info.maxSeq);
 }
 
 /**
@@ -124,7 +131,11 @@ function refuseLateCommand(words: readonly string[]): void {
   }
 }
 
-function resultJson({ text, pieces, finishReason, timings }: Generated, nTop: number | undefined, textOf: TokenText) {
+function resultJson(
+  { text, pieces, finishReason, isComplete, timings }: Generated,
+  nTop: number | undefined,
+  textOf: TokenText,
+) {
   const logprobs = pieces.map(({ id, logprob, top }) => ({
     id,
     token: textOf(id),
@@ -132,7 +143,8 @@ function resultJson({ text, pieces, finishReason, timings }: Generated, nTop: nu
     top: top.map((t) => ({ id: t.id, token: textOf(t.id), logprob: t.logprob })),
   }));
   const ids = pieces.map((piece) => piece.id);
-  return { text, ids, finishReason, timings, ...(nTop !== undefined && { logprobs }) };
+  const completeness = isComplete !== undefined && { isComplete };
+  return { text, ids, finishReason, ...completeness, timings, ...(nTop !== undefined && { logprobs }) };
 }
 
 type TokenText = (id: number) => string;

@@ -7,8 +7,9 @@ import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateS
 import { createStreamDecoder } from '../text/stream_decoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Session } from './session.ts';
+import type { FormOptions, Forms } from './structured.ts';
 
-export interface GenerateOptions extends Partial<SamplingOptions> {
+export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
   /** Most tokens to generate; by default as many as the context has room for. */
   readonly maxTokens?: number;
   /** Generation ends before any of these texts. */
@@ -42,12 +43,15 @@ export interface Summary {
   readonly promptMs: number;
   readonly genTokens: number;
   readonly genMs: number;
+  /** With a grammar or a schema: whether the text is one of its texts, or ended too early. */
+  readonly isComplete?: boolean;
 }
 
-/** What the corridor walks through: a session (rooms 4-7), a tokenizer (room 9), a clock. */
+/** What the corridor walks through: a session (rooms 4-7), forms (room 8), a tokenizer (room 9), a clock. */
 export interface Corridor {
   readonly session: Session;
   readonly tokenizer: Tokenizer;
+  readonly forms: Forms;
   readonly host: Host;
   /** Positions that the session may have. */
   readonly maxSeq: number;
@@ -61,10 +65,10 @@ const PAUSE_EVERY_MS = 20;
  *
  * The prompt is run once; then each new id is sampled from the logits, decoded, given out, and run for the next logits.
  * Throws ConfigError for options out of range, CapacityError when the prompt does not fit, KernelError when logits are not
- * finite, and the signal's reason when it is aborted.
+ * finite, and the signal's reason when it is aborted; what Forms.begin throws for a grammar or a schema.
  */
 export async function* generate(
-  { session, tokenizer, host, maxSeq }: Corridor,
+  { session, tokenizer, forms, host, maxSeq }: Corridor,
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, Summary, void> {
@@ -81,6 +85,7 @@ export async function* generate(
   }
   const rng = createRng(sampling.seed);
   const text = createStreamDecoder(tokenizer, { stop: options.stop ?? [], context: prompt });
+  const form = forms.begin(options, rules, prompt);
 
   const start = host.now();
   let logits = await session.append(prompt, { signal });
@@ -90,13 +95,16 @@ export async function* generate(
   let genTokens = 0;
   while (finishReason === undefined) {
     signal?.throwIfAborted();
-    const { id, logprob, top } = sampleToken(logits.data, session.ids, sampling, rng, topLogprobs);
+    const { id, logprob, top } = sampleToken(logits.data, session.ids, sampling, rng, topLogprobs, form?.mask());
     genTokens++;
     finishReason = finishAtId(id, rules);
+    if (finishReason === undefined) form?.accept(id);
     let shown = finishReason === undefined ? text.push(id) : '';
     if (text.stopped !== null) finishReason = 'stop';
+    if (form?.mustEnd) finishReason ??= 'grammar';
     finishReason ??= finishAtLimit(genTokens, session.ids.length, rules);
     if (finishReason !== undefined) shown += text.flush();
+    form?.shown(shown);
     yield { id, text: shown, logprob, top };
     if (finishReason === undefined) logits = await session.append([id], { signal });
     if (host.now() - lastPause > PAUSE_EVERY_MS) {
@@ -110,6 +118,7 @@ export async function* generate(
     promptMs: promptDone - start,
     genTokens,
     genMs: host.now() - promptDone,
+    ...(form !== undefined && { isComplete: form.isComplete }),
   };
 }
 

@@ -11,6 +11,7 @@ import { type GenerateOptions, generate, type Piece, type Summary } from './gene
 import type { CheckedLoadOptions } from './options.ts';
 import { createSession, type Session, type SessionOptions, type SessionParts } from './session.ts';
 import { readSessionFile } from './session_file.ts';
+import { createForms } from './structured.ts';
 
 /** What a generation starts from: text, a conversation, or exact ids. */
 export type Prompt = string | ChatPrompt | { readonly ids: readonly number[] };
@@ -88,6 +89,7 @@ export interface ModelParts {
 export function createModel(parts: ModelParts): Model {
   const { executor, tokenizer, host, description, options } = parts;
   const cache: KvCache = executor.createCache(options.maxSeq, options.kv);
+  const forms = createForms(tokenizer);
   let isDisposed = false;
 
   const checkAlive = (): void => {
@@ -153,7 +155,7 @@ export function createModel(parts: ModelParts): Model {
     },
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
-      return generate({ session, tokenizer, host, maxSeq: options.maxSeq }, ids, generateOptions);
+      return generate({ session, tokenizer, forms, host, maxSeq: options.maxSeq }, ids, generateOptions);
     },
     async logits(ids, { signal } = {}) {
       const session = model.createSession();

@@ -1,7 +1,10 @@
 import { ConfigError } from '../core/errors.ts';
 
-/** eos: an end token of the model; stop: a stop string or id; length: maxTokens; context: no position is left. */
-export type FinishReason = 'eos' | 'stop' | 'length' | 'context';
+/**
+ * eos: an end token of the model; stop: a stop string or id; grammar: the text is complete, nothing can follow; length: maxTokens;
+ * context: no position is left.
+ */
+export type FinishReason = 'eos' | 'stop' | 'grammar' | 'length' | 'context';
 
 export interface StopRules {
   /** The model's own end tokens. */

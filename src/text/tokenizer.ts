@@ -49,6 +49,8 @@ export interface Tokenizer {
   /** The bytes that this token adds to the output stream; none for a special token. */
   bytes(id: number): Uint8Array;
   isSpecial(id: number): boolean;
+  /** Whether there is a token of this id; a vocabulary may have gaps. */
+  hasId(id: number): boolean;
 }
 
 /**
@@ -118,6 +120,7 @@ export function createTokenizer(files: TokenizerFiles, special: SpecialOverrides
     addBos: ids.bosId !== null && ids.prefix[0] === ids.bosId,
     dropsLeadingSpace: decoder.dropsLeadingSpace,
     isSpecial,
+    hasId: (id) => pieces.textOf[id] !== undefined,
     bytes: (id) => bytesOf(id, true).slice(),
 
     encode(text, { addSpecial = true, parseSpecial = false } = {}) {

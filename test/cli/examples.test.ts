@@ -15,11 +15,13 @@ beforeAll(async () => {
   await folder.put('model.gguf', writeGguf(tiny));
   await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', CHAT_TEMPLATE)));
   await folder.put('prompt.txt', 'Once there was');
+  await folder.put('answer.json', '{"enum": ["yes", "no", {"unknown": true}]}');
+  await folder.put('answer.gbnf', 'root ::= "yes" | "no"');
 });
 afterAll(() => folder.remove());
 
 /** Names of files in the examples: they lie in the test's folder. */
-const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors)$/;
+const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf)$/;
 
 /** Words as a shell splits them, for double quotes and blanks. */
 function split(line: string): string[] {
