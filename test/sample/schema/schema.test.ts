@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CapacityError, ConfigError, UnsupportedError } from '../../../src/core/errors.ts';
 import { type GrammarMasks, grammarMasks } from '../../../src/sample/grammar/token_masks.ts';
 import { tokenTrie } from '../../../src/sample/grammar/token_trie.ts';
+import { FORMAT_PATTERNS } from '../../../src/sample/schema/formats.ts';
+import { SUPPORTED_KEYWORDS } from '../../../src/sample/schema/keywords.ts';
 import { schemaGrammar } from '../../../src/sample/schema/schema.ts';
+import { ROOT } from '../../support/fixtures.ts';
 
 const bytesOf = (id: number): Uint8Array => Uint8Array.of(id);
 const VOCABULARY = { trie: tokenTrie(256, bytesOf), bytesOf };
@@ -315,6 +320,13 @@ describe('what is no schema is refused with its place', () => {
     expect(() => masksOf(schema)).toThrow(ConfigError);
     expect(() => masksOf(schema)).toThrow(`schema: ${message}`);
   });
+});
+
+test('docs/structured.md names every keyword and format', () => {
+  const guide = readFileSync(join(ROOT, 'docs', 'structured.md'), 'utf8');
+  const names = [...SUPPORTED_KEYWORDS, ...FORMAT_PATTERNS.keys()];
+  expect(names.length).toBeGreaterThan(20);
+  expect(names.filter((name) => !guide.includes(`\`${name}\``))).toEqual([]);
 });
 
 describe('schemas made to be heavy are refused', () => {
