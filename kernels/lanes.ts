@@ -96,6 +96,15 @@ export function addLanes(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 2) + (f32x4.extract_lane(v, 1) + f32x4.extract_lane(v, 3));
 }
 
+/** Sum of n floats in the stated order, from +0: lane j adds elements j (mod 4). */
+export function sumRow(x: usize, n: i32): f32 {
+  let lanes = f32x4.splat(0);
+  const end = x + ((<usize>(n & ~3)) << 2);
+  for (; x < end; x += 16) lanes = f32x4.add(lanes, v128.load(x));
+  if (n & 3) lanes = f32x4.add(lanes, loadLanes(x, n & 3));
+  return addLanes(lanes);
+}
+
 /**
  * Sum of n squares, each rounded before it is added: lane j adds elements j (mod 4). The tail's missing elements count as +0,
  * which changes no lane: a lane starts at +0, so it never holds -0.
@@ -180,6 +189,41 @@ export function exp4(x: v128): v128 {
   const half = i32x4.shr_s(biased, 1);
   const rest = i32x4.sub(biased, half);
   return f32x4.mul(f32x4.mul(p, i32x4.shl(half, F32_FRACTION_BITS)), i32x4.shl(rest, F32_FRACTION_BITS));
+}
+
+/**
+ * erf's constants, names and values of src/core/math_f32.ts: ERF_ONE, ERF_SMALL, R6 to R0, C6 to C0, 1.
+ */
+const ERF = memory.data<f32>([
+  4, 1, 7.80698173912242e-5, -0.0007997865322977304, 0.005187162663787603, -0.026853347197175026, 0.11283578723669052,
+  -0.3761262595653534, 0.12837916612625122, 0.00018637946050148457, -0.0029476704075932503, 0.021838132292032242,
+  -0.10310690850019455, -0.6381446719169617, -1.127089262008667, -0.0003415146202314645, 1,
+]);
+
+/** erf32 in four lanes, with the bits of its twin: both of its parts are computed, one is taken, with the sign of x. */
+export function erf4(x: v128): v128 {
+  const a = f32x4.min(f32x4.abs(x), v128.load32_splat(ERF));
+  const z = f32x4.mul(a, a);
+  let q = v128.load32_splat(ERF, 8);
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 12));
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 16));
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 20));
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 24));
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 28));
+  q = f32x4.add(f32x4.mul(q, z), v128.load32_splat(ERF, 32));
+  const small = f32x4.add(a, f32x4.mul(a, q));
+
+  let c = v128.load32_splat(ERF, 36);
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 40));
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 44));
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 48));
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 52));
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 56));
+  c = f32x4.add(f32x4.mul(c, a), v128.load32_splat(ERF, 60));
+  const large = f32x4.sub(v128.load32_splat(ERF, 64), exp4(c));
+
+  const size = v128.bitselect(small, large, f32x4.lt(a, v128.load32_splat(ERF, 4)));
+  return v128.bitselect(x, size, f32x4.neg(f32x4.splat(0)));
 }
 
 /**

@@ -1,13 +1,16 @@
 // Kernels that know no weight format: every model runs with them. The other side of this list is src/exec/wasm/kernels.ts.
+export { addBiasF32 } from '../add_bias_f32';
 export { addF32 } from '../add_f32';
 export { attendMixF32 } from '../attend_mix_f32';
 export { attendScoresF32 } from '../attend_scores_f32';
+export { geluF32 } from '../gelu_f32';
 export { kvPackQ40 } from '../kv_pack_q4_0';
 export { kvPackQ80 } from '../kv_pack_q8_0';
 export { kvUnpackQ40 } from '../kv_unpack_q4_0';
 export { kvUnpackQ80 } from '../kv_unpack_q8_0';
 export { kvWriteKF32 } from '../kv_write_k_f32';
 export { kvWriteVF32 } from '../kv_write_v_f32';
+export { layerNormF32 } from '../layer_norm_f32';
 export { mulF32 } from '../mul_f32';
 export { quantizeRowsQ8 } from '../quantize_rows_q8';
 export { quantizeRowsQ8Super } from '../quantize_rows_q8_super';

@@ -51,7 +51,7 @@ export async function openModel(source: ModelSource): Promise<OpenedModel> {
 
 /** The executor of a tier. The naive tiers run the graph as the architecture states it; wasm runs it after the passes. */
 export async function createExecutor(
-  description: ModelDescription,
+  description: Pick<ModelDescription, 'buildGraph' | 'tensors'>,
   host: Host,
   options: CheckedLoadOptions,
 ): Promise<Executor> {

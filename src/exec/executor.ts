@@ -3,7 +3,7 @@ import type { Shape } from '../core/shape.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
-import { type Visible, visibleAt } from '../ops/visible.ts';
+import { allUpTo, type Visible, visibleAt } from '../ops/visible.ts';
 
 /** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
 export type Tier = 'naive64' | 'naive' | 'wasm';
@@ -21,6 +21,13 @@ export interface Batch {
   readonly segments: readonly Segment[];
   /** [R], the rows whose logits are wanted. */
   readonly outRows: Int32Array;
+  /**
+   * True: every row sees all rows of its sequence, which must be in this run from the first one on (encoders). Otherwise a row
+   * sees those up to its own position, as the cache's window allows (decoders).
+   */
+  readonly isBidirectional?: boolean;
+  /** [T, width], f32 for the f32 tiers and float64 for naive64: what a graph with the op `patches` reads. */
+  readonly patches?: Float32Array | Float64Array;
 }
 
 export interface Segment {
@@ -85,6 +92,11 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
     if (from !== row || count < 1) throw new ShapeError(`batch: a segment starts at row ${from}, expected ${row}`);
     row += count;
     const first = cache.length(sequence) - count;
+    if (batch.isBidirectional && (first !== 0 || cache.window !== null)) {
+      throw new ShapeError(
+        `batch: rows that see all of their sequence must be all of it, in a cache without a window; ${first} rows came before`,
+      );
+    }
     for (let t = 0; t < count; t++) {
       if (batch.positions[from + t] !== first + t) {
         throw new ShapeError(`batch: row ${from + t} has position ${batch.positions[from + t]}, expected ${first + t}`);
@@ -104,8 +116,31 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
   }
 }
 
+/**
+ * The pieces of a picture that a batch brings along, [T, width].
+ * Throws ShapeError when it brings none, or another number of them.
+ */
+export function patchesOf(batch: Batch, width: number): Float32Array | Float64Array {
+  const n = batch.ids.length * width;
+  if (batch.patches?.length === n) return batch.patches;
+  throw new ShapeError(
+    `batch: has ${batch.patches?.length ?? 'no'} numbers of patches, this model reads ${batch.ids.length} rows of ${width}`,
+  );
+}
+
+/** Ids are rows of a table: how many it has. A graph that reads no ids takes any. */
+export function nIds(graph: Graph): number {
+  const isIds = (id: number): boolean => {
+    const node = graph.nodes[id]!;
+    return node.op === 'input' && node.feed === 'ids';
+  };
+  const reader = graph.nodes.find((node) => node.op === 'embed' && isIds(node.inputs[0]!));
+  return reader === undefined ? Infinity : (graph.nodes[reader.inputs[1]!]!.shape[0] as number);
+}
+
 /** What each row of a segment sees of its sequence's rows in the cache. */
 export function visibleTo(batch: Batch, segment: Segment, cache: KvCache): Visible {
   const positions = batch.positions.subarray(segment.from, segment.from + segment.count);
+  if (batch.isBidirectional) return allUpTo(positions.map(() => segment.count));
   return visibleAt(positions, cache.window, cache.dropped(segment.sequence));
 }

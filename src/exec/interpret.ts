@@ -17,6 +17,8 @@ import {
   type Executor,
   type ExecutorMemory,
   type Logits,
+  nIds,
+  patchesOf,
   type Tier,
   type Trace,
   visibleTo,
@@ -40,6 +42,8 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   /** A one-axis weight as a tensor. */
   vector(w: Weight): Tensor<A>;
   rmsNorm(x: Tensor<A>, g: Tensor<A>, eps: number): Tensor<A>;
+  layerNorm(x: Tensor<A>, g: Tensor<A>, b: Tensor<A>, eps: number): Tensor<A>;
+  addBias(x: Tensor<A>, b: Tensor<A>): Tensor<A>;
   linear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
   ropeTable(spec: RopeSpec, nPositions: number): RopeAngles<A>;
   rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
@@ -49,6 +53,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
+  gelu(x: Tensor<A>): Tensor<A>;
 }
 
 export interface InterpreterOptions<A extends Float32Array | Float64Array> {
@@ -100,7 +105,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     run(batch: Batch, cache: KvCache, trace?: Trace): Logits {
       if (isDisposed) throw new KernelError('executor: it is disposed; load the model again');
       checkCache(layout, cache.layout);
-      checkBatch(batch, cache, vocab);
+      checkBatch(batch, cache, nIds(graph));
       const values: Value<A>[] = [];
       graph.nodes.forEach((node, id) => {
         const value = constants.get(id) ?? evaluate(node, values, batch, cache as KvCache<A>);
@@ -129,10 +134,16 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     switch (node.op) {
       case 'input':
         return { kind: 'feed', data: batch[node.feed] };
+      case 'patches':
+        return give(tensor([batch.ids.length, node.width], patchesOf(batch, node.width) as A));
       case 'embed':
         return give(ops.embed(feedAt(0), weightAt(1)));
       case 'rms_norm':
         return give(ops.rmsNorm(tensorAt(0), ops.vector(weightAt(1)), node.eps));
+      case 'layer_norm':
+        return give(ops.layerNorm(tensorAt(0), ops.vector(weightAt(1)), ops.vector(weightAt(2)), node.eps));
+      case 'add_bias':
+        return give(ops.addBias(tensorAt(0), ops.vector(weightAt(1))));
       case 'linear':
         return give(ops.linear(tensorAt(0), weightAt(1), node.activations));
       case 'slice':
@@ -185,6 +196,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.mul(tensorAt(0), tensorAt(1)));
       case 'silu':
         return give(ops.silu(tensorAt(0)));
+      case 'gelu':
+        return give(ops.gelu(tensorAt(0)));
       case 'take_rows':
         return give(takeRows(tensorAt(0), feedAt(1)));
       case 'weight':

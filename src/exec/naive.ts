@@ -5,9 +5,12 @@ import { createKvCache } from '../kvcache/create.ts';
 import { heapStorage } from '../kvcache/heap_storage.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add } from '../ops/add.ts';
+import { addBias } from '../ops/add_bias.ts';
 import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed } from '../ops/embed.ts';
+import { gelu } from '../ops/gelu.ts';
+import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
 import { mul } from '../ops/mul.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
@@ -28,6 +31,8 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
     return tensor(w.shape, data);
   },
   rmsNorm,
+  layerNorm,
+  addBias,
   linear,
   ropeTable,
   rope,
@@ -37,6 +42,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   add,
   mul,
   silu,
+  gelu,
 };
 
 /** The definition: f32, plain loops, the bits that every faster path must give. */

@@ -5,9 +5,12 @@ import { createKvCache } from '../kvcache/create.ts';
 import { heapStorage } from '../kvcache/heap_storage.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add64 } from '../ops/add.ts';
+import { addBias64 } from '../ops/add_bias.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
+import { gelu64 } from '../ops/gelu.ts';
+import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
 import { mul64 } from '../ops/mul.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
@@ -27,6 +30,8 @@ const OPS64: OpSet<Float64Array> = {
     return tensor(w.shape, Float64Array.from(data));
   },
   rmsNorm: rmsNorm64,
+  layerNorm: layerNorm64,
+  addBias: addBias64,
   linear: linear64,
   ropeTable: ropeTable64,
   rope: rope64,
@@ -36,6 +41,7 @@ const OPS64: OpSet<Float64Array> = {
   add: add64,
   mul: mul64,
   silu: silu64,
+  gelu: gelu64,
 };
 
 /** The truth: float64 with compensated sums, over weights unpacked exactly. Activations are never quantized here. */

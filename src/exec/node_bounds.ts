@@ -10,6 +10,7 @@ import { FORMATS } from '../quant/formats.ts';
 import { visibleTo } from './executor.ts';
 import {
   activationBounds,
+  addBiasBounds,
   addBounds,
   attendMixBounds,
   attendScoresBounds,
@@ -22,7 +23,7 @@ import {
   wide,
 } from './op_bounds.ts';
 import type { RecordedInputs } from './recorded_inputs.ts';
-import { rmsNormBounds, siluBounds, softmaxBounds } from './row_bounds.ts';
+import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, softmaxBounds } from './row_bounds.ts';
 import { joinTensors, rowsOf, segmentName } from './values.ts';
 
 /** Numbers of one op, and where they should lie. */
@@ -57,18 +58,25 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'input':
     case 'weight':
     case 'concat_weights':
+    case 'patches': // what the caller gives
     case 'reshape':
     case 'kv_write_k': // what attention reads: a wrong write shows in its scores
     case 'kv_write_v':
       return [];
     case 'embed':
-      return [check(exactly(embed64(batch.ids, weight()).data))];
+      return [check(exactly(embed64(run.feed(node.inputs[0]!), weight()).data))];
     case 'slice':
       return [check(exactly(slice(wide(x()), node.from, node.width).data))];
     case 'take_rows':
       return [check(exactly(takeRows(wide(x()), batch.outRows).data))];
     case 'rms_norm':
       return [check(rmsNormBounds(x(), unpackVector(weight()), node.eps))];
+    case 'layer_norm': {
+      const b = unpackVector(run.weight(node.inputs[2]!));
+      return [check(layerNormBounds(x(), unpackVector(weight()), b, node.eps))];
+    }
+    case 'add_bias':
+      return [check(addBiasBounds(x(), unpackVector(weight())))];
     case 'linear': {
       const { dtype } = weight();
       if (node.activations === 'f32' || !takesQ8(dtype)) return [check(linearBounds(x(), weight()))];
@@ -107,6 +115,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(mulBounds(x(), y()))];
     case 'silu':
       return [check(siluBounds(x()))];
+    case 'gelu':
+      return [check(geluBounds(x()))];
     default:
       return node satisfies never;
   }

@@ -53,6 +53,13 @@ export function addBounds(a: Tensor, b: Tensor): Bounded {
   return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 0)) };
 }
 
+/** As addBounds, each row with the same b. */
+export function addBiasBounds(x: Tensor, b: Tensor): Bounded {
+  const n = b.data.length;
+  const exact = Float64Array.from(x.data, (v, i) => v + b.data[i % n]!);
+  return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 0)) };
+}
+
 /** One rounding, or underflow. The product of two f32 is exact in float64. */
 export function mulBounds(a: Tensor, b: Tensor): Bounded {
   const exact = Float64Array.from(a.data, (v, i) => v * b.data[i]!);

@@ -75,7 +75,17 @@ export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
 
 /** Ops whose kernels allow that the output lies where an input lay. Score rows, the largest values, are there once. */
 function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
-  return op === 'softmax' || op === 'silu' || op === 'add' || op === 'mul' || op === 'rms_norm' || op === 'rope';
+  return (
+    op === 'softmax' ||
+    op === 'silu' ||
+    op === 'add' ||
+    op === 'mul' ||
+    op === 'rms_norm' ||
+    op === 'rope' ||
+    op === 'gelu' ||
+    op === 'layer_norm' ||
+    op === 'add_bias'
+  );
 }
 
 /** Bytes of a value: T and R as they are, and [nHeads, T, S] as nHeads x attendCells. */

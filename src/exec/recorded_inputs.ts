@@ -27,6 +27,7 @@ export interface RecordedInputs {
   recorded(name: string): Tensor;
   readonly cache: KvCache;
   tensor(id: ValueId): Tensor;
+  feed(id: ValueId): Int32Array;
   weight(id: ValueId): Weight;
   /** The rows that the cache has of a write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones (and rounded ones) from the cache. */
   cachedRows(id: ValueId, segment: Segment): Tensor;
@@ -65,6 +66,7 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
     cache,
     recorded,
     tensor: tensorAt,
+    feed: (id) => batch[(graph.nodes[id] as NodeOf<'input'>).feed],
     weight: weightAt,
     cachedRows(id, segment) {
       const node = graph.nodes[id] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;

@@ -1,6 +1,8 @@
 import { exp } from '../core/math.ts';
 import { F32_MIN, gamma, maxRow, sum64, sumRowRoundings } from '../core/sum.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { gelu64 } from '../ops/gelu.ts';
+import { layerNorm64 } from '../ops/layer_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { silu64 } from '../ops/silu.ts';
 import { softmax64 } from '../ops/softmax.ts';
@@ -44,6 +46,72 @@ export function rmsNormBounds(x: Tensor, g: Tensor, eps: number): Bounded {
       bound[i] = ifFinite(ifFinite(limit, y + limit), sum * (1 + gamma(nRoundings)));
     }
   }
+  return { exact, bound };
+}
+
+/**
+ * y = g d / sqrt(q) + b, d = x - m, q = mean(d^2) + eps.
+ *   the mean m:       E_m = gamma(roundings + 2) mean |x| + 2^-149
+ *   a difference d:   E_d = gamma(2) (|d| + E_m) + E_m
+ *   q: squares of what is off by E_d, and the roundings of rmsNormBounds:
+ *                     rho q = (1 + rho0) mean(2 |d| E_d + E_d^2) + rho0 q + 2^-148,  rho0 = gamma(roundings + 3)
+ *   1 / sqrt turns 1 + rho into at most 1 + e, e = rho / (2 (1 - rho)); root, reciprocal and two products round:
+ *                     E_p = |g| / sqrt(q) ((|d| + E_d)(1 + e)(1 + gamma(5)) - |d|) + 2^-149 (|g| + 1)
+ *   the sum with b:   |error| <= E_p + gamma(2) (|y| + E_p)
+ */
+export function layerNormBounds(x: Tensor, g: Tensor, b: Tensor, eps: number): Bounded {
+  const [nRows, dim] = x.shape as [number, number];
+  const exact = layerNorm64(wide(x), wide(g), wide(b), eps).data;
+  const bound = new Float64Array(exact.length);
+  const nRoundings = sumRowRoundings(dim) + 3;
+  const rho0 = gamma(nRoundings);
+  for (let t = 0; t < nRows; t++) {
+    const row = Float64Array.from(x.data.subarray(t * dim, (t + 1) * dim));
+    const sumAbs = row.reduce((sum, v) => sum + Math.abs(v), 0);
+    const mean = sum64(row, 0, dim) / dim;
+    const meanError = (gamma(nRoundings) * sumAbs) / dim + F32_MIN;
+    const size = row.map((v) => Math.abs(v - mean));
+    const error = size.map((d) => gamma(2) * (d + meanError) + meanError);
+    const squares = size.map((d) => d * d);
+    const q = sum64(squares, 0, dim) / dim + eps;
+    const squaresError = size.reduce((sum, d, i) => sum + 2 * d * error[i]! + error[i]! ** 2, 0) / dim;
+    const rho = ((1 + rho0) * squaresError + rho0 * q + 2 * F32_MIN) / q;
+    const e = rho < 1 ? rho / (2 * (1 - rho)) : Infinity;
+    const reach =
+      Math.max(
+        sumAbs,
+        size.reduce((sum, d, i) => sum + (d + error[i]!) ** 2, 0),
+      ) *
+      (1 + rho0);
+    for (let i = 0; i < dim; i++) {
+      const gain = Math.abs(g.data[i]!);
+      const [d, off] = [size[i]!, error[i]!];
+      const product = (gain / Math.sqrt(q)) * ((d + off) * (1 + e) * (1 + gamma(5)) - d) + F32_MIN * (gain + 1);
+      const y = Math.abs(exact[t * dim + i]!);
+      const limit = product + gamma(2) * (y + product);
+      // Before the sum with b there is the product, which may be the larger one.
+      const largest = y + limit + Math.abs(b.data[i]!) + d + off;
+      bound[t * dim + i] = ifFinite(ifFinite(limit, largest), reach);
+    }
+  }
+  return { exact, bound };
+}
+
+/** erf32 is at most 1.5 ulp off (core/math_f32.ts): three units of U. */
+const ERF_ROUNDINGS = 3;
+
+/**
+ * y = x / 2 (1 + erf(h)), h = x / sqrt(2). The constant and the product are off by gamma(2) of h, which moves erf by at most
+ * gamma(2) max |h erf'(h)| = gamma(2) sqrt(2 / (pi e)) < gamma(2) / 2; erf32 adds three units, the sum with 1, which is below 2, two:
+ *   |error| <= |x| / 2 gamma(1 + 3 + 2 + 1) + gamma(3) |y| + 2^-148
+ * The first is absolute: where x is far below 0, 1 + erf is what two numbers of size 1 leave.
+ */
+export function geluBounds(x: Tensor): Bounded {
+  const exact = gelu64(wide(x)).data;
+  const bound = exact.map((v, i) => {
+    const size = Math.abs(x.data[i]!);
+    return ifFinite((size / 2) * gamma(ERF_ROUNDINGS + 4) + gamma(3) * Math.abs(v) + 2 * F32_MIN, size);
+  });
   return { exact, bound };
 }
 

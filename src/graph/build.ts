@@ -15,11 +15,15 @@ export interface GraphBuilder {
   input(feed: Feed): ValueId;
   /** The same tensor asked for twice is one node. Throws ShapeError when the two differ in format or shape. */
   weight(name: string, dtype: DType, shape: SymbolicShape): ValueId;
+  /** The pieces of a picture, [T, width]; asked for once. */
+  patches(width: number): ValueId;
   embed(name: string, ids: ValueId, table: ValueId): ValueId;
   rmsNorm(name: string, x: ValueId, g: ValueId, eps: number): ValueId;
+  layerNorm(name: string, x: ValueId, g: ValueId, b: ValueId, eps: number): ValueId;
   linear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
   concatWeights(name: string, dtype: DType, parts: readonly ValueId[]): ValueId;
   slice(name: string, x: ValueId, from: number, width: number): ValueId;
+  addBias(name: string, x: ValueId, b: ValueId): ValueId;
   reshape(name: string, x: ValueId, to: SymbolicShape): ValueId;
   rope(name: string, x: ValueId, positions: ValueId, layout: RopeLayout, table: number): ValueId;
   kvWriteK(name: string, k: ValueId, layer: number): ValueId;
@@ -30,6 +34,7 @@ export interface GraphBuilder {
   add(name: string, a: ValueId, b: ValueId): ValueId;
   mul(name: string, a: ValueId, b: ValueId): ValueId;
   silu(name: string, x: ValueId): ValueId;
+  gelu(name: string, x: ValueId): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
   /** Size of a value's last axis. Throws ShapeError when it is open. */
   widthOf(x: ValueId): number;
@@ -79,11 +84,14 @@ export function createBuilder(): GraphBuilder {
       weights.set(name, id);
       return id;
     },
+    patches: (width) => push({ op: 'patches', width }, 'patches', []),
     embed: (name, ids, table) => push({ op: 'embed' }, name, [ids, table]),
     rmsNorm: (name, x, g, eps) => push({ op: 'rms_norm', eps }, name, [x, g]),
+    layerNorm: (name, x, g, b, eps) => push({ op: 'layer_norm', eps }, name, [x, g, b]),
     linear: (name, x, w, activations) => push({ op: 'linear', activations }, name, [x, w]),
     concatWeights: (name, dtype, parts) => push({ op: 'concat_weights', dtype }, name, [...parts]),
     slice: (name, x, from, width) => push({ op: 'slice', from, width }, name, [x]),
+    addBias: (name, x, bias) => push({ op: 'add_bias' }, name, [x, bias]),
     reshape: (name, x, to) => push({ op: 'reshape', to }, name, [x]),
     rope: (name, x, positions, layout, table) => push({ op: 'rope', layout, table }, name, [x, positions]),
     kvWriteK: (name, k, layer) => push({ op: 'kv_write_k', layer }, name, [k]),
@@ -94,6 +102,7 @@ export function createBuilder(): GraphBuilder {
     add: (name, a, b) => push({ op: 'add' }, name, [a, b]),
     mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
+    gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
       const width = at(x).shape.at(-1);

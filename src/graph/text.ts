@@ -33,7 +33,10 @@ function attributesText(node: Node): string {
     case 'weight':
     case 'concat_weights':
       return ` {${node.dtype}}`;
+    case 'patches':
+      return ` {width=${node.width}}`;
     case 'rms_norm':
+    case 'layer_norm':
       return ` {eps=${node.eps}}`;
     case 'linear':
       return ` {activations=${node.activations}}`;
@@ -53,6 +56,8 @@ function attributesText(node: Node): string {
     case 'add':
     case 'mul':
     case 'silu':
+    case 'gelu':
+    case 'add_bias':
     case 'take_rows':
       return '';
     default:

@@ -64,7 +64,9 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
     const from = graph.nodes[input]!;
     const has = roleOf(from);
     const takes = node.op === 'concat_weights' ? 'weight' : INPUTS[node.op][index]!;
-    assert(has === takes, `${what}: input ${index} is ${ROLE_NAMES[has]}, ${node.op} takes ${ROLE_NAMES[takes]}`);
+    const roles = typeof takes === 'string' ? [takes] : takes;
+    const names = roles.map((role) => ROLE_NAMES[role]).join(' or ');
+    assert(roles.includes(has), `${what}: input ${index} is ${ROLE_NAMES[has]}, ${node.op} takes ${names}`);
     if (node.op === 'concat_weights') {
       assert(from.op === 'weight', `${what}: joins ${from.name}, which is not a stored weight`);
       assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);

@@ -20,6 +20,8 @@ export interface HfFolder {
   readonly tokenizerConfig: JsonObject | null;
   /** generation_config.json. */
   readonly generationConfig: JsonObject | null;
+  /** preprocessor_config.json, of models that see. */
+  readonly preprocessorConfig: JsonObject | null;
   /** chat_template.jinja, where newer checkpoints have what older ones keep inside tokenizer_config.json. */
   readonly chatTemplate: string | null;
   /** model.safetensors, else the shards of model.safetensors.index.json. Names are the files' own: see `ggufNameOf`. */
@@ -52,6 +54,7 @@ export async function openHfFolder(folder: SourceFolder, weights?: ModelFile): P
     tokenizerJson: await readOptional(folder, 'tokenizer.json', readJsonObject),
     tokenizerConfig: await readOptional(folder, 'tokenizer_config.json', readJsonObject),
     generationConfig: await readOptional(folder, 'generation_config.json', readJsonObject),
+    preprocessorConfig: await readOptional(folder, 'preprocessor_config.json', readJsonObject),
     chatTemplate: await readOptional(folder, CHAT_TEMPLATE, readText),
     // Last, since it is the only one that stays open.
     weights: weights ?? (await openWeights(folder)),

@@ -11,9 +11,12 @@ import type { RopeLayout } from './rope.ts';
  *   input          -                             a feed: ids [T], positions [T], outRows [R]
  *   weight         -                             a stored tensor, [out, in] or [n]
  *   concat_weights w, w, ...                     their rows one after the other, [sum of out, in]
- *   embed          ids, table                    [T, dim]
+ *   patches        -                             a feed: one piece of a picture for each row, [T, width]
+ *   embed          ids or positions, table       [T, dim]
  *   rms_norm       x, g                          as x
+ *   layer_norm     x, g, b                       as x
  *   linear         x, w                          [T, out]
+ *   add_bias       x, b                          as x
  *   slice          x                             columns from .. from+width of x
  *   reshape        x                             the same elements, other axes
  *   rope           x [T, nHeads, headDim], pos   as x
@@ -23,18 +26,21 @@ import type { RopeLayout } from './rope.ts';
  *   softmax        scores, positions             as scores
  *   attend_mix     probs, values, positions      [T, nHeads, headDim]
  *   add, mul       a, b                          as a
- *   silu           x                             as x
+ *   silu, gelu     x                             as x
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
- * Row t of an attention op sees the cached positions 0 .. positions[t].
+ * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
  */
 export interface OpAttributes {
   input: { readonly feed: 'ids' | 'positions' | 'outRows' };
   weight: { readonly dtype: DType };
   concat_weights: { readonly dtype: DType };
+  patches: { readonly width: number };
   embed: object;
   rms_norm: { readonly eps: number };
+  layer_norm: { readonly eps: number };
   linear: { readonly activations: Activations };
+  add_bias: object;
   slice: { readonly from: number; readonly width: number };
   reshape: { readonly to: SymbolicShape };
   /** table: index into the graph's list of rope specs. */
@@ -47,6 +53,7 @@ export interface OpAttributes {
   add: object;
   mul: object;
   silu: object;
+  gelu: object;
   take_rows: object;
 }
 
@@ -58,14 +65,17 @@ export type OpName = keyof OpAttributes;
  */
 export type InputRole = 'ids' | 'positions' | 'outRows' | 'weight' | 'keys' | 'values' | 'scores' | 'tensor';
 
-/** The inputs of every op, in order. `concat_weights` takes any number above 0. */
-export const INPUTS: Readonly<Record<OpName, readonly InputRole[]>> = {
+/** The inputs of every op, in order; a list: any of these. `concat_weights` takes any number above 0. */
+export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly InputRole[])[]>> = {
   input: [],
   weight: [],
   concat_weights: ['weight'],
-  embed: ['ids', 'weight'],
+  patches: [],
+  embed: [['ids', 'positions'], 'weight'],
   rms_norm: ['tensor', 'weight'],
+  layer_norm: ['tensor', 'weight', 'weight'],
   linear: ['tensor', 'weight'],
+  add_bias: ['tensor', 'weight'],
   slice: ['tensor'],
   reshape: ['tensor'],
   rope: ['tensor', 'positions'],
@@ -77,6 +87,7 @@ export const INPUTS: Readonly<Record<OpName, readonly InputRole[]>> = {
   add: ['tensor', 'tensor'],
   mul: ['tensor', 'tensor'],
   silu: ['tensor'],
+  gelu: ['tensor'],
   take_rows: ['tensor', 'outRows'],
 };
 
@@ -95,9 +106,12 @@ export function roleOf(op: Op): InputRole {
     case 'attend_scores':
     case 'softmax':
       return 'scores';
+    case 'patches':
     case 'embed':
     case 'rms_norm':
+    case 'layer_norm':
     case 'linear':
+    case 'add_bias':
     case 'slice':
     case 'reshape':
     case 'rope':
@@ -105,6 +119,7 @@ export function roleOf(op: Op): InputRole {
     case 'add':
     case 'mul':
     case 'silu':
+    case 'gelu':
     case 'take_rows':
       return 'tensor';
     default:
@@ -142,9 +157,19 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       }
       return [nOut, need(0, 2)[1]!];
     }
+    case 'patches':
+      if (!Number.isInteger(op.width) || op.width < 1) throw new ShapeError(`patches: width ${op.width} is no size`);
+      return ['T', op.width];
     case 'embed':
       return [need(0, 1)[0]!, need(1, 2)[1]!];
     case 'rms_norm':
+      same('width', need(0, 2)[1]!, need(1, 1)[0]!);
+      return need(0, 2);
+    case 'layer_norm':
+      same('width', need(0, 2)[1]!, need(1, 1)[0]!);
+      same('width', need(0, 2)[1]!, need(2, 1)[0]!);
+      return need(0, 2);
+    case 'add_bias':
       same('width', need(0, 2)[1]!, need(1, 1)[0]!);
       return need(0, 2);
     case 'linear':
@@ -191,6 +216,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       }
       return inputs[0]!;
     case 'silu':
+    case 'gelu':
       return inputs[0]!;
     case 'take_rows':
       same('number of rows', need(0, 2)[0]!, 'T'); // rows are counted among the new tokens

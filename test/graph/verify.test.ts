@@ -133,9 +133,15 @@ describe('each promise, broken once, is caught', () => {
       /input 1 is a tensor, linear takes a weight/,
     ],
     [
-      'embed reads ids',
-      () => withInput('embedding', 0, 'positions'),
-      /input 0 is the feed positions, embed takes the feed ids/,
+      'embed reads ids or positions',
+      () =>
+        withNodes({
+          op: 'embed',
+          name: 'y',
+          inputs: [idOf('outRows'), idOf('token_embd.weight')],
+          shape: ['R', 64],
+        }),
+      /input 0 is the feed outRows, embed takes the feed ids or the feed positions/,
     ],
     [
       'rope reads positions',

@@ -5,6 +5,7 @@ import { bf16ToF32, f32ToBf16 } from '../../src/core/half.ts';
 import { type Tensor, tensor, type Weight } from '../../src/core/tensor.ts';
 import {
   activationBounds,
+  addBiasBounds,
   addBounds,
   attendMixBounds,
   attendScoresBounds,
@@ -15,10 +16,13 @@ import {
   ropeBounds,
   wide,
 } from '../../src/exec/op_bounds.ts';
-import { rmsNormBounds, siluBounds, softmaxBounds } from '../../src/exec/row_bounds.ts';
+import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, softmaxBounds } from '../../src/exec/row_bounds.ts';
 import { add } from '../../src/ops/add.ts';
+import { addBias } from '../../src/ops/add_bias.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
 import { attendScores } from '../../src/ops/attend_scores.ts';
+import { gelu } from '../../src/ops/gelu.ts';
+import { layerNorm } from '../../src/ops/layer_norm.ts';
 import { linear, linear64 } from '../../src/ops/linear.ts';
 import { mul } from '../../src/ops/mul.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
@@ -79,6 +83,23 @@ const OPS: Readonly<Record<string, Draw>> = {
     // Also where the exponential overflows, and where it vanishes.
     for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 100;
     return { values: silu(x).data, bounded: siluBounds(x) };
+  },
+  gelu(source, random) {
+    const x = floats(source, [random(20)], 1);
+    // Also where erf is -1 and 1 to the last bit.
+    for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
+    return { values: gelu(x).data, bounded: geluBounds(x) };
+  },
+  add_bias(source, random) {
+    const x = floats(source, [random(3), 1 + random(20)], 1);
+    const b = floats(source, [x.shape[1]!], 2);
+    return { values: addBias(x, b).data, bounded: addBiasBounds(x, b) };
+  },
+  layer_norm(source, random) {
+    const x = floats(source, [random(3), random(40)], 1);
+    const [g, b] = [floats(source, [x.shape[1]!], 2), floats(source, [x.shape[1]!], 3)];
+    const eps = EPSILONS[random(EPSILONS.length - 1)]!;
+    return { values: layerNorm(x, g, b, eps).data, bounded: layerNormBounds(x, g, b, eps) };
   },
   rms_norm(source, random) {
     const x = floats(source, [random(3), random(40)], 1);

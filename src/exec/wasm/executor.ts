@@ -6,7 +6,7 @@ import { createKvCache } from '../../kvcache/create.ts';
 import { CONTIGUOUS } from '../../kvcache/options.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import type { ReadOptions } from '../../load/weights.ts';
-import { type Batch, checkBatch, type Executor, type Logits, type Trace } from '../executor.ts';
+import { type Batch, checkBatch, type Executor, type Logits, nIds, type Trace } from '../executor.ts';
 import { stepsOf } from '../plan.ts';
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
@@ -61,6 +61,7 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
   const frames = createFrames(graph, arena, build, nThreads);
   const machine = createMachine({ graph, kernels, weights, ropes });
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
+  const idsEnd = nIds(graph);
   const caches = new WeakSet<KvCache>();
   let isDisposed = false;
 
@@ -84,7 +85,7 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
         throw new ConfigError('kv cache: it lies in another memory than this executor; make it with its createCache');
       }
       pool?.check();
-      checkBatch(batch, cache, vocab);
+      checkBatch(batch, cache, idsEnd);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
       const isAllNeeded = batch.outRows.length > 0;

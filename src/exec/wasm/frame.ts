@@ -4,7 +4,7 @@ import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache } from '../../kvcache/cache.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { takesQ8 } from '../../quant/codes.ts';
-import { type Batch, type Segment, visibleTo } from '../executor.ts';
+import { type Batch, patchesOf, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
 import { linearScratchBytes, quantizedRowsBytes, scoreStride, VECTOR_BYTES } from './layout.ts';
@@ -25,6 +25,8 @@ export interface RunFrame {
   /** i32 [R]. */
   readonly outRows: number;
   readonly segments: readonly FrameSegment[];
+  /** Writes the batch's patches, [T, width], to an address. */
+  putPatches(address: number, width: number): void;
   /** Quantized rows of one value; which value's they are now, in blocks of what size: linears that read the same share them. */
   readonly quantized: number;
   quantizedOf: ValueId | undefined;
@@ -131,6 +133,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         sinks: cache.window?.sinks ?? 0,
         outRows,
         segments,
+        putPatches: (address, width) => arena.f32(address, nTokens * width).set(patchesOf(batch, width)),
         quantized,
         quantizedOf: undefined,
         quantizedBlock: 0,

@@ -28,11 +28,17 @@ export interface CoreKernels {
   mulF32(y: number, a: number, b: number, n: number): void;
   /** y[i] = x[i] / (1 + exp(-x[i])), i < n. */
   siluF32(y: number, x: number, n: number): void;
+  /** y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), i < n. */
+  geluF32(y: number, x: number, n: number): void;
 
   // ---- by row
 
   /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
   rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
+  /** x, y: [nTokens, dim], dense; may be the same.  g, b: [dim]. */
+  layerNormF32(y: number, x: number, g: number, b: number, nTokens: number, dim: number, eps: number): void;
+  /** y[t, i] = x[t, i] + b[i].  x, y: [nTokens, n], dense; may be the same.  b: [n]. */
+  addBiasF32(y: number, x: number, b: number, nTokens: number, n: number): void;
   /**
    * x, p: [nHeads, nTokens, stride], headStride from one head to the next; may be the same.
    * lengths, starts: i32 [nTokens], and sinks: what row t sees, as src/ops/visible.ts draws it. The rest of a row may hold
@@ -275,7 +281,10 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   addF32: 4,
   mulF32: 4,
   siluF32: 3,
+  geluF32: 3,
   rmsNormF32: 6,
+  layerNormF32: 7,
+  addBiasF32: 5,
   softmaxF32: 9,
   ropeF32Pairs: 11,
   ropeF32Halves: 11,

@@ -58,13 +58,25 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'concat_weights':
     case 'reshape':
       return;
+    case 'patches':
+      frame.putPatches(y, width);
+      return;
     case 'embed': {
       const w = weights.matrix(node.inputs[1]!);
-      kernels.format(w.dtype).embed(y, frame.ids, nRows, w.address, w.nIn);
+      const { feed } = graph.nodes[node.inputs[0]!] as NodeOf<'input'>;
+      kernels.format(w.dtype).embed(y, feed === 'positions' ? frame.positions : frame.ids, nRows, w.address, w.nIn);
       return;
     }
     case 'rms_norm':
       kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows, width, node.eps);
+      return;
+    case 'layer_norm': {
+      const [, g, b] = node.inputs.map((input, i) => (i === 0 ? 0 : weights.vector(input))) as [number, number, number];
+      kernels.layerNormF32(y, x, g, b, nRows, width, node.eps);
+      return;
+    }
+    case 'add_bias':
+      kernels.addBiasF32(y, x, weights.vector(node.inputs[1]!), nRows, width);
       return;
     case 'linear':
       linear(m, node, y, x, xStride, nRows, frame);
@@ -109,6 +121,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'silu':
       kernels.siluF32(y, x, nRows * width);
+      return;
+    case 'gelu':
+      kernels.geluF32(y, x, nRows * width);
       return;
     case 'take_rows':
       kernels.takeRowsF32(y, x, frame.outRows, nRows, width);

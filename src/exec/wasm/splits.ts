@@ -53,6 +53,12 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     grain: VECTOR,
     unitNs: MOVE_NS,
   };
+  const unary = {
+    countAt: 2,
+    steps: [0, F32_BYTES, 1, F32_BYTES],
+    grain: VECTOR,
+    unitNs: EXP_NS,
+  };
   const kvWrite: SplitOf<CoreKernels['kvWriteKF32']> = (_k, headStride, _p, _x, _xs, nTokens, _n, headDim) => ({
     countAt: 6,
     steps: [0, headStride, 3, F32_BYTES * headDim],
@@ -83,17 +89,25 @@ export function coreSplits(build: KernelBuild): CoreSplits {
   return {
     addF32: () => binary,
     mulF32: () => binary,
-    siluF32: () => ({
-      countAt: 2,
-      steps: [0, F32_BYTES, 1, F32_BYTES],
-      grain: VECTOR,
-      unitNs: EXP_NS,
-    }),
+    siluF32: () => unary,
+    geluF32: () => unary,
     rmsNormF32: (_y, _x, _g, _n, dim) => ({
       countAt: 3,
       steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],
       grain: 1,
       unitNs: dim * MOVE_NS,
+    }),
+    layerNormF32: (_y, _x, _g, _b, _n, dim) => ({
+      countAt: 4,
+      steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],
+      grain: 1,
+      unitNs: dim * MOVE_NS,
+    }),
+    addBiasF32: (_y, _x, _b, _nTokens, n) => ({
+      countAt: 3,
+      steps: [0, F32_BYTES * n, 1, F32_BYTES * n],
+      grain: 1,
+      unitNs: n * MOVE_NS,
     }),
     softmaxF32(_p, _x, _l, _starts, _sinks, nHeads, headStride, nTokens, stride) {
       if (nTokens >= MANY_TOKENS) {

@@ -1,9 +1,9 @@
-import type { Graph, ValueId } from '../ir.ts';
+import type { Graph, Node, NodeOf, ValueId } from '../ir.ts';
 import { readersOf, rewrite } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * pattern      take_rows(f(x), rows), f one of linear, rms_norm, silu (row by row, nothing mixes)
+ * pattern      take_rows(f(x), rows), f one of linear, add_bias, rms_norm, layer_norm, silu, gelu (row by row, nothing mixes)
  * replacement  f(take_rows(x, rows))
  * condition    nothing else reads f(x)
  * numerics     exact: row r of f(x) depends on row r of x only
@@ -12,6 +12,22 @@ import type { Pass } from './pass.ts';
  * multiplied by every row. One run moves take_rows all the way up.
  */
 export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', after: [], apply };
+
+type Rowwise = NodeOf<'linear' | 'add_bias' | 'rms_norm' | 'layer_norm' | 'silu' | 'gelu'>;
+
+function isRowwise(node: Node): node is Rowwise {
+  switch (node.op) {
+    case 'linear':
+    case 'add_bias':
+    case 'rms_norm':
+    case 'layer_norm':
+    case 'silu':
+    case 'gelu':
+      return true;
+    default:
+      return false;
+  }
+}
 
 function apply(graph: Graph): Graph {
   const readers = readersOf(graph);
@@ -23,8 +39,7 @@ function apply(graph: Graph): Graph {
     let x = node.inputs[0]!;
     for (;;) {
       const below = graph.nodes[x]!;
-      const isRowwise = below.op === 'linear' || below.op === 'rms_norm' || below.op === 'silu';
-      if (!isRowwise || readers[x]!.length !== 1) break;
+      if (!isRowwise(below) || readers[x]!.length !== 1) break;
       chain.push(x);
       x = below.inputs[0]!;
     }
@@ -34,10 +49,7 @@ function apply(graph: Graph): Graph {
       const moved = graph.nodes[old]!;
       const others = moved.inputs.slice(1).map(to.keep);
       const name = old === node.inputs[0] ? node.name : `${moved.name}.taken`;
-      if (moved.op === 'linear')
-        value = to.emit({ op: 'linear', activations: moved.activations }, name, [value, ...others]);
-      else if (moved.op === 'rms_norm') value = to.emit({ op: 'rms_norm', eps: moved.eps }, name, [value, ...others]);
-      else value = to.emit({ op: 'silu' }, name, [value]);
+      if (isRowwise(moved)) value = to.emit(moved, name, [value, ...others]);
     }
     return value;
   });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { DTYPES, type DType } from '../../../src/core/dtype.ts';
 import type { KernelModule } from '../../../src/core/host.ts';
+import type { Batch } from '../../../src/exec/executor.ts';
 import type { Arena } from '../../../src/exec/wasm/arena.ts';
 import { arenaStorage } from '../../../src/exec/wasm/arena_storage.ts';
 import { FORMAT_MODULES, type KernelFormat } from '../../../src/exec/wasm/format_kernels.ts';
@@ -15,13 +16,18 @@ import type { AnyKernel } from '../../../src/exec/wasm/shares.ts';
 import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
 import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
 import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
+import type { Graph } from '../../../src/graph/ir.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
+import type { KvCache } from '../../../src/kvcache/cache.ts';
 import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
+import type { TensorInfo } from '../../../src/load/model_file.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
+import { buildVit, vitTensors } from '../../../src/models/vit.ts';
 import type { Activations } from '../../../src/ops/linear.ts';
 import { SUPER_BLOCK_SIZE } from '../../../src/quant/ggml_block.ts';
 import { batchOf, firstDifference, HOST } from '../../support/executors.ts';
 import { tinyLlama } from '../../support/tiny_llama.ts';
+import { picturesBatch, tinyVit } from '../../support/tiny_vit.ts';
 
 /** How calls of each kernel are split: by hand, without workers, so that each line of each rule can be made wrong. */
 
@@ -74,17 +80,62 @@ interface ModelCase {
   readonly ropeLayout: 'pairs' | 'halves';
 }
 
-/** Logits of two runs (a prompt of two sequences, then one token each), of whole calls (null) or with `change`. */
-async function logitsOf({ dtype, activations, ropeLayout }: ModelCase, used: Set<string>) {
+/** A model, and what it runs. */
+interface SplitCase {
+  readonly dtype: DType;
+  readonly graph: Graph;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** One after the other; each is asked for when the one before has run. */
+  batches(cache: KvCache): Iterable<Batch>;
+}
+
+/** A prompt of two sequences, then one token each. */
+function llamaCase({ dtype, activations, ropeLayout }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
-  const graph = optimize(buildLlama(tiny.config, tiny.tensors, activations));
+  return {
+    dtype,
+    graph: optimize(buildLlama(tiny.config, tiny.tensors, activations)),
+    tensors: tiny.tensors,
+    *batches(cache) {
+      const [a, b] = [cache.create(), cache.create()];
+      const ids = Array.from({ length: 46 }, (_, i) => (i * i * 5 + i) % GEOMETRY.vocab);
+      yield batchOf(cache, [
+        { sequence: a, ids },
+        { sequence: b, ids: ids.slice(7, 9) },
+      ]);
+      yield batchOf(cache, [
+        { sequence: a, ids: [1] },
+        { sequence: b, ids: [2] },
+      ]);
+      cache.release(a);
+      cache.release(b);
+    },
+  };
+}
+
+/** Three pictures, for the kernels that only encoders have. */
+function vitCase(): SplitCase {
+  const vit = tinyVit(5);
+  const tensors = vitTensors(vit.config, vit.tensors);
+  return {
+    dtype: 'f32',
+    graph: optimize(buildVit(vit.config, tensors, 'f32')),
+    tensors,
+    *batches(cache) {
+      yield picturesBatch(cache, vit, [1, 2, 3]);
+    },
+  };
+}
+
+/** Logits of all runs of a case, of whole calls (null) or with `change`. */
+async function logitsOf({ dtype, graph, tensors, batches }: SplitCase, used: Set<string>) {
   const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
-  const weights = await loadPackedWeights(graph, tiny.tensors, kernels, arena, {});
+  const weights = await loadPackedWeights(graph, tensors, kernels, arena, {});
   const ropes = createRopeTables(graph.ropes, arena);
   ropes.reach(GEOMETRY.maxContext);
   const frames = createFrames(graph, arena, build, N_THREADS);
-  const vocab = GEOMETRY.vocab;
+  const vocab = graph.nodes[graph.output]!.shape[1] as number;
 
   const byName = new Map<string, AnyKernel>();
   for (const name of Object.keys(coreSplits(build))) {
@@ -102,35 +153,24 @@ async function logitsOf({ dtype, activations, ropeLayout }: ModelCase, used: Set
     const machine = createMachine({ graph, kernels: machineKernels, weights, ropes });
     forgetFreeMemory(arena);
     const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, GEOMETRY.maxContext, arenaStorage(arena));
-    const [a, b] = [cache.create(), cache.create()];
-    const ids = Array.from({ length: 46 }, (_, i) => (i * i * 5 + i) % vocab);
     const logits: number[] = [];
-    for (const parts of [
-      [
-        { sequence: a, ids },
-        { sequence: b, ids: ids.slice(7, 9) },
-      ],
-      [
-        { sequence: a, ids: [1] },
-        { sequence: b, ids: [2] },
-      ],
-    ]) {
-      const batch = batchOf(cache, parts);
+    for (const batch of batches(cache)) {
       const frame = frames.open(batch, cache);
       for (const id of machine.steps) runNode(machine, id, frame);
       logits.push(...arena.f32(frame.addresses[graph.output]!, batch.outRows.length * vocab));
     }
-    cache.release(a);
-    cache.release(b);
     return logits;
   };
 }
 
-const CASES: readonly ModelCase[] = FORMATS.flatMap((dtype, i) =>
-  (['f32', 'q8'] as const).map(
-    (activations): ModelCase => ({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
+const CASES: readonly SplitCase[] = [
+  vitCase(),
+  ...FORMATS.flatMap((dtype, i) =>
+    (['f32', 'q8'] as const).map((activations) =>
+      llamaCase({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
+    ),
   ),
-);
+];
 
 test.each(FORMATS)('products with %s weights have scratch for each thread, where the kernel takes it', (dtype) => {
   const { f32, q8 } = formatSplits(dtype);
