@@ -49,7 +49,7 @@ test('holds nothing else: no tests, tools, stale or temporary files', () => {
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
     /^dist\/(?!wasm\/|stale).*\.(js|d\.ts)(\.map)?$/,
     /^src\/(?!embedded\/).*\.ts$/,
-    /^src\/embedded\/\w+\/(model\.gguf|golden\.json|samples\.txt|README\.md)$/,
+    /^src\/embedded\/\w+\/(model\.(gguf|safetensors)|(golden|config|preprocessor_config|train-log)\.json|samples\.txt|README\.md)$/,
     /^docs\/(?!scripts\/).*\.md$/,
   ];
   const others = paths().filter((path) => !WASM_FOLDER.includes(path));
