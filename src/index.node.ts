@@ -1,7 +1,8 @@
+import type { ClassifierOptions, ImageClassifier } from './engine/image_classifier.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
 import type { Model } from './engine/model.ts';
 import type { LoadOptions } from './engine/options.ts';
-import { createNodeHost, openNodeModel } from './platform/node.ts';
+import { createNodeHost, openNodeClassifier, openNodeModel } from './platform/node.ts';
 
 export * from './index.ts';
 
@@ -17,4 +18,22 @@ export * from './index.ts';
  */
 export async function loadModel(model = 'embedded', options: LoadOptions = {}): Promise<Model> {
   return loadModelFrom(await openNodeModel(model), createNodeHost(), options);
+}
+
+/**
+ * Loads an image classifier on Node (ViT, DeiT).
+ *
+ * model: path of a Hugging Face folder, or "embedded" (the default): the classifier of ten classes in the package. Pictures other
+ * than PNG and JPEG are decoded with the package sharp, where it is installed.
+ *
+ *   await using model = await loadClassifier();
+ *   const { probs, sentence } = await model.classify(await readFile('photo.jpg'));
+ *
+ * Throws ConfigError when there is no such folder, and what reading and building throw.
+ */
+export async function loadClassifier(model = 'embedded', options: ClassifierOptions = {}): Promise<ImageClassifier> {
+  // By need: whoever generates text loads no decoder of pictures.
+  const { loadImageClassifier } = await import('./engine/image_classifier.ts');
+  const { decodeWithSharp } = await import('./platform/sharp.ts');
+  return loadImageClassifier(await openNodeClassifier(model), createNodeHost(), { other: decodeWithSharp, ...options });
 }

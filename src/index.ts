@@ -16,6 +16,7 @@ export {
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
+export type { Classification, ClassifierOptions, ClassifyOptions, ImageClassifier } from './engine/image_classifier.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
 export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
@@ -28,7 +29,9 @@ export type { KvStats } from './kvcache/cache.ts';
 export type { KvOptions } from './kvcache/options.ts';
 export type { OnProgress, Progress } from './load/weights.ts';
 export type { Activations } from './ops/linear.ts';
+export type { LabelProb } from './sample/labels.ts';
 export type { SamplingOptions, TokenLogprob } from './sample/options.ts';
 export type { FinishReason } from './sample/stopping.ts';
 export type { ChatMessage } from './text/chat_template.ts';
 export type { Tokenizer } from './text/tokenizer.ts';
+export type { DecodedImage, RgbImage } from './vision/image.ts';

@@ -31,6 +31,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: 'the logits of every position of a prompt',
     load: async () => (await import('./logits.ts')).defineLogits,
   },
+  classify: {
+    summary: 'what pictures show: labels, probabilities and a sentence',
+    load: async () => (await import('./classify.ts')).defineClassify,
+  },
   inspect: {
     summary: 'what a model file holds, its graph and its passes',
     load: async () => (await import('./inspect.ts')).defineInspect,

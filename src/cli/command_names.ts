@@ -6,6 +6,7 @@ export const COMMAND_NAMES = [
   'chat',
   'tokenize',
   'logits',
+  'classify',
   'inspect',
   'compare',
   'bench',

@@ -1,7 +1,8 @@
 import { ConfigError, KernelError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Batch, Executor, Tier } from '../exec/executor.ts';
-import { openHfFolder } from '../load/hf_folder.ts';
+import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
+import { openModelFile } from '../load/open_model.ts';
 import { buildVit, vitTensors } from '../models/vit.ts';
 import { nRowsOf, type VitConfig, vitConfigFromHf } from '../models/vit_config.ts';
 import { type LabelProb, labelProbs, labelSentence } from '../sample/labels.ts';
@@ -65,20 +66,13 @@ export async function loadImageClassifier(
   host: Host,
   options: ClassifierOptions = {},
 ): Promise<ImageClassifier> {
-  const folder = source.kind === 'folder' ? source.folder : source.folder;
-  if (source.kind === 'file') await source.source.close();
-  if (source.kind === 'file' || folder === undefined) {
-    throw new ConfigError(
-      `model ${folder?.name ?? ''}: an image classifier is a Hugging Face folder with config.json; give the folder`,
-    );
-  }
-  const hf = await openHfFolder(folder);
+  const hf = await openClassifierFolder(source);
   try {
     const config = vitConfigFromHf(hf.config);
     const tensors = vitTensors(config, hf.weights.tensors);
     if (hf.preprocessorConfig === null) {
       throw new ConfigError(
-        `${folder.name}: has no preprocessor_config.json, so how pictures are prepared is not known`,
+        `${hf.weights.name}: has no preprocessor_config.json beside it, so how pictures are prepared is not known`,
       );
     }
     const preprocessor = parsePreprocessor(hf.preprocessorConfig, 'preprocessor_config.json');
@@ -87,9 +81,26 @@ export async function loadImageClassifier(
     const checked = checkLoadOptions({ ...options, maxSeq: nRows, prefillChunk: nRows }, nRows);
     const buildGraph = (activations: 'q8' | 'f32') => buildVit(config, tensors, activations);
     const executor = await createExecutor({ tensors, buildGraph }, host, checked);
-    return classifierOf(folder.name, config, preprocessor, executor, options, () => hf.weights.close());
+    return classifierOf(hf.weights.name, config, preprocessor, executor, options, () => hf.weights.close());
   } catch (e) {
     await hf.weights.close();
+    throw e;
+  }
+}
+
+/** A folder, or the safetensors file in one. Throws ConfigError for anything else; nothing stays open then. */
+async function openClassifierFolder(source: ModelSource): Promise<HfFolder> {
+  if (source.kind === 'folder') return openHfFolder(source.folder);
+  let close = (): Promise<void> => source.source.close();
+  try {
+    const file = await openModelFile(source.source, source.folder);
+    close = () => file.close();
+    if (file.format === 'safetensors' && source.folder !== undefined) return await openHfFolder(source.folder, file);
+    throw new ConfigError(
+      `${file.name}: an image classifier is a Hugging Face folder with config.json and model.safetensors; give the folder`,
+    );
+  } catch (e) {
+    await close();
     throw e;
   }
 }

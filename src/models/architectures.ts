@@ -26,6 +26,9 @@ const GGUF_ARCHITECTURES = { llama: llamaConfigFromGguf } as const;
 /** What a config.json may say in model_type. */
 const HF_MODEL_TYPES = { llama: llamaConfigFromHf, mistral: llamaConfigFromHf } as const;
 
+/** What models/vit_config.ts reads: they generate no text. */
+const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit'];
+
 /**
  * Reads a GGUF file as a model.
  * Throws UnsupportedError for an architecture that is not known, ConfigError for metadata that does not describe one.
@@ -47,6 +50,11 @@ export function describeHfFolder(folder: HfFolder): ModelDescription {
   const modelType = folder.config['model_type'];
   if (typeof modelType !== 'string') {
     throw new ConfigError(`${folder.weights.name}: config.json has no model_type, so the architecture is not known`);
+  }
+  if (IMAGE_CLASSIFIERS.includes(modelType)) {
+    throw new UnsupportedError(
+      `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier of the library`,
+    );
   }
   const readConfig = lookUp(HF_MODEL_TYPES, modelType, 'config.json: model_type');
   const tensors = new Map<string, TensorInfo>();

@@ -11,6 +11,7 @@ import { createNodeThreads } from './node_threads.ts';
 /** The two addresses are the same from src/platform and from dist/platform. */
 const WASM_FOLDER = new URL('../../dist/wasm/', import.meta.url);
 const EMBEDDED_MODEL = new URL('../../src/embedded/lm/model.gguf', import.meta.url);
+const EMBEDDED_CLASSIFIER = new URL('../../src/embedded/vit/', import.meta.url);
 
 /** V8 11.3 (Node 20) has relaxed SIMD behind this flag; V8 11.4 and later have it without. */
 const RELAXED_SIMD_FLAG = '--experimental-wasm-relaxed-simd';
@@ -53,6 +54,11 @@ export async function openNodeModel(model: string): Promise<ModelSource> {
   }
   if (info.isDirectory()) return { kind: 'folder', folder: openNodeFolder(model) };
   return { kind: 'file', source: await openNodeFile(model), folder: openNodeFolder(dirname(model)) };
+}
+
+/** The same for an image classifier: "embedded" is the folder of the package's own one. */
+export async function openNodeClassifier(model: string): Promise<ModelSource> {
+  return openNodeModel(model === 'embedded' ? fileURLToPath(EMBEDDED_CLASSIFIER) : model);
 }
 
 /** The files of a folder by name. `open` throws ConfigError for a name with a path in it, or a file that cannot be read. */

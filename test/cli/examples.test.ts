@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMAND_NAMES } from '../../src/cli/command_names.ts';
@@ -15,13 +15,15 @@ beforeAll(async () => {
   await folder.put('model.gguf', writeGguf(tiny));
   await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', CHAT_TEMPLATE)));
   await folder.put('prompt.txt', 'Once there was');
+  copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'photo.jpg'));
+  copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'other.png')); // its bytes say what it is
   await folder.put('answer.json', '{"enum": ["yes", "no", {"unknown": true}]}');
   await folder.put('answer.gbnf', 'root ::= "yes" | "no"');
 });
 afterAll(() => folder.remove());
 
 /** Names of files in the examples: they lie in the test's folder. */
-const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf)$/;
+const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf|jpg|png)$/;
 
 /** Words as a shell splits them, for double quotes and blanks. */
 function split(line: string): string[] {

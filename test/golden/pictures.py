@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Pictures and what Pillow makes of them, for test/vision. Writes test/goldens/vision/*.json; the tests do not run this.
 
-Needs Debian 12's python3-pil 9.4, python3-numpy and libjpeg-turbo-progs (cjpeg, jpegtran). Every picture is drawn here.
+Needs Debian 12's python3-pil 9.4, python3-numpy and libjpeg-turbo-progs (cjpeg). Every picture is drawn here, but for cat.jpg:
+with the path of scikit-image's chelsea.png (CC0, photographer Stefan van der Walt) as argument, the middle of it is written too.
 """
-import base64, io, json, os, struct, subprocess, tempfile, zlib
+import base64, io, json, os, struct, subprocess, sys, tempfile, zlib
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -183,3 +184,6 @@ if __name__ == '__main__':
             head = '[' if isinstance(made, list) else json.dumps(made)[:-1] + ', "cases": ['
             f.write(head + '\n' + ',\n'.join(json.dumps(c) for c in items) + '\n]' + ('' if isinstance(made, list) else '}') + '\n')
         print(name, os.path.getsize(os.path.join(OUT, f'{name}.json')), 'bytes')
+    if len(sys.argv) > 1:
+        cat = Image.open(sys.argv[1]).convert('RGB').crop((75, 0, 375, 300)).resize((160, 160), Image.LANCZOS)
+        cat.save(os.path.join(OUT, 'cat.jpg'), quality=85)

@@ -1,0 +1,120 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { isGlassformerError } from '../core/errors.ts';
+import type { Classification, ImageClassifier } from '../engine/image_classifier.ts';
+import type { Tier } from '../exec/executor.ts';
+import type { KernelChoice } from '../exec/wasm/instantiate.ts';
+import { parsePositive, parseThreads } from './arguments.ts';
+import { printable } from './format.ts';
+import type { Io } from './io.ts';
+import { writeJson } from './json.ts';
+import { addCommonOptions, addExecutorOption, type CommonFlags, KERNELS, loadOptionsOf } from './model_options.ts';
+import { createProgress } from './progress.ts';
+import { styleOf } from './style.ts';
+import { REPORTED_FAILURE, usageError } from './usage.ts';
+
+interface Flags extends CommonFlags {
+  readonly executor: Tier;
+  readonly kernels: KernelChoice;
+  readonly threads?: number | 'auto';
+  readonly top: number;
+  readonly labels?: readonly string[];
+}
+
+const DEFAULT_TOP = 10;
+/** Digits that people read; --json has all. */
+const SHOWN_DIGITS = 4;
+/** Photographs are below 50 MB. */
+const MAX_FILE_BYTES = 1 << 28;
+
+const EXAMPLES = `
+PNG and JPEG are decoded by the program itself, other formats with the package "sharp" where it is installed.
+A picture that cannot be read is told on stderr; the others are classified, and the exit code is 1.
+
+Examples:
+  glassformer classify photo.jpg
+  glassformer classify --top 3 photo.jpg other.png
+  glassformer classify --labels cat,dog --json photo.jpg
+`;
+
+export function defineClassify(command: Command, io: Io): void {
+  command
+    .argument('<image...>', 'PNG or JPEG files')
+    .option('--top <n>', 'how many of the likeliest labels to list', parsePositive, DEFAULT_TOP)
+    .option('--labels <list>', 'only these labels compete, a,b,c', (text) => text.split(','));
+  addExecutorOption(addCommonOptions(command))
+    .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
+    .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads);
+  command.addHelpText('after', EXAMPLES).action((files: string[], flags: Flags) => classify(io, files, flags));
+}
+
+type Answer = { readonly file: string } & (Classification | { readonly error: string });
+
+async function classify(io: Io, files: readonly string[], flags: Flags): Promise<void> {
+  const options = await loadOptionsOf({ ...flags, activations: 'q8' });
+  const { loadClassifier } = await import('../index.node.ts');
+  const progress = createProgress(io);
+  const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
+  const { onProgress, onMemoryNeed } = progress;
+  const loading = { ...options, signal: io.signal, onProgress, onMemoryNeed, onNotice };
+  await using model = await loadClassifier(flags.model, loading).finally(() => progress.done());
+  checkLabels(flags.labels, model.labels);
+
+  const answers: Answer[] = [];
+  for (const file of files) {
+    io.signal.throwIfAborted();
+    const answer = await answerFor(model, file, flags);
+    answers.push(answer);
+    if ('error' in answer) {
+      io.stderr.write(`${styleOf(io.stderr, io.env).red('error:')} ${printable(answer.error)}\n`);
+    } else if (flags.json !== true) {
+      const head = files.length > 1 ? `${printable(file)}: ` : '';
+      io.stdout.write(`${head}${printable(probsText(answer))}\n${head}${printable(answer.sentence)}\n`);
+    }
+  }
+  if (flags.json === true) writeJson(io.stdout, answers.map(jsonOf));
+  if (answers.some((answer) => 'error' in answer)) throw REPORTED_FAILURE;
+}
+
+/** Throws a usage error for a label that the model does not have, before a picture is read. */
+function checkLabels(asked: readonly string[] | undefined, known: readonly string[]): void {
+  const unknown = asked?.find((label, i) => !known.includes(label) || asked.indexOf(label) !== i);
+  if (unknown === undefined) return;
+  throw usageError(
+    `labels has ${JSON.stringify(unknown)} twice or the model does not know it; its labels are ${known.join(', ')}`,
+  );
+}
+
+/** One picture's answer, or why there is none. Ctrl-C and failures of our own are thrown. */
+async function answerFor(model: ImageClassifier, file: string, { top, labels }: Flags): Promise<Answer> {
+  try {
+    const { probs, sentence } = await model.classify(await readPicture(file), { name: file, labels });
+    return { file, probs: probs.slice(0, top), sentence };
+  } catch (e) {
+    if (isGlassformerError(e)) return { file, error: e.message };
+    throw e;
+  }
+}
+
+/** Throws CapacityError, before reading, for a file that is no photograph by its size. */
+async function readPicture(file: string): Promise<Uint8Array> {
+  const { openNodeFile } = await import('../platform/node_file.ts');
+  const { readAll } = await import('../load/read_all.ts');
+  const source = await openNodeFile(file);
+  try {
+    return await readAll(source, MAX_FILE_BYTES);
+  } finally {
+    await source.close();
+  }
+}
+
+/** {"cat": 0.8681, "dog": 0.0544, ...}: in the order of the probabilities, which an object would lose for labels like "1". */
+function probsText({ probs }: Classification): string {
+  return `{${probs.map(({ label, prob }) => `${JSON.stringify(label)}: ${Number(prob.toFixed(SHOWN_DIGITS))}`).join(', ')}}`;
+}
+
+function jsonOf(answer: Answer): object {
+  if ('error' in answer) return answer;
+  const { file, probs, sentence } = answer;
+  return { file, probs: Object.fromEntries(probs.map(({ label, prob }) => [label, prob])), sentence };
+}

@@ -1,0 +1,171 @@
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadClassifier } from '../../src/index.node.ts';
+import { ROOT } from '../support/fixtures.ts';
+import { runCli, runJson } from './fake_io.ts';
+import { createTempFolder } from './model_files.ts';
+
+interface Answer {
+  readonly file: string;
+  readonly probs: Readonly<Record<string, number>>;
+  readonly sentence: string;
+}
+
+const CAT = join(ROOT, 'test/goldens/vision/cat.jpg');
+const VIT = join(ROOT, 'src/embedded/vit');
+
+let folder: Awaited<ReturnType<typeof createTempFolder>>;
+beforeAll(async () => {
+  folder = await createTempFolder();
+});
+afterAll(() => folder.remove());
+
+describe('classify', () => {
+  test('prints probabilities, the likeliest first, and one sentence', async () => {
+    const { exitCode, stdout, stderr } = await runCli(['classify', CAT]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    const [first, second, ...rest] = stdout.trimEnd().split('\n');
+    const probs = Object.entries(JSON.parse(first!) as Record<string, number>);
+    expect(probs.map(([label]) => label).slice(0, 2)).toEqual(['cat', 'dog']);
+    for (let i = 1; i < probs.length; i++) expect(probs[i - 1]![1]).toBeGreaterThanOrEqual(probs[i]![1]);
+    expect(second).toBe('This image is most likely a cat.');
+    expect(rest).toEqual([]);
+  });
+
+  test('--json has every digit; what the library says', async () => {
+    const [answer] = await runJson<Answer[]>(['classify', '--json', CAT]);
+    await using model = await loadClassifier();
+    const { probs, sentence } = await model.classify(readFileSync(CAT));
+    expect(answer).toEqual({
+      file: CAT,
+      probs: Object.fromEntries(probs.map(({ label, prob }) => [label, prob])),
+      sentence,
+    });
+    // Ten quotients, each off by 2^-53 of itself at most, and their sum.
+    const sum = Object.values(answer!.probs).reduce((a, b) => a + b, 0);
+    expect(Math.abs(sum - 1) <= 20 * 2 ** -53).toBe(true);
+  });
+
+  test('--top lists fewer, --labels lets fewer compete', async () => {
+    const [top] = await runJson<Answer[]>(['classify', '--json', '--top', '2', CAT]);
+    expect(Object.keys(top!.probs)).toEqual(['cat', 'dog']);
+    const [pair] = await runJson<Answer[]>(['classify', '--json', '--labels', 'dog,cat', CAT]);
+    expect(pair!.probs['cat']! + pair!.probs['dog']!).toBeCloseTo(1, 12);
+    expect(pair!.probs['cat']! / pair!.probs['dog']!).toBeCloseTo(top!.probs['cat']! / top!.probs['dog']!, 9);
+    const { stdout } = await runCli(['classify', '--labels', 'airplane,frog', CAT]);
+    expect(stdout).toContain('This image is most likely a frog.');
+  });
+
+  test('an article fits its word', async () => {
+    const { stdout } = await runCli(['classify', '--labels', 'airplane', CAT]);
+    expect(stdout).toBe('{"airplane": 1}\nThis image is most likely an airplane.\n');
+  });
+
+  test('of several files each line says which', async () => {
+    const { stdout } = await runCli(['classify', '--top', '1', CAT, CAT]);
+    const line = `${CAT}: This image is most likely a cat.`;
+    expect(stdout.split('\n').filter((l) => l === line)).toHaveLength(2);
+  });
+
+  test('a file that is missing, damaged, huge or no picture is told, the others are classified', async () => {
+    const at = (name: string) => join(folder.path, name);
+    writeFileSync(at('text.png'), 'not a picture');
+    writeFileSync(at('cut.jpg'), readFileSync(CAT).subarray(0, 3000));
+    writeFileSync(at('huge.png'), '');
+    truncateSync(at('huge.png'), 2 ** 29); // sparse
+    writeFileSync(at('photo.webp'), 'RIFF\0\0\0\0WEBPVP8 ');
+    const files = ['gone.jpg', 'text.png', 'cut.jpg', 'huge.png', 'photo.webp'].map(at);
+    const { exitCode, stdout, stderr } = await runCli(['classify', '--json', ...files, CAT]);
+    expect(exitCode).toBe(1);
+    const answers = JSON.parse(stdout) as (Answer & { error?: string })[];
+    expect(answers.map(({ file }) => file)).toEqual([...files, CAT]);
+    expect(answers.slice(0, 5).map(({ error }) => error)).toEqual([
+      expect.stringContaining('there is no such file'),
+      expect.stringContaining('is not a picture'),
+      expect.stringContaining('damaged or cut short'),
+      expect.stringContaining('has 536870912 bytes'),
+      expect.stringContaining('npm install sharp'),
+    ]);
+    expect(answers[5]!.sentence).toBe('This image is most likely a cat.');
+    expect(stderr.match(/^error: /gm)).toHaveLength(5);
+  });
+
+  test('wrong usage', async () => {
+    for (const [argv, message] of [
+      [[], /missing required argument 'image'/],
+      [['--labels', 'cat,cow', CAT], /labels has "cow"/],
+      [['--labels', 'cat,cat', CAT], /labels has "cat" twice/],
+      [['--top', '0', CAT], /at least 1/],
+    ] as const) {
+      const { exitCode, stderr } = await runCli(['classify', ...argv]);
+      expect({ argv, exitCode }).toEqual({ argv, exitCode: 2 });
+      expect(stderr).toMatch(message);
+    }
+  });
+});
+
+describe('models', () => {
+  /** The embedded folder with some files changed; undefined: left out. */
+  function variant(name: string, change: Record<string, object | undefined>): string {
+    const path = join(folder.path, name);
+    mkdirSync(path);
+    for (const file of ['config.json', 'preprocessor_config.json']) {
+      if (!(file in change)) copyFileSync(join(VIT, file), join(path, file));
+      else if (change[file] !== undefined) {
+        const before = JSON.parse(readFileSync(join(VIT, file), 'utf8')) as object;
+        writeFileSync(join(path, file), JSON.stringify({ ...before, ...change[file] }));
+      }
+    }
+    copyFileSync(join(VIT, 'model.safetensors'), join(path, 'model.safetensors'));
+    return path;
+  }
+
+  test('a folder, or the weights in it', async () => {
+    for (const model of [VIT, join(VIT, 'model.safetensors')]) {
+      const { stdout } = await runCli(['classify', '--model', model, CAT]);
+      expect(stdout).toContain('This image is most likely a cat.');
+    }
+  });
+
+  test('what cannot be run is refused before a picture is read', async () => {
+    const cases: [model: string, message: RegExp][] = [
+      [join(ROOT, 'src/embedded/lm/model.gguf'), /an image classifier is a Hugging Face folder/],
+      [join(ROOT, 'src/embedded/lm'), /has no config.json/],
+      [variant('no processor', { 'preprocessor_config.json': undefined }), /has no preprocessor_config.json/],
+      [
+        variant('other size', { 'preprocessor_config.json': { size: 64 } }),
+        /makes pictures of 64 x 64, the model .* takes 32 x 32/,
+      ],
+      [
+        variant('open size', { 'preprocessor_config.json': { size: { shortest_edge: 32 } } }),
+        /makes pictures of no fixed size/,
+      ],
+      [variant('more layers', { 'config.json': { num_hidden_layers: 7 } }), /layer.6.* is missing/],
+      [variant('fewer layers', { 'config.json': { num_hidden_layers: 5 } }), /layer.5.* has no place/],
+      [variant('llama', { 'config.json': { model_type: 'llama' } }), /image classifiers are run with vit, deit/],
+    ];
+    for (const [model, message] of cases) {
+      const { exitCode, stderr, stdout } = await runCli(['classify', '--model', model, 'gone.jpg']);
+      expect({ model, exitCode, stdout }).toEqual({ model, exitCode: 1, stdout: '' });
+      expect(stderr).toMatch(message);
+    }
+  });
+
+  test('and the other commands say that they do not classify', async () => {
+    const { exitCode, stderr } = await runCli(['generate', '--model', VIT, 'Once']);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('an image classifier; use "classify"');
+  });
+
+  test('a disposed model says so; decoded pixels are taken as they are', async () => {
+    const model = await loadClassifier('embedded', { executor: 'naive' });
+    const image = { width: 32, height: 32, pixels: new Uint8Array(3 * 32 * 32) };
+    const { probs } = await model.classify(image, { labels: ['cat', 'dog'] });
+    expect(probs.map(({ prob }) => prob).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+    expect(() => model.logits({ ...image, width: 16, height: 64 })).toThrow(/16 x 64, the model takes 32 x 32/);
+    await expect(model.classify(image, { labels: ['cow'] })).rejects.toThrow(/label "cow"/);
+    await model.dispose();
+    await expect(model.classify(image)).rejects.toThrow(/is disposed/);
+  });
+});
