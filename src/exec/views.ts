@@ -51,6 +51,9 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'kv_write_v':
       case 'linear':
         return isFirstAlone;
+      case 'silu':
+      case 'mul':
+        return true;
       case 'slice':
       case 'reshape':
         return keepsRows(graph, node) && readByStride(graph, readers, reader);

@@ -39,7 +39,9 @@ function attributesText(node: Node): string {
     case 'layer_norm':
       return ` {eps=${node.eps}}`;
     case 'linear':
-      return ` {activations=${node.activations}}`;
+      return node.kernel === undefined
+        ? ` {activations=${node.activations}}`
+        : ` {activations=${node.activations}, kernel=${node.kernel}}`;
     case 'slice':
       return ` {from=${node.from}, width=${node.width}}`;
     case 'rope':

@@ -1,5 +1,6 @@
 import { assert } from '../core/errors.ts';
 import { equalShapes, showShape } from '../core/shape.ts';
+import { linearKernelOf } from '../ops/linear_kernel.ts';
 import { checkWeightShape, INPUTS, type InputRole, resultShape, roleOf } from '../ops/table.ts';
 import type { Graph, Node, NodeOf } from './ir.ts';
 
@@ -7,7 +8,7 @@ import type { Graph, Node, NodeOf } from './ir.ts';
  * Checks what every graph promises, before and after each pass:
  *  - inputs point backwards (so there is no cycle), and the output exists and is [R, vocab];
  *  - every stated shape is what the op's shape rule gives;
- *  - names are unique; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
+ *  - names are unique; kernels that are written down follow from formats; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
  *  - every input plays the role that its reader gives it (ops/table.ts): weights, feeds, cached rows and score matrices are
  *    read where they belong and nowhere else.
  * Throws ShapeError where shapes do not fit; a broken structure is a bug of a pass, and asserts.
@@ -35,6 +36,7 @@ export function verify(graph: Graph): void {
       `${what}: states ${showShape(node.shape)}, its rule gives ${showShape(shape)}`,
     );
     checkReaders(graph, node, what);
+    if (node.op === 'linear') checkKernel(graph, node, what);
     if (node.op === 'rope') checkRope(graph, node, what);
     if (node.op === 'kv_write_k' || node.op === 'kv_write_v') checkWrite(graph, node, what, written);
   });
@@ -72,6 +74,17 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
       assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
     }
   });
+}
+
+/** A kernel that is written down is the one that the format and the activations ask for. */
+function checkKernel(graph: Graph, node: NodeOf<'linear'>, what: string): void {
+  if (node.kernel === undefined) return;
+  const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;
+  const kernel = linearKernelOf(w.dtype, node.activations);
+  assert(
+    node.kernel === kernel,
+    `${what}: says ${node.kernel}, ${w.dtype} with activations ${node.activations} takes ${kernel}`,
+  );
 }
 
 /** The rope's table is there, and turns no more elements than a head has. */

@@ -2,6 +2,7 @@ import { DTYPES, type DType } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { type Dim, equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
 import type { Activations } from './linear.ts';
+import type { LinearKernel } from './linear_kernel.ts';
 import type { RopeLayout } from './rope.ts';
 
 /**
@@ -39,7 +40,8 @@ export interface OpAttributes {
   embed: object;
   rms_norm: { readonly eps: number };
   layer_norm: { readonly eps: number };
-  linear: { readonly activations: Activations };
+  /** kernel: what multiplies it in the wasm tier, where a pass has written it down; it follows from the rest. */
+  linear: { readonly activations: Activations; readonly kernel?: LinearKernel };
   add_bias: object;
   slice: { readonly from: number; readonly width: number };
   reshape: { readonly to: SymbolicShape };

@@ -44,7 +44,7 @@ describe('places of values', () => {
 });
 
 describe('what is no view', () => {
-  const graphWith = (op: 'rope' | 'silu' | 'nothing'): { graph: Graph; slice: Place } => {
+  const graphWith = (op: 'rope' | 'silu' | 'add' | 'nothing'): { graph: Graph; slice: Place } => {
     const b = createBuilder();
     const x = b.embed('x', b.input('ids'), b.weight('table', 'f32', [4, 8]));
     const table = b.ropeTable({ frequencies: [1], magnitude: 1 });
@@ -55,6 +55,7 @@ describe('what is no view', () => {
       if (node.name !== 'turned') return undefined;
       const part = to.emit({ op: 'slice', from: 2, width: 4 }, 'part', [to.keep(x)]);
       if (op === 'silu') to.emit({ op: 'silu' }, 'side', [part]);
+      if (op === 'add') to.emit({ op: 'add' }, 'side', [part, part]);
       if (op === 'nothing') return part;
       const two = to.emit({ op: 'reshape', to: ['T', 2, 2] }, 'two', [part]);
       return to.emit({ op: 'rope', layout: 'pairs', table }, 'turned', [two, to.keep(node.inputs[1]!)]);
@@ -64,8 +65,10 @@ describe('what is no view', () => {
 
   test('columns that rope reads are a view', () =>
     expect(graphWith('rope').slice).toMatchObject({ from: 2, rowStride: 8 }));
-  test('columns that silu reads too are a copy', () =>
-    expect(graphWith('silu').slice).toMatchObject({ from: 0, rowStride: 4 }));
+  test('columns that silu reads too still are', () =>
+    expect(graphWith('silu').slice).toMatchObject({ from: 2, rowStride: 8 }));
+  test('columns that a sum reads too are a copy', () =>
+    expect(graphWith('add').slice).toMatchObject({ from: 0, rowStride: 4 }));
   test('columns that are the output are a copy', () => {
     const { graph } = graphWith('nothing');
     const output = graph.nodes.findIndex((n) => n.name === 'part');

@@ -52,9 +52,10 @@ export interface LayerSpec {
  * equal       each layer registers an equal one
  * different   each layer turns by its own angles
  * one unused  as shared, and a table that nothing reads
- * still       one whose frequencies are all 0: it turns nothing
+ * still       one whose frequencies are all 0: it turns nothing, and yet computes
+ * no pairs    one that turns no elements at all
  */
-type RopePlan = 'shared' | 'equal' | 'different' | 'one unused' | 'still';
+type RopePlan = 'shared' | 'equal' | 'different' | 'one unused' | 'still' | 'no pairs';
 
 /**
  * plain        linear, then take_rows
@@ -161,7 +162,7 @@ const specOf = (sizes: fc.Arbitrary<Sizes>, layers: fc.Arbitrary<readonly LayerS
     vocab: fc.integer({ min: 2, max: 24 }),
     activations: fc.constantFrom('q8', 'f32'),
     layout: fc.constantFrom('pairs', 'halves'),
-    ropes: fc.constantFrom('shared', 'equal', 'different', 'one unused', 'still'),
+    ropes: fc.constantFrom('shared', 'equal', 'different', 'one unused', 'still', 'no pairs'),
     embeddingDType: fc.constantFrom(...formats),
     isTied: fc.boolean(),
     head: fc.constantFrom('plain', 'silu', 'taken early', 'read twice', 'taken twice'),
@@ -373,11 +374,13 @@ function head(
 function ropeTables(b: GraphBuilder, { ropes, sizes, layers }: GraphSpec): (layer: number) => number {
   const table = (base: number): RopeSpec => ({ frequencies: ropeFrequencies(base, sizes.headDim), magnitude: 1 });
   const still: RopeSpec = { frequencies: table(ROPE_BASE).frequencies.map(() => 0), magnitude: 1 };
+  const none: RopeSpec = { frequencies: [], magnitude: 1 };
   if (ropes === 'one unused') b.ropeTable(table(2 * ROPE_BASE));
   const isOwn = ropes === 'equal' || ropes === 'different';
   const own = layers.map((_, i) => {
     if (i > 0 && !isOwn) return 0;
-    return b.ropeTable(ropes === 'still' ? still : table(ropes === 'different' ? ROPE_BASE + i : ROPE_BASE));
+    if (ropes === 'still' || ropes === 'no pairs') return b.ropeTable(ropes === 'still' ? still : none);
+    return b.ropeTable(table(ropes === 'different' ? ROPE_BASE + i : ROPE_BASE));
   });
   return (layer) => own[isOwn ? layer : 0]!;
 }

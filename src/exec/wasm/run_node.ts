@@ -117,10 +117,11 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       kernels.addF32(y, x, frame.addresses[node.inputs[1]!]!, nRows * width);
       return;
     case 'mul':
-      kernels.mulF32(y, x, frame.addresses[node.inputs[1]!]!, nRows * width);
+      mul(m, node, y, nRows, width, frame);
       return;
     case 'silu':
-      kernels.siluF32(y, x, nRows * width);
+      if (xStride === width) kernels.siluF32(y, x, nRows * width);
+      else for (let t = 0; t < nRows; t++) kernels.siluF32(row(y, t, width), row(x, t, xStride), width);
       return;
     case 'gelu':
       kernels.geluF32(y, x, nRows * width);
@@ -131,6 +132,23 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     default:
       node satisfies never;
   }
+}
+
+/** Byte address of row t, of rows that are `stride` floats apart. */
+function row(address: number, t: number, stride: number): number {
+  return address + t * stride * F32_BYTES;
+}
+
+/** One call, or one for each row where an input is a view of longer rows. */
+function mul(m: Machine, node: NodeOf<'mul'>, y: number, nRows: number, width: number, frame: RunFrame): void {
+  const [a, b] = node.inputs as [ValueId, ValueId];
+  const [aStride, bStride] = [m.places[a]!.rowStride, m.places[b]!.rowStride];
+  const [aAt, bAt] = [frame.addresses[a]!, frame.addresses[b]!];
+  if (aStride === width && bStride === width) {
+    m.kernels.mulF32(y, aAt, bAt, nRows * width);
+    return;
+  }
+  for (let t = 0; t < nRows; t++) m.kernels.mulF32(row(y, t, width), row(aAt, t, aStride), row(bAt, t, bStride), width);
 }
 
 function linear(

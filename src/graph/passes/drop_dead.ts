@@ -9,7 +9,12 @@ import type { Pass } from './pass.ts';
  *
  * A cache write is kept even when nothing in this graph reads it: later runs do.
  */
-export const dropDead: Pass = { name: 'drop_dead', numerics: 'exact', after: ['merge_qkv', 'last_row_only'], apply };
+export const dropDead: Pass = {
+  name: 'drop_dead',
+  numerics: 'exact',
+  after: ['share_constants', 'fold_constants', 'share_common', 'merge_qkv', 'merge_gate_up', 'last_row_only'],
+  apply,
+};
 
 function apply(graph: Graph): Graph {
   const isLive = graph.nodes.map((n) => n.op === 'input' || n.op === 'kv_write_k' || n.op === 'kv_write_v');

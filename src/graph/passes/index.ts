@@ -1,17 +1,39 @@
 import { ConfigError } from '../../core/errors.ts';
 import type { Graph } from '../ir.ts';
 import { dropDead } from './drop_dead.ts';
+import { foldConstants } from './fold_constants.ts';
+import { hoistRopeTables } from './hoist_rope_tables.ts';
 import { lastRowOnly } from './last_row_only.ts';
+import { mergeGateUp } from './merge_gate_up.ts';
 import { mergeQkv } from './merge_qkv.ts';
 import type { Pass } from './pass.ts';
+import { pickQuantized } from './pick_quantized.ts';
+import { shareCommon } from './share_common.ts';
+import { shareConstants } from './share_constants.ts';
 
 /**
  * Every pass, in the order in which it runs, once each, no fixpoint:
- *  1. merge_qkv      needs the three projections as the model wrote them
- *  2. last_row_only  leaves the old head behind as dead nodes
- *  3. drop_dead      last, since the others leave nodes that nothing reads
+ *  1. share_constants    makes equal constants one, so that their readers look equal
+ *  2. hoist_rope_tables  the same for rope tables
+ *  3. fold_constants     takes away nodes that move nothing, which would hide patterns
+ *  4. share_common       what is computed twice, once constants are shared
+ *  5. merge_qkv          the three projections as the model wrote them
+ *  6. merge_gate_up      the same for the feed-forward's two
+ *  7. last_row_only      leaves the old head behind as dead nodes
+ *  8. drop_dead          since the others leave nodes that nothing reads
+ *  9. pick_quantized     last: it writes on the products that there are then
  */
-export const PASSES: readonly Pass[] = [mergeQkv, lastRowOnly, dropDead];
+export const PASSES: readonly Pass[] = [
+  shareConstants,
+  hoistRopeTables,
+  foldConstants,
+  shareCommon,
+  mergeQkv,
+  mergeGateUp,
+  lastRowOnly,
+  dropDead,
+  pickQuantized,
+];
 
 /** Runs the listed passes over a graph, without those named in `disabled`. Throws ConfigError for a name that is no pass. */
 export function optimize(graph: Graph, disabled: readonly string[] = []): Graph {

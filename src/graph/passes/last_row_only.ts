@@ -1,56 +1,88 @@
-import type { Graph, Node, NodeOf, ValueId } from '../ir.ts';
+import type { OpName } from '../../ops/table.ts';
+import type { Graph, ValueId } from '../ir.ts';
 import { readersOf, rewrite } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * pattern      take_rows(f(x), rows), f one of linear, add_bias, rms_norm, layer_norm, silu, gelu (row by row, nothing mixes)
- * replacement  f(take_rows(x, rows))
- * condition    nothing else reads f(x)
+ * pattern      take_rows(f(x, ...), rows), f one or several ops that work row by row: nothing mixes
+ * replacement  f(take_rows(x, rows), ...)
+ * condition    nothing else reads what lies between x and take_rows: everything that reads it is such an op itself, or takes
+ *              the same rows
  * numerics     exact: row r of f(x) depends on row r of x only
  *
  * The logits of a prompt are asked for at its last position; without this pass the widest matrix of the model would be
- * multiplied by every row. One run moves take_rows all the way up.
+ * multiplied by every row, and so would all of the last layer that comes after its attention. One run moves take_rows all the
+ * way up, to the values where rows have met before: the heads' mix and the residual.
  */
 export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', after: [], apply };
 
-type Rowwise = NodeOf<'linear' | 'add_bias' | 'rms_norm' | 'layer_norm' | 'silu' | 'gelu'>;
-
-function isRowwise(node: Node): node is Rowwise {
-  switch (node.op) {
-    case 'linear':
-    case 'add_bias':
-    case 'rms_norm':
-    case 'layer_norm':
-    case 'silu':
-    case 'gelu':
-      return true;
-    default:
-      return false;
-  }
-}
+/** Ops whose row r is made of rows r of their inputs that have rows [T, n]; a new op has to say. */
+const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
+  rms_norm: true,
+  layer_norm: true,
+  add_bias: true,
+  gelu: true,
+  linear: true,
+  slice: true,
+  add: true,
+  mul: true,
+  silu: true,
+  input: false,
+  weight: false,
+  concat_weights: false,
+  patches: false,
+  embed: false, // its input is ids, which take_rows does not take
+  reshape: false, // may move elements from row to row
+  rope: false, // rows of positions would have to be taken too
+  kv_write_k: false,
+  kv_write_v: false,
+  attend_scores: false,
+  softmax: false,
+  attend_mix: false,
+  take_rows: false,
+};
 
 function apply(graph: Graph): Graph {
-  const readers = readersOf(graph);
-  return rewrite(graph, (node, _id, to) => {
-    if (node.op !== 'take_rows') return undefined;
-    const rows = node.inputs[1]!;
-    // chain: the movable nodes below this take_rows, the last one first
-    const chain: ValueId[] = [];
-    let x = node.inputs[0]!;
-    for (;;) {
-      const below = graph.nodes[x]!;
-      if (!isRowwise(below) || readers[x]!.length !== 1) break;
-      chain.push(x);
-      x = below.inputs[0]!;
-    }
-    if (chain.length === 0) return undefined;
-    let value = to.emit({ op: 'take_rows' }, `${node.name}.rows`, [to.keep(x), to.keep(rows)]);
-    for (const old of chain.reverse()) {
-      const moved = graph.nodes[old]!;
-      const others = moved.inputs.slice(1).map(to.keep);
-      const name = old === node.inputs[0] ? node.name : `${moved.name}.taken`;
-      if (isRowwise(moved)) value = to.emit(moved, name, [value, ...others]);
-    }
-    return value;
+  const taken = takenValues(graph);
+  /** Old value -> the new one that has its taken rows. */
+  const rowsOf = new Map<ValueId, ValueId>();
+  return rewrite(graph, (node, id, to) => {
+    if (node.op !== 'take_rows' || !taken.has(node.inputs[0]!)) return undefined;
+    const rows = to.keep(node.inputs[1]!);
+    const take = (old: ValueId, name: string): ValueId => {
+      const known = rowsOf.get(old);
+      if (known !== undefined) return known;
+      const value = graph.nodes[old]!;
+      let made: ValueId;
+      if (taken.has(old)) {
+        const { name: _name, inputs, shape: _shape, ...op } = value;
+        const isRowed = (input: ValueId): boolean => graph.nodes[input]!.shape[0] === 'T';
+        const next = inputs.map((i) => (isRowed(i) ? take(i, `${graph.nodes[i]!.name}.taken`) : to.keep(i)));
+        made = to.emit(op as Exclude<typeof op, { op: 'weight' }>, name, next);
+      } else {
+        made = to.emit({ op: 'take_rows' }, name, [to.keep(old), rows]);
+      }
+      rowsOf.set(old, made);
+      return made;
+    };
+    // A second take_rows of the same value is the first one.
+    return take(node.inputs[0]!, graph.nodes[id]!.name);
   });
+}
+
+/** The values of which only taken rows are wanted, and whose own rows can be taken instead. */
+function takenValues(graph: Graph): ReadonlySet<ValueId> {
+  const readers = readersOf(graph);
+  const found = new Set<ValueId>();
+  // From the end: readers come after what they read, so that they are known by then.
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    const node = graph.nodes[id]!;
+    if (!WORKS_BY_ROW[node.op] || node.shape[0] !== 'T' || readers[id]!.length === 0) continue;
+    const isOnlyTaken = readers[id]!.every((reader) => found.has(reader) || graph.nodes[reader]!.op === 'take_rows');
+    const isOfMatrices = node.inputs.every(
+      (i) => graph.nodes[i]!.shape[0] !== 'T' || graph.nodes[i]!.shape.length === 2,
+    );
+    if (isOnlyTaken && isOfMatrices) found.add(id);
+  }
+  return found;
 }
