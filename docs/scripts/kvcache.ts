@@ -1,7 +1,9 @@
 import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
 import { heapStorage } from '../../src/kvcache/heap_storage.ts';
 import { bytesPerPosition, type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
+import { kvLossRegions } from './kv_losses.ts';
 import { grouped, table } from './number_text.ts';
+import type { ModelPath } from './numerics.ts';
 import { fence } from './source_quote.ts';
 
 /** Small enough to draw. */
@@ -11,11 +13,8 @@ const GROWTH = [1, 256, 257, 600, 1025];
 const GROWTH_MAX_SEQ = 1200;
 
 /** The regions of docs/kvcache.md. */
-export async function kvcacheRegions(): Promise<ReadonlyMap<string, string>> {
-  return new Map([
-    ['layout', drawing()],
-    ['growth', growth()],
-  ]);
+export async function kvcacheRegions(modelPath?: ModelPath): Promise<ReadonlyMap<string, string>> {
+  return new Map([['layout', drawing()], ['growth', growth()], ...(await kvLossRegions(modelPath))]);
 }
 
 /** Which (position, head dim) each element holds, by asking the index functions. */
