@@ -67,6 +67,22 @@ export interface ThreadHost {
   startWorker(start: WorkerStart, onEnd: (reason: string) => void): Promise<HostWorker>;
 }
 
+/** A file of this process alone, read and written at any place and at once, since a cache is used in the middle of a step. */
+export interface ScratchFile {
+  readonly name: string;
+  /** Throws CapacityError when the disk is full, ConfigError when writing fails otherwise. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Fills `into`. Throws FormatError when the file ends before. */
+  read(offset: number, into: Uint8Array): void;
+  /** Closes and removes it; a second time nothing. */
+  close(): void;
+}
+
+export interface ScratchFiles {
+  /** Throws ConfigError when there is no folder to write to. */
+  create(): ScratchFile;
+}
+
 export interface Host {
   /** "node v20.20.2", "browser Chromium 156": for figures and bug reports. */
   readonly description: string;
@@ -74,6 +90,8 @@ export interface Host {
   kernelModule(build: KernelBuild, name: KernelModule): Promise<WebAssembly.Module | Uint8Array<ArrayBuffer> | null>;
   /** A text says why this host has no threads. */
   readonly threads: ThreadHost | string;
+  /** Where cold pages of a cache can go; a text says why this host has no such files. */
+  readonly scratch: ScratchFiles | string;
   /** Milliseconds from any fixed start, monotonic. */
   now(): number;
   /** Lets the host do what waits: signals, input, painting. Called between tokens, never within one. */

@@ -2,6 +2,7 @@ import { ConfigError } from '../core/errors.ts';
 import type { ByteSource, Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
+import type { KvOptions } from '../kvcache/options.ts';
 import type { ModelDescription } from '../models/architectures.ts';
 import { type ChatMessage, type ChatOptions, needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
@@ -88,7 +89,7 @@ export interface ModelParts {
 
 export function createModel(parts: ModelParts): Model {
   const { executor, tokenizer, host, description, options } = parts;
-  const cache: KvCache = executor.createCache(options.maxSeq, options.kv);
+  const cache: KvCache = executor.createCache(options.maxSeq, onHost(options.kv, host));
   const forms = createForms(tokenizer);
   let isDisposed = false;
 
@@ -178,12 +179,18 @@ export function createModel(parts: ModelParts): Model {
     async dispose() {
       if (isDisposed) return;
       isDisposed = true;
+      cache.dispose?.();
       executor.dispose();
       await parts.close();
     },
     [Symbol.asyncDispose]: () => model.dispose(),
   };
   return model;
+}
+
+/** A page file is made where the host has files, unless somewhere else was said. */
+function onHost(kv: KvOptions, host: Host): KvOptions {
+  return kv.kind === 'tiered' ? { ...kv, files: kv.files ?? host.scratch } : kv;
 }
 
 function checkNotEmpty(ids: number[]): number[] {

@@ -79,6 +79,8 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
   /** Gives up at most nPages pages that no sequence has, those wanted least first. Gives their number. */
   evict?(nPages: number): number;
 
+  /** Forms that have more than memory: removes their file. Nothing but `release` may be called after it. */
+  dispose?(): void;
   /** Bytes held now, all sequences together. */
   readonly bytesInUse: number;
   /** What it holds, for people: `inspect --kv` shows it. */
@@ -102,6 +104,15 @@ export interface KvStats {
   readonly nBytes: number;
   readonly pages?: PageStats;
   readonly prefix?: PrefixStats;
+  readonly file?: FileStats;
+}
+
+/** Pages that are in the page file only, how many were written and read so far, and the file's size. */
+export interface FileStats {
+  readonly nCold: number;
+  readonly nWritten: number;
+  readonly nRead: number;
+  readonly nBytes: number;
 }
 
 /** Pages found by adoptPrefix, looked for in vain, given up for lack of memory; and how many could be found now. */
@@ -125,7 +136,7 @@ export interface PageStats {
   readonly nMost: number;
   /** Copies of shared pages that had to be made before a write. */
   readonly nCopied: number;
-  /** Each sequence's pages by number. */
+  /** Each sequence's pages by number; -1 for one that is not in memory. */
   readonly tables: readonly PageTable[];
 }
 

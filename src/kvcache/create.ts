@@ -7,6 +7,7 @@ import { checkKvOptions, type KvOptions } from './options.ts';
 import { createPagedCache } from './paged.ts';
 import { poisoned } from './poison.ts';
 import { createPrefixCache } from './prefix.ts';
+import { createTieredCache } from './tiered.ts';
 
 /** A cache of the form that `options` name. Throws ConfigError for options that are wrong. */
 export function createKvCache<A extends Float32Array | Float64Array>(
@@ -24,6 +25,8 @@ export function createKvCache<A extends Float32Array | Float64Array>(
       return createPagedCache(layout, maxSeq, memory, options);
     case 'prefix':
       return createPrefixCache(layout, maxSeq, memory, options);
+    case 'tiered':
+      return createTieredCache(layout, maxSeq, memory, options);
     case 'lossy':
       return createLossyCache(layout, maxSeq, memory, lossesOf(options));
     default:

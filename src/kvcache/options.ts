@@ -1,13 +1,14 @@
 import { ConfigError } from '../core/errors.ts';
+import type { ScratchFiles } from '../core/host.ts';
 import { LANE_POSITIONS } from './layout.ts';
 import { type LossyOptions, lossesOf } from './lossy_options.ts';
 
 /** The forms that give the same bits as `contiguous`, whatever happens to them. */
-export const KV_KINDS = ['contiguous', 'paged', 'prefix'] as const;
+export const KV_KINDS = ['contiguous', 'paged', 'prefix', 'tiered'] as const;
 export type KvKind = (typeof KV_KINDS)[number];
 
 /** Which form a cache has. A closed union: create.ts makes each of them. */
-export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions | LossyOptions;
+export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions | TieredOptions | LossyOptions;
 
 interface CommonOptions {
   /** Fills memory with NaN when it is taken and when it is given back, so that a row that is read and not written shows. */
@@ -26,7 +27,7 @@ export interface PageOptions extends CommonOptions {
   readonly pageSize?: number | undefined;
   /**
    * Positions that all sequences together may hold, in whole pages. Without it, `paged` takes as many as the storage has room
-   * for; forms that keep pages of the past, as many as four sequences of maxSeq.
+   * for; `prefix`, which keeps pages of the past, as many as four sequences of maxSeq; `tiered`, as one.
    */
   readonly budget?: number | undefined;
 }
@@ -39,6 +40,15 @@ export interface PrefixOptions extends PageOptions {
   readonly kind: 'prefix';
   /** Pages are found only by caches and sequences with the same salts. */
   readonly salt?: string | undefined;
+}
+
+export interface TieredOptions extends PageOptions {
+  readonly kind: 'tiered';
+  readonly salt?: string | undefined;
+  /** Positions that the page file may hold; 16 times the budget unless said. */
+  readonly fileBudget?: number | undefined;
+  /** Where the page file is made; a model takes its host's. */
+  readonly files?: ScratchFiles | string | undefined;
 }
 
 /** As small as the layout allows: the most is shared, the least is left empty; neighbours are read as one run anyway. */

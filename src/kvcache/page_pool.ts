@@ -47,6 +47,11 @@ export interface PagePool<A extends Floats> {
   give(place: Place<A>): void;
   /** Gives chunks of which nothing is taken back to the storage. */
   trim(): void;
+  /** Bytes of one page. */
+  readonly pageBytes: number;
+  /** All its numbers, head after head; into, from: pageBytes. */
+  pack(place: Place<A>, into: Uint8Array): void;
+  unpack(place: Place<A>, from: Uint8Array): void;
   /** Copies the rows of the first nPositions. */
   copy(from: Place<A>, to: Place<A>, nPositions: number): void;
 }
@@ -68,6 +73,17 @@ export function createPagePool<A extends Floats>(
   let nextNumber = 0;
   const nHeld = (): number => chunks.reduce((n, chunk) => n + chunk.places.length, 0);
   const firstPages = Math.ceil(Math.min(FIRST_CAPACITY, roundUpToBlock(maxSeq)) / pageSize);
+
+  /** The numbers of a place, head after head: views of its slab. */
+  const headsOf = ({ chunk, index }: Place<A>): A[] => {
+    const view = chunk.slab.view();
+    const size = pageSize * layout.headDim;
+    const heads: A[] = [];
+    forEachHead(layout, chunk.capacity, (start) => {
+      heads.push(view.subarray(start + index * size, start + (index + 1) * size) as A);
+    });
+    return heads;
+  };
 
   /** One more chunk with at least nMissing places. Throws what the storage throws. */
   const grow = (nMissing: number): void => {
@@ -123,11 +139,7 @@ export function createPagePool<A extends Floats>(
     give(place) {
       assert(!place.isFree, `page ${place.number} is in use`);
       if (debug && storage.isDisposed !== true) {
-        const view = place.chunk.slab.view();
-        forEachHead(layout, place.chunk.capacity, (start) => {
-          const at = start + place.index * pageSize * layout.headDim;
-          view.fill(Number.NaN, at, at + pageSize * layout.headDim);
-        });
+        for (const head of headsOf(place)) head.fill(Number.NaN);
       }
       place.isFree = true;
       nTaken--;
@@ -138,18 +150,25 @@ export function createPagePool<A extends Floats>(
       chunks = chunks.filter((chunk) => !isUnused(chunk));
       if (chunks.length === 0) nextNumber = 0;
     },
+    pageBytes: slabSize(layout, pageSize) * layout.elementBytes,
+    pack(place, into) {
+      let at = 0;
+      for (const head of headsOf(place)) {
+        into.set(new Uint8Array(head.buffer, head.byteOffset, head.byteLength), at);
+        at += head.byteLength;
+      }
+    },
+    unpack(place, from) {
+      let at = 0;
+      for (const head of headsOf(place)) {
+        new Uint8Array(head.buffer, head.byteOffset, head.byteLength).set(from.subarray(at, at + head.byteLength));
+        at += head.byteLength;
+      }
+    },
     copy(from, to, nPositions) {
-      const source = from.chunk.slab.view();
-      const target = to.chunk.slab.view();
-      const { headDim } = layout;
-      const used = roundUpToBlock(nPositions) * headDim;
-      const starts: number[] = [];
-      forEachHead(layout, to.chunk.capacity, (start) => starts.push(start + to.index * pageSize * headDim));
-      let i = 0;
-      forEachHead(layout, from.chunk.capacity, (start) => {
-        const at = start + from.index * pageSize * headDim;
-        target.set(source.subarray(at, at + used) as never, starts[i++]!);
-      });
+      const used = roundUpToBlock(nPositions) * layout.headDim;
+      const target = headsOf(to);
+      for (const [i, head] of headsOf(from).entries()) target[i]!.set(head.subarray(0, used) as never);
     },
   };
 }

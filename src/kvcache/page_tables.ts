@@ -18,7 +18,10 @@ type Floats = Float32Array | Float64Array;
  * A page that others have too, or that is fixed, is copied before the first write into it.
  */
 export interface Page<A extends Floats> {
-  place: Place<A>;
+  /** undefined while it is not in memory. */
+  place: Place<A> | undefined;
+  /** Counts uses of the whole cache. */
+  lastUse: number;
   /** Sequences that have it in their tables. */
   nUsers: number;
   /** Its rows must stay as they are, whoever has it. */
@@ -34,14 +37,22 @@ export interface TableOf<A extends Floats> {
   nNamed: number;
   /** By layer; emptied when pages or length change. */
   runs: (KvRun[] | undefined)[];
+  /** keeper.nMoves when all its pages were last known to be in memory. */
+  movesSeen: number;
 }
 
 /** What the forms built on pages decide for themselves. */
 export interface PageKeeper<A extends Floats> {
   /** Asked when the last sequence gives a page up: true keeps it (somebody may want it again), false frees it. */
   keeps(page: Page<A>): boolean;
-  /** Asked when n more places are needed and not there: frees some that are kept. False when it has none to free. */
-  makeRoom(n: number): boolean;
+  /** Asked when n more places are needed and not there: frees some, but not those of `needed`. False when it cannot. */
+  makeRoom(n: number, needed: readonly Page<A>[]): boolean;
+  /** How often pages have left memory: runs found before are void then. */
+  readonly nMoves: number;
+  /** Puts a page that is not in memory into a place. Throws FormatError when it cannot be read. */
+  bringBack?(page: Page<A>, place: Place<A>): void;
+  /** A page that is not in memory, and that no sequence has any more: nobody wants it. */
+  forget?(page: Page<A>): void;
 }
 
 export interface PageTables<A extends Floats> {
@@ -49,6 +60,8 @@ export interface PageTables<A extends Floats> {
   readonly pool: PagePool<A>;
   tableOf(sequence: KvSequence): TableOf<A>;
   tables(): Iterable<TableOf<A>>;
+  /** Puts all pages of a table into memory. Throws CapacityError, FormatError. */
+  bring(table: TableOf<A>): void;
   /** Gives a page up for one sequence: frees it when nobody has it and nobody keeps it. */
   drop(page: Page<A>): void;
 }
@@ -65,6 +78,7 @@ export function createPageTables<A extends Floats>(
   const tables = new Map<KvSequence, TableOf<A>>();
   let nextId = 0;
   let nCopied = 0;
+  let clock = 0;
 
   const tableOf = (sequence: KvSequence): TableOf<A> => {
     const table = tables.get(sequence);
@@ -75,26 +89,54 @@ export function createPageTables<A extends Floats>(
   const isOwn = (page: Page<A>): boolean => page.nUsers === 1 && !page.isFixed;
 
   /** n places, after what is kept has made room if it must. Throws CapacityError. */
-  const takePlaces = (n: number, behind?: Place<A>): Place<A>[] => {
+  const takePlaces = (n: number, needed: readonly Page<A>[], behind?: Place<A>): Place<A>[] => {
     for (;;) {
       try {
         return pool.take(n, behind);
       } catch (e) {
-        if (!(e instanceof CapacityError) || !keeper.makeRoom(n)) throw e;
+        if (!(e instanceof CapacityError) || !keeper.makeRoom(n, needed)) throw e;
       }
     }
   };
 
   const drop = (page: Page<A>): void => {
     page.nUsers--;
-    if (page.nUsers === 0 && !keeper.keeps(page)) pool.give(page.place);
+    if (page.nUsers > 0 || keeper.keeps(page)) return;
+    if (page.place !== undefined) pool.give(page.place);
+    keeper.forget?.(page);
+  };
+  const newPage = (place: Place<A>): Page<A> => ({ place, lastUse: clock, nUsers: 1, isFixed: false });
+
+  const bring = (table: TableOf<A>): void => {
+    if (table.movesSeen === keeper.nMoves) return;
+    table.runs = [];
+    // One after the other: each that comes back may free the slot in the file that the next one's predecessor needs.
+    let before: Place<A> | undefined;
+    for (const page of table.pages) {
+      if (page.place === undefined) {
+        const [place] = takePlaces(1, table.pages, before) as [Place<A>];
+        try {
+          keeper.bringBack!(page, place);
+        } catch (e) {
+          pool.give(place);
+          throw e;
+        }
+      }
+      before = page.place;
+    }
+    table.movesSeen = keeper.nMoves;
+  };
+  /** Its place, after `bring`. */
+  const placeOf = ({ place }: Page<A>): Place<A> => {
+    assert(place !== undefined, 'the pages of a table that is used are in memory');
+    return place;
   };
 
   /** Puts a page of this sequence alone, with the same rows, in the place of one that others have too. */
   const replace = (table: TableOf<A>, index: number, place: Place<A>): void => {
     const shared = table.pages[index]!;
-    pool.copy(shared.place, place, Math.min(pageSize, table.length - index * pageSize));
-    table.pages[index] = { place, nUsers: 1, isFixed: false };
+    pool.copy(placeOf(shared), place, Math.min(pageSize, table.length - index * pageSize));
+    table.pages[index] = newPage(place);
     table.nNamed = Math.min(table.nNamed, index);
     drop(shared);
     table.runs = [];
@@ -120,26 +162,29 @@ export function createPageTables<A extends Floats>(
     const table = tableOf(sequence);
     checkLayer(layout, layer);
     const count = countRows(layout, table.length, from, rows);
+    bring(table);
     const shared: number[] = [];
     forEachPart(from, count, (index) => {
       if (!isOwn(table.pages[index]!)) shared.push(index);
     });
     // All or nothing: what can fail comes first.
-    const places = takePlaces(shared.length);
+    const places = takePlaces(shared.length, table.pages);
     for (const [i, index] of shared.entries()) replace(table, index, places[i]!);
     forEachPart(from, count, (index, offset, row, n) => {
-      const { chunk, index: at } = table.pages[index]!.place;
+      const { chunk, index: at } = placeOf(table.pages[index]!);
       const range = { layer, which, at: at * pageSize + offset, row, count: n };
       putRows(chunk.slab.view(), layout, chunk.capacity, rows, range);
     });
   };
 
   const read = (sequence: KvSequence, layer: number, which: KOrV): A => {
-    const { length, pages } = tableOf(sequence);
+    const table = tableOf(sequence);
+    const { length, pages } = table;
     checkLayer(layout, layer);
+    bring(table);
     const rows = newRows<A>(layout, length);
     forEachPart(0, length, (index, offset, row, count) => {
-      const { chunk, index: at } = pages[index]!.place;
+      const { chunk, index: at } = placeOf(pages[index]!);
       getRows(chunk.slab.view(), layout, chunk.capacity, rows, {
         layer,
         which,
@@ -156,8 +201,8 @@ export function createPageTables<A extends Floats>(
     const runs: KvRun[] = [];
     for (let first = 0; first < pages.length; ) {
       let end = first + 1;
-      while (end < pages.length && areNeighbours(pages[end - 1]!.place, pages[end]!.place)) end++;
-      const { place } = pages[first]!;
+      while (end < pages.length && areNeighbours(placeOf(pages[end - 1]!), placeOf(pages[end]!))) end++;
+      const place = placeOf(pages[first]!);
       runs.push({
         from: first * pageSize,
         count: Math.min(end * pageSize, length) - first * pageSize,
@@ -172,6 +217,7 @@ export function createPageTables<A extends Floats>(
   };
 
   const runsOf = (table: TableOf<A>, layer: number): KvRun[] => {
+    bring(table);
     let runs = table.runs[layer];
     if (runs === undefined) {
       runs = findRuns(table, layer);
@@ -194,7 +240,7 @@ export function createPageTables<A extends Floats>(
     codes: null,
     create() {
       const sequence = { id: nextId++ };
-      tables.set(sequence, { id: sequence.id, length: 0, pages: [], nNamed: 0, runs: [] });
+      tables.set(sequence, { id: sequence.id, length: 0, pages: [], nNamed: 0, runs: [], movesSeen: keeper.nMoves });
       return sequence;
     },
     length: (sequence) => tableOf(sequence).length,
@@ -214,9 +260,13 @@ export function createPageTables<A extends Floats>(
       const mustCopy = table.length % pageSize !== 0 && !isOwn(last!);
       const nNew = nPages(length) - table.pages.length;
       // All or nothing: what can fail comes first.
-      const places = takePlaces(nNew + (mustCopy ? 1 : 0), last?.place);
+      bring(table);
+      clock++;
+      for (const page of table.pages) page.lastUse = clock;
+      const places = takePlaces(nNew + (mustCopy ? 1 : 0), table.pages, last?.place);
       if (mustCopy) replace(table, table.pages.length - 1, places.shift()!);
-      for (const place of places) table.pages.push({ place, nUsers: 1, isFixed: false });
+      for (const place of places) table.pages.push(newPage(place));
+      table.movesSeen = keeper.nMoves;
       table.length = length;
       table.runs = [];
     },
@@ -238,7 +288,7 @@ export function createPageTables<A extends Floats>(
       const { length, pages, nNamed } = tableOf(sequence);
       for (const page of pages) page.nUsers++;
       const forked = { id: nextId++ };
-      tables.set(forked, { id: forked.id, length, pages: [...pages], nNamed, runs: [] });
+      tables.set(forked, { id: forked.id, length, pages: [...pages], nNamed, runs: [], movesSeen: -1 });
       return forked;
     },
     release(sequence) {
@@ -250,6 +300,7 @@ export function createPageTables<A extends Floats>(
     stats() {
       const used = new Set<Page<A>>();
       for (const { pages } of tables.values()) for (const page of pages) used.add(page);
+      const inMemory = [...used].filter((page) => page.place !== undefined);
       return {
         kind,
         nSequences: tables.size,
@@ -257,8 +308,8 @@ export function createPageTables<A extends Floats>(
         nBytes: pool.nBytes,
         pages: {
           size: pageSize,
-          nUsed: used.size,
-          nShared: [...used].filter((page) => page.nUsers > 1).length,
+          nUsed: inMemory.length,
+          nShared: inMemory.filter((page) => page.nUsers > 1).length,
           nFree: pool.nHeld - pool.nTaken,
           nKept: 0,
           nMost: pool.nMost,
@@ -266,8 +317,8 @@ export function createPageTables<A extends Floats>(
           tables: [...tables.values()].map((table) => ({
             sequence: table.id,
             length: table.length,
-            pages: table.pages.map(({ place }) => place.number),
-            nRuns: runsOf(table, 0).length,
+            pages: table.pages.map(({ place }) => place?.number ?? -1),
+            nRuns: countRuns(table.pages),
           })),
         },
       };
@@ -276,7 +327,18 @@ export function createPageTables<A extends Floats>(
       return pool.nBytes;
     },
   };
-  return { cache, pool, tableOf, tables: () => tables.values(), drop };
+  return { cache, pool, tableOf, tables: () => tables.values(), bring, drop };
+}
+
+/** Stretches of a table, without bringing anything into memory. */
+function countRuns<A extends Floats>(pages: readonly Page<A>[]): number {
+  let n = 0;
+  let before: Place<A> | undefined;
+  for (const { place } of pages) {
+    if (place !== undefined && !(before !== undefined && areNeighbours(before, place))) n++;
+    before = place;
+  }
+  return n;
 }
 
 function areNeighbours<A extends Floats>(a: Place<A>, b: Place<A>): boolean {

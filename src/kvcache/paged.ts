@@ -22,4 +22,5 @@ export function createPagedCache<A extends Float32Array | Float64Array>(
 export const NOTHING_KEPT: PageKeeper<never> = {
   keeps: () => false,
   makeRoom: () => false,
+  nMoves: 0,
 };

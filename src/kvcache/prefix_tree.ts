@@ -44,6 +44,9 @@ export interface PrefixTree<A extends Floats> {
    * A chain is used from its root on, so its leaves are never younger than what they hang on. undefined when all are in use.
    */
   removeLeast(): PrefixNode<A> | undefined;
+  /** Takes out a node and all that hang on it, whoever uses them. */
+  removeFrom(node: PrefixNode<A>): PrefixNode<A>[];
+  pages(): Iterable<Page<A>>;
 }
 
 const DOMAIN = 'glassformer kv prefix 1\n';
@@ -121,16 +124,29 @@ export function createPrefixTree<A extends Floats>(pageSize: number, cacheSalt: 
         if (node.page.nUsers > 0 || node.children.size > 0) continue;
         if (least === undefined || isLess(node, least)) least = node;
       }
-      if (least === undefined) return undefined;
-      nodes.delete(least);
-      const name = hexOf(least.key);
-      least.parent?.children.delete(name);
-      for (const [salt, root] of least.parent === undefined ? roots : []) {
-        if (root.children.delete(name)) dropEmptyRoot(salt);
-      }
+      if (least !== undefined) unhook(least);
       return least;
     },
+    removeFrom(node) {
+      unhook(node);
+      const removed = [node];
+      for (let i = 0; i < removed.length; i++) removed.push(...removed[i]!.children.values());
+      for (const one of removed) nodes.delete(one);
+      return removed;
+    },
+    *pages() {
+      for (const { page } of nodes) yield page;
+    },
   };
+
+  function unhook(node: PrefixNode<A>): void {
+    nodes.delete(node);
+    const name = hexOf(node.key);
+    node.parent?.children.delete(name);
+    for (const [salt, root] of node.parent === undefined ? roots : []) {
+      if (root.children.delete(name)) dropEmptyRoot(salt);
+    }
+  }
 
   /** A server has many salts: one without pages is forgotten. */
   function dropEmptyRoot(salt: string): void {

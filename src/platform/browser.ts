@@ -45,6 +45,7 @@ export function createBrowserHost(kernels?: KernelLocation): Host {
       return from instanceof ArrayBuffer ? new Uint8Array(from) : from;
     },
     threads: browserThreads(() => workerFile(kernels)),
+    scratch: 'this host has no files that can be read at once',
     now: () => performance.now(),
     pause: nextTask,
     peakMemoryBytes: () => null,

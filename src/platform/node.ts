@@ -6,6 +6,7 @@ import { ConfigError } from '../core/errors.ts';
 import type { Host, KernelBuild, KernelModule, SourceFolder } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
 import { isMissing, openNodeFile, systemError } from './node_file.ts';
+import { nodeScratchFiles } from './node_scratch.ts';
 import { createNodeThreads } from './node_threads.ts';
 
 /** The two addresses are the same from src/platform and from dist/platform. */
@@ -34,6 +35,7 @@ export function createNodeHost(): Host {
       return bytes;
     },
     threads: createNodeThreads(),
+    scratch: nodeScratchFiles(),
     now: () => performance.now(),
     pause: () => new Promise((resolve) => setImmediate(resolve)),
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,

@@ -14,6 +14,7 @@ const FORMS = [
   ['--kv', 'paged', '--page-size', '48', '--kv-budget', '144'],
   ['--kv', 'paged', '--prefill-chunk', '7'],
   ['--kv', 'prefix'],
+  ['--kv', 'tiered', '--kv-budget', '64'],
   // These lose nothing as long as they cover the sequence.
   ['--window', '64'],
   ['--window', '40', '--sinks', '20'],
@@ -61,7 +62,7 @@ describe('the form of the cache', () => {
   });
 
   test.each([
-    [['--kv', 'heap'], 'Allowed choices are contiguous, paged, prefix'],
+    [['--kv', 'heap'], 'Allowed choices are contiguous, paged, prefix, tiered'],
     [['--kv', 'paged', '--page-size', '24'], 'page-size is 24, must be a multiple of 16'],
     [['--kv', 'paged', '--page-size', 'x'], 'It must be a whole number'],
     [['--kv', 'paged', '--kv-budget', '8'], 'kv-budget is 8 positions, must be a whole number that holds a page of 16'],

@@ -18,6 +18,7 @@ const FORMS: readonly KvOptions[] = [
   { kind: 'prefix', debug: true },
   { kind: 'prefix', pageSize: 32, debug: true },
   { kind: 'prefix', budget: 160, debug: true },
+  { kind: 'tiered', debug: true },
 ];
 
 /** Prompts of two texts of which each has a beginning, so that many begin alike. */

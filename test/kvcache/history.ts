@@ -311,7 +311,7 @@ function compareStats<A extends Floats>(cache: KvCache<A>, lengths: readonly num
   const users = new Map<number, number>();
   for (const table of pages.tables) {
     expect(table.pages).toHaveLength(Math.ceil(table.length / pages.size));
-    for (const page of table.pages) users.set(page, (users.get(page) ?? 0) + 1);
+    for (const page of table.pages) if (page >= 0) users.set(page, (users.get(page) ?? 0) + 1);
   }
   expect(pages.nUsed).toBe(users.size);
   expect(pages.nShared).toBe([...users.values()].filter((n) => n > 1).length);
