@@ -52,6 +52,12 @@ const CASES: [string, unknown, string[], string[]][] = [
     ['{"ab":1}', '{"ab":1,"a":2,"abc":2,"":2}', '{"b":2}'],
     ['{"ab":2}', '{"a":2,"ab":1}', '{"a\\u0062":2}', '{"a":1}'],
   ],
+  [
+    'a property of any name',
+    JSON.parse('{"properties":{"__proto__":{"const":1}},"required":["__proto__"],"additionalProperties":{"const":2}}'),
+    ['{"__proto__":1}', '{"__proto__":1,"toString":2}'],
+    ['{}', '{"__proto__":2}'],
+  ],
   ['any object', { type: 'object' }, ['{}', '{"a":{"b":[]}}'], ['[]']],
   ['nothing more', { type: 'object', additionalProperties: false }, ['{}'], ['{"a":1}']],
   ['a property that cannot be', { properties: { a: false, b: true } }, ['{}', '{"b":1}'], ['{"a":1}']],
