@@ -1,4 +1,5 @@
 // Rows of blocks, as a file has them, into the records of grouped.ts.    Layout: src/exec/wasm/layout.ts
+import { f16ToF32 } from '../lanes';
 import { CHUNK, GROUP_ROWS, GroupedFormat, PANEL_ROWS } from './grouped_format';
 
 /** How blocks lie in a file. */
@@ -38,4 +39,14 @@ export function packHalf(to: usize, from: usize): bool {
   const bits = <u32>load<u16>(from);
   store<u16>(to, <u16>bits);
   return (bits & 0x7c00) !== 0x7c00;
+}
+
+/**
+ * Stores an f16 as f32, once: the scales of super-blocks are small, 2^-10 of the largest weight and less, so many are subnormal, and a
+ * processor takes a hundred cycles and more for a product with such a number each time that it decodes one.
+ * False when it is an infinity or NaN.
+ */
+export function packScale(to: usize, from: usize): bool {
+  store<f32>(to, f16ToF32(load<i16>(from)));
+  return (load<u16>(from) & 0x7c00) !== 0x7c00;
 }

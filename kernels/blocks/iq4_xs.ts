@@ -1,14 +1,13 @@
 // iq4_xs in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/iq4_xs.ts
 //   8 x 64 bytes   codes of 32 columns, packed as in codes4.ts
 //   8 x 4 x i8     scales, [32 columns][row], their offset of 32 taken off
-//   4 x f16        d
+//   4 x f32        d
 import { CHUNK_4_BITS } from './codes4';
 import { startAt } from './dots';
 import { packNibbles } from './file_codes';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { addIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves } from './record_parts';
 
 const SCALES: usize = 512;
 const D: usize = 544;
@@ -27,7 +26,7 @@ export class Iq4Xs implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 552;
+    return 560;
   }
 
   chunkBytes(): usize {
@@ -81,7 +80,7 @@ export class Iq4Xs implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(_record: usize): v128 {
@@ -99,7 +98,7 @@ export class Iq4Xs implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     for (let j: usize = 0; j < 8; j++) store<i8>(record + (j << 2) + row, scaleOf(block, j), SCALES);
-    return packHalf(record + D + (row << 1), block);
+    return packScale(record + D + (row << 2), block);
   }
 }
 

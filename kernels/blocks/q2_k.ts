@@ -1,18 +1,18 @@
 // q2_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q2_k.ts
 //   8 x 32 bytes   codes of 32 columns, see codes2.ts
 //   16 x 4 bytes   scales (low nibble) and minima (high one), [16 columns][row]
-//   4 x f16        d
-//   4 x f16        dmin
+//   4 x f32        d
+//   4 x f32        dmin
 import { nibblesOfWords } from '../lanes';
 import { CHUNK_2_BITS, dot16Of2Bits, pack2Bits, unpack2Bits } from './codes2';
 import { addScaled, QUAD } from './dots';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves, minSums16 } from './record_parts';
+import { minSums16 } from './record_parts';
 
 const SCALES: usize = 256;
 const D: usize = 320;
-const DMIN: usize = 328;
+const DMIN: usize = 336;
 
 export class Q2K implements GroupedSource {
   columns(): i32 {
@@ -28,7 +28,7 @@ export class Q2K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 336;
+    return 352;
   }
 
   chunkBytes(): usize {
@@ -83,11 +83,11 @@ export class Q2K implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(record: usize): v128 {
-    return halves(record + DMIN);
+    return v128.load(record + DMIN);
   }
 
   fileBytes(): usize {
@@ -111,8 +111,8 @@ export class Q2K implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 2) + row, load<u8>(block + j), SCALES);
-    const dIsFinite = packHalf(record + D + (row << 1), block + 80);
-    return packHalf(record + DMIN + (row << 1), block + 82) && dIsFinite;
+    const dIsFinite = packScale(record + D + (row << 2), block + 80);
+    return packScale(record + DMIN + (row << 2), block + 82) && dIsFinite;
   }
 }
 

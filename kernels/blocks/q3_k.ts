@@ -1,12 +1,11 @@
 // q3_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q3_k.ts
 //   8 x 48 bytes   codes of 32 columns, see codes3.ts
 //   16 x 4 x i8    scales, [16 columns][row], their offset of 32 taken off
-//   4 x f16        d
+//   4 x f32        d
 import { CHUNK_3_BITS, dotFirstOf3Bits, dotLastOf3Bits, pack3Bits, unpack3Bits } from './codes3';
 import { addScaled, QUAD, startAt } from './dots';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves } from './record_parts';
 
 const SCALES: usize = 384;
 const D: usize = 448;
@@ -27,7 +26,7 @@ export class Q3K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 456;
+    return 464;
   }
 
   chunkBytes(): usize {
@@ -82,7 +81,7 @@ export class Q3K implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(_record: usize): v128 {
@@ -113,7 +112,7 @@ export class Q3K implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     for (let j: usize = 0; j < 16; j++) store<i8>(record + (j << 2) + row, scaleOf(block + 96, j), SCALES);
-    return packHalf(record + D + (row << 1), block + 108);
+    return packScale(record + D + (row << 2), block + 108);
   }
 }
 

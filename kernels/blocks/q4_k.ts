@@ -2,20 +2,20 @@
 //   8 x 64 bytes   codes of 32 columns, see codes4.ts
 //   8 x 4 bytes    scales, [32 columns][row]
 //   8 x 4 bytes    minima
-//   4 x f16        d
-//   4 x f16        dmin
+//   4 x f32        d
+//   4 x f32        dmin
 import { CHUNK_4_BITS, dot16Of4Bits, unpack4Bits } from './codes4';
 import { addScaled, QUAD } from './dots';
 import { packNibbles } from './file_codes';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves, minSums32 } from './record_parts';
+import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
 const SCALES: usize = 512;
 const MINS: usize = 544;
 const D: usize = 576;
-const DMIN: usize = 584;
+const DMIN: usize = 592;
 
 export class Q4K implements GroupedSource {
   columns(): i32 {
@@ -31,7 +31,7 @@ export class Q4K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 592;
+    return 608;
   }
 
   chunkBytes(): usize {
@@ -85,11 +85,11 @@ export class Q4K implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(record: usize): v128 {
-    return halves(record + DMIN);
+    return v128.load(record + DMIN);
   }
 
   fileBytes(): usize {
@@ -104,7 +104,7 @@ export class Q4K implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     packSixBitScales(record + SCALES + row, record + MINS + row, block + 4);
-    const dIsFinite = packHalf(record + D + (row << 1), block);
-    return packHalf(record + DMIN + (row << 1), block + 2) && dIsFinite;
+    const dIsFinite = packScale(record + D + (row << 2), block);
+    return packScale(record + DMIN + (row << 2), block + 2) && dIsFinite;
   }
 }

@@ -2,19 +2,19 @@
 //   8 x 80 bytes   codes of 32 columns, see codes5.ts
 //   8 x 4 bytes    scales, [32 columns][row]
 //   8 x 4 bytes    minima
-//   4 x f16        d
-//   4 x f16        dmin
+//   4 x f32        d
+//   4 x f32        dmin
 import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, pack5Bits, unpack5Bits } from './codes5';
 import { addScaled, QUAD } from './dots';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves, minSums32 } from './record_parts';
+import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
 const SCALES: usize = 640;
 const MINS: usize = 672;
 const D: usize = 704;
-const DMIN: usize = 712;
+const DMIN: usize = 720;
 
 export class Q5K implements GroupedSource {
   columns(): i32 {
@@ -30,7 +30,7 @@ export class Q5K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 720;
+    return 736;
   }
 
   chunkBytes(): usize {
@@ -85,11 +85,11 @@ export class Q5K implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(record: usize): v128 {
-    return halves(record + DMIN);
+    return v128.load(record + DMIN);
   }
 
   fileBytes(): usize {
@@ -117,8 +117,8 @@ export class Q5K implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     packSixBitScales(record + SCALES + row, record + MINS + row, block + 4);
-    const dIsFinite = packHalf(record + D + (row << 1), block);
-    return packHalf(record + DMIN + (row << 1), block + 2) && dIsFinite;
+    const dIsFinite = packScale(record + D + (row << 2), block);
+    return packScale(record + DMIN + (row << 2), block + 2) && dIsFinite;
   }
 }
 

@@ -1,12 +1,11 @@
 // q6_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q6_k.ts
 //   8 x 96 bytes   codes of 32 columns, see codes6.ts
 //   16 x 4 x i8    scales, [16 columns][row]
-//   4 x f16        d
+//   4 x f32        d
 import { CHUNK_6_BITS, dot16Of6Bits, pack6Bits, unpack6Bits } from './codes6';
 import { addScaled, QUAD, startAt } from './dots';
-import { GroupedSource, packHalf } from './grouped_repack';
+import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
-import { halves } from './record_parts';
 
 const SCALES: usize = 768;
 const D: usize = 832;
@@ -27,7 +26,7 @@ export class Q6K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 840;
+    return 848;
   }
 
   chunkBytes(): usize {
@@ -83,7 +82,7 @@ export class Q6K implements GroupedSource {
   }
 
   d(record: usize): v128 {
-    return halves(record + D);
+    return v128.load(record + D);
   }
 
   dmin(_record: usize): v128 {
@@ -111,7 +110,7 @@ export class Q6K implements GroupedSource {
 
   packHead(record: usize, row: usize, block: usize): bool {
     for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 2) + row, load<u8>(block + j, 192), SCALES);
-    return packHalf(record + D + (row << 1), block + 208);
+    return packScale(record + D + (row << 2), block + 208);
   }
 }
 

@@ -105,9 +105,13 @@ function putScales(rest: Uint8Array, row: number, block: CodedBlock, layout: Gro
   if (layout.hasPairs) putBytes(block.scales.map((scale, j) => scale | (block.mins[j]! << 4)));
   else if (!layout.isPlain) putBytes(block.scales);
   if (hasMins && !layout.hasPairs && !layout.isPlain) putBytes(block.mins);
-  const halves = new DataView(rest.buffer, rest.byteOffset + at);
-  halves.setUint16(2 * row, f32ToF16(block.d), true);
-  if (hasMins) halves.setUint16(2 * GROUP_ROWS + 2 * row, f32ToF16(layout.isPlain ? -block.dmin : block.dmin), true);
+  const scales = new DataView(rest.buffer, rest.byteOffset + at);
+  const put = (i: number, value: number): void => {
+    if (layout.isPlain) scales.setUint16(2 * i, f32ToF16(value), true);
+    else scales.setFloat32(4 * i, value, true);
+  };
+  put(row, block.d);
+  if (hasMins) put(GROUP_ROWS + row, layout.isPlain ? -block.dmin : block.dmin);
 }
 
 /** Eight codes, one of each quad, as bytes of a chunk's vectors: the drawings of kernels/blocks/codes<bits>.ts. */

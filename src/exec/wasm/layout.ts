@@ -22,12 +22,12 @@ import { storedAs } from './stored_as.ts';
  *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of a vector, and vectors are
  *                                packed as kernels/blocks/codes<bits>.ts draw it
  *     scales of sub-blocks       [sub-block][row], one byte each; then minima in the same way (q2_k: both in one byte)
- *     d, then dmin (or m)        f16 of each row; mxfp4: its exponents, one byte
+ *     d, then dmin (or m)        of each row: f32 where blocks are of 256, else f16; mxfp4: its exponents, one byte
  *
- *     bytes of a record          q4_1 80, q5_0 88, q5_1 96, iq4_nl 72, mxfp4 68, q2_k 336, q6_k 840: those of the file;
- *                                iq4_xs 552, q5_k 720, q4_k 592, q3_k 456: 1.015, 1.023, 1.028 and 1.036 times as many
+ *     bytes of a record          q4_1 80, q5_0 88, q5_1 96, iq4_nl 72, mxfp4 68: those of the file; q6_k 848, iq4_xs 560,
+ *                                q5_k 736, q2_k 352, q3_k 464, q4_k 608: 1.01, 1.03, 1.05, 1.05, 1.05 and 1.06 times as many
  *
- * Little is added to what the file has: a scale of 6 bits takes a byte. Rows beyond `out` in the last panel are zeros.
+ * Little is added to what the file has: a scale of 6 bits takes a byte, one of a super-block an f32 (packScale says why). Rows beyond `out` in the last panel are zeros.
  *
  * Formats without kernels of their own are unpacked to f32 and lie as it does (stored_as.ts): what the functions below say of
  * such a format is true of f32.
@@ -52,12 +52,12 @@ const GROUP_RECORD_BYTES: Partial<Record<DType, number>> = {
   q5_1: 96,
   iq4_nl: 72,
   mxfp4: 68,
-  q2_k: 336,
-  q3_k: 456,
-  q4_k: 592,
-  q5_k: 720,
-  q6_k: 840,
-  iq4_xs: 552,
+  q2_k: 352,
+  q3_k: 464,
+  q4_k: 608,
+  q5_k: 736,
+  q6_k: 848,
+  iq4_xs: 560,
 };
 
 /** Rows that one panel interleaves. */
