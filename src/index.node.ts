@@ -9,7 +9,8 @@ export * from './index.ts';
 /**
  * Loads a model on Node.
  *
- * model: path of a .gguf file or of a Hugging Face folder, or "embedded" (the default): the story model in the package.
+ * model: path of a .gguf file or of a Hugging Face folder, "embedded" (the default): the story model in the package, or
+ * "hf:owner/repo" ("hf:owner/repo:file.gguf"): a model of the Hugging Face hub, kept in its tools' cache.
  *
  *   await using model = await loadModel();
  *   for await (const { text } of model.generate('Once upon a time', { maxTokens: 50 })) process.stdout.write(text);
@@ -17,7 +18,7 @@ export * from './index.ts';
  * Throws ConfigError when there is no such file, and what reading and building throw.
  */
 export async function loadModel(model = 'embedded', options: LoadOptions = {}): Promise<Model> {
-  return loadModelFrom(await openNodeModel(model), createNodeHost(), options);
+  return loadModelFrom(await openNodeModel(model, options), createNodeHost(), options);
 }
 
 /**
@@ -35,5 +36,8 @@ export async function loadClassifier(model = 'embedded', options: ClassifierOpti
   // By need: whoever generates text loads no decoder of pictures.
   const { loadImageClassifier } = await import('./engine/image_classifier.ts');
   const { decodeWithSharp } = await import('./platform/sharp.ts');
-  return loadImageClassifier(await openNodeClassifier(model), createNodeHost(), { other: decodeWithSharp, ...options });
+  return loadImageClassifier(await openNodeClassifier(model, options), createNodeHost(), {
+    other: decodeWithSharp,
+    ...options,
+  });
 }

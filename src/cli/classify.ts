@@ -8,6 +8,7 @@ import { parsePositive, parseThreads } from './arguments.ts';
 import { printable } from './format.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { downloaded } from './load.ts';
 import { addCommonOptions, addExecutorOption, type CommonFlags, KERNELS, loadOptionsOf } from './model_options.ts';
 import { createProgress } from './progress.ts';
 import { styleOf } from './style.ts';
@@ -57,7 +58,7 @@ async function classify(io: Io, files: readonly string[], flags: Flags): Promise
   const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
   const { onProgress, onMemoryNeed } = progress;
   const loading = { ...options, signal: io.signal, onProgress, onMemoryNeed, onNotice };
-  await using model = await loadClassifier(flags.model, loading).finally(() => progress.done());
+  await using model = await loadClassifier(await downloaded(io, flags.model), loading).finally(() => progress.done());
   checkLabels(flags.labels, model.labels);
 
   const answers: Answer[] = [];

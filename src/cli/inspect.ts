@@ -4,6 +4,7 @@ import { printable } from './format.ts';
 import type { Inspected } from './inspect_file.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { downloaded } from './load.ts';
 import { addGraphOptions, type GraphFlags, loadOptionsOf } from './model_options.ts';
 import { writeOutputFile } from './output_file.ts';
 import { createProgress } from './progress.ts';
@@ -54,7 +55,7 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
   }
   const options = await loadOptionsOf(flags);
   const { openInspected } = await import('./inspect_file.ts');
-  const file = await openInspected(flags.model, flags.activations);
+  const file = await openInspected(await downloaded(io, flags.model), flags.activations);
   try {
     if (tensor !== undefined) await writeTensor(io, file, tensor, out!, flags.json === true);
     else if (graph === true || passes === true) await showGraph(io, file, flags);

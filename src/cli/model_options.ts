@@ -35,7 +35,11 @@ export interface RunFlags extends GraphFlags {
 
 export function addCommonOptions(command: Command): Command {
   return command
-    .option('-m, --model <path>', 'a GGUF or safetensors file, a Hugging Face folder, or "embedded"', 'embedded')
+    .option(
+      '-m, --model <path>',
+      'a GGUF or safetensors file, a Hugging Face folder, hf:owner/repo[:file], or "embedded"',
+      'embedded',
+    )
     .option('--json', 'print JSON for programs')
     .option('--debug', 'show the stack of an error (also with GLASSFORMER_DEBUG=1)');
 }

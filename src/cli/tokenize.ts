@@ -3,6 +3,7 @@ import { parseIds } from './arguments.ts';
 import { plural, printable, printableText, table } from './format.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { downloaded } from './load.ts';
 import { addCommonOptions, type CommonFlags } from './model_options.ts';
 import { readText } from './prompt.ts';
 import { usageError } from './usage.ts';
@@ -40,7 +41,7 @@ async function tokenize(
   const nGiven = Number(words.length > 0) + Number(file !== undefined) + Number(decode !== undefined);
   if (nGiven !== 1) throw usageError('give one of: a text, --file, --decode');
   const { openTokenizer } = await import('./open_tokenizer.ts');
-  const tokenizer = await openTokenizer(model);
+  const tokenizer = await openTokenizer(await downloaded(io, model));
 
   if (decode !== undefined) {
     const text = tokenizer.decode(decode);

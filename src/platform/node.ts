@@ -5,6 +5,8 @@ import { setFlagsFromString } from 'node:v8';
 import { ConfigError } from '../core/errors.ts';
 import type { Host, KernelBuild, KernelModule, SourceFolder } from '../core/host.ts';
 import type { ModelSource } from '../engine/model_source.ts';
+import type { DownloadOptions } from './hub/download.ts';
+import { isHubReference } from './hub/reference.ts';
 import { isMissing, openNodeFile, systemError } from './node_file.ts';
 import { nodeScratchFiles } from './node_scratch.ts';
 import { createNodeThreads } from './node_threads.ts';
@@ -43,11 +45,20 @@ export function createNodeHost(): Host {
 }
 
 /**
- * Opens `model`: the path of a file or of a Hugging Face folder, or the word "embedded" ("./embedded" is a file of that name).
+ * Opens `model`: the path of a file or of a Hugging Face folder, the word "embedded" ("./embedded" is a file of that name), or
+ * "hf:owner/repo", which is downloaded unless the cache has it.
  * Throws ConfigError when there is none or it cannot be read.
  */
-export async function openNodeModel(model: string): Promise<ModelSource> {
+export async function openNodeModel(model: string, download: DownloadOptions = {}): Promise<ModelSource> {
+  if (isHubReference(model)) {
+    const { downloadModel } = await import('./hub/download.ts');
+    return openLocal(await downloadModel(model, download));
+  }
   if (model === 'embedded') return { kind: 'file', source: await openEmbedded() };
+  return openLocal(model);
+}
+
+async function openLocal(model: string): Promise<ModelSource> {
   const info = await statOrNull(model);
   if (info === null) {
     throw new ConfigError(
@@ -59,8 +70,8 @@ export async function openNodeModel(model: string): Promise<ModelSource> {
 }
 
 /** The same for an image classifier: "embedded" is the folder of the package's own one. */
-export async function openNodeClassifier(model: string): Promise<ModelSource> {
-  return openNodeModel(model === 'embedded' ? fileURLToPath(EMBEDDED_CLASSIFIER) : model);
+export async function openNodeClassifier(model: string, download: DownloadOptions = {}): Promise<ModelSource> {
+  return openNodeModel(model === 'embedded' ? fileURLToPath(EMBEDDED_CLASSIFIER) : model, download);
 }
 
 /** The files of a folder by name. `open` throws ConfigError for a name with a path in it, or a file that cannot be read. */
