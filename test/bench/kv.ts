@@ -13,6 +13,7 @@ const PROMPT = 1000;
 /** Tokens of one sample: a page of 16 is filled in it, wherever it begins. */
 const DECODED = 16;
 const NEIGHBOURS = 8;
+const WINDOW = 256;
 const MAX_SEQ = 2048;
 const FIRST_ID = 300;
 
@@ -29,6 +30,8 @@ async function measureKv({ quick }: Pace): Promise<Table> {
       decodeOf(executor, 'contiguous', { kind: 'contiguous' }, prompt, 1),
       decodeOf(executor, 'paged', { kind: 'paged' }, prompt, 1),
       decodeOf(executor, 'side by side', { kind: 'paged' }, prompt, NEIGHBOURS),
+      decodeOf(executor, 'q8_0', { kind: 'lossy', type: 'q8_0' }, prompt, 1),
+      decodeOf(executor, 'window', { kind: 'lossy', window: WINDOW }, prompt, 1),
     ],
     decoding,
   );
@@ -51,6 +54,8 @@ async function measureKv({ quick }: Pace): Promise<Table> {
       'x',
       ratios(decode['contiguous']!, decode['side by side']!),
     ),
+    figure('decode, rows in q8_0 / contiguous', 'x', ratios(decode['contiguous']!, decode['q8_0']!)),
+    figure(`decode, a window of ${WINDOW} / contiguous`, 'x', ratios(decode['contiguous']!, decode['window']!)),
     figure(`first token after ${PROMPT}, nothing known`, 'ms', first['miss']!),
     figure(`first token after ${PROMPT}, known but for the end`, 'ms', first['hit']!),
     figure('first token, nothing known / known', 'x', ratios(first['miss']!, first['hit']!), { atLeast: HIT_AT_LEAST }),

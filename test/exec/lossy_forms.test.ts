@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
+import { boundedRun } from '../../src/exec/bounds.ts';
 import type { Executor } from '../../src/exec/executor.ts';
+import { loadWeights } from '../../src/exec/load_weights.ts';
+import { recordRun } from '../../src/exec/record.ts';
 import type { KvCache } from '../../src/kvcache/cache.ts';
 import { KV_TYPES } from '../../src/kvcache/coded_rows.ts';
 import { type LossyOptions, lossesOf } from '../../src/kvcache/lossy_options.ts';
@@ -190,4 +193,47 @@ test('threads share the packing and unpacking of rows', async () => {
     expect(firstDifference(logits(two), logits(one))).toBeUndefined();
   }
   two.dispose();
+});
+
+describe('a run that is traced', () => {
+  const FORM = { kind: 'lossy', window: 50, sinks: 3, type: 'q8_0', debug: true } as const;
+  const ids = idsOf(4, 200);
+
+  /** The last 10 of 200 tokens, when pages have been dropped. */
+  function lastRun(executor: Executor) {
+    const cache = executor.createCache(ids.length, FORM);
+    const sequence = cache.create();
+    for (let from = 0; from < 190; from += 19) {
+      executor.run(batchOf(cache, [{ sequence, ids: ids.slice(from, from + 19) }]), cache);
+    }
+    const batch = batchOf(cache, [{ sequence, ids: ids.slice(190) }]);
+    expect(cache.dropped(sequence)).toBe(PAGE_POSITIONS);
+    return { batch, cache };
+  }
+
+  test('shows the values of naive: rows that were dropped are no columns of the scores, what is not seen is 0', async () => {
+    const plain = (graph: Executor['graph']) => graph;
+    const naive = await executorFor('naive');
+    const wasm = await executorOf('wasm simd', MODEL, 'q8', plain);
+    const [a, b] = [naive, wasm].map((executor) => {
+      const { batch, cache } = lastRun(executor);
+      return recordRun(executor, batch, cache);
+    });
+    expect([...b!.values.keys()].sort()).toEqual([...a!.values.keys()].sort());
+    for (const [name, { shape, data }] of a!.values) {
+      expect(b!.values.get(name)!.shape).toEqual(shape);
+      expect(firstDifference(b!.values.get(name)!.data, data), name).toBeUndefined();
+    }
+    expect(a!.values.get('blk.0.probs')!.shape).toEqual([CONFIG.nHeads, 10, 200 - PAGE_POSITIONS]);
+    wasm.dispose();
+  });
+
+  test('keeps the bounds of every op', async () => {
+    const naive = await executorFor('naive');
+    const weights = await loadWeights(naive.graph, MODEL.tensors);
+    const { batch, cache } = lastRun(naive);
+    const { ops, firstOutside } = boundedRun(naive, weights, batch, cache);
+    expect(firstOutside).toBeUndefined();
+    for (const { op, worstRatio } of ops) expect(worstRatio, op).toBeLessThanOrEqual(1);
+  });
 });

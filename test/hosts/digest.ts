@@ -3,6 +3,7 @@ import { createExecutor, loadModel } from '../../src/engine/load_model.ts';
 import type { ModelSource } from '../../src/engine/model_source.ts';
 import { checkLoadOptions, type LoadOptions } from '../../src/engine/options.ts';
 import type { Executor } from '../../src/exec/executor.ts';
+import type { KvOptions } from '../../src/kvcache/options.ts';
 import { buildLlama } from '../../src/models/llama.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import { TINY_CONFIG, type TinyLlama, tinyLlama } from '../support/tiny_llama.ts';
@@ -34,6 +35,12 @@ const TINY_MODELS: Readonly<Record<string, TinyLlama>> = {
   'tiny q8_0': tinyLlama({ seed: 4, dtype: 'q8_0', config: { ropeLayout: 'halves', ropeBase: 20 } }),
   'tiny q4_0': tinyLlama({ seed: 5, dtype: 'q4_0', tied: true, config: { hiddenDim: 96 } }),
 };
+/** Rows that are forgotten and rounded: kernels of their own. */
+const LOSSY: Readonly<Record<string, KvOptions>> = {
+  'window and q8_0 rows': { kind: 'lossy', window: 6, sinks: 2, type: 'q8_0' },
+  'q4_0 rows': { kind: 'lossy', type: 'q4_0' },
+};
+
 /** A prompt longer than any tile, then tokens one by one. */
 const TINY_STEPS = [37, 1, 1, 3];
 
@@ -89,6 +96,11 @@ async function digestsOf(
     }
     digests[name('embedded, sampled ids')] = await sha256(Int32Array.from(drawn));
     await model.dispose();
+    for (const [title, kv] of Object.entries(LOSSY)) {
+      const lossy = await loadModel(await open(), host, { ...options, maxSeq: 64, prefillChunk: 7, kv });
+      digests[name(`embedded, ${title}`)] = await sha256((await lossy.logits(ids)).data);
+      await lossy.dispose();
+    }
     for (const [title, tiny] of Object.entries(TINY_MODELS)) {
       const executor = await executorOf(tiny, host, options);
       digests[name(title)] = await sha256(runSteps(executor));
