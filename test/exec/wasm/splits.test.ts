@@ -19,7 +19,8 @@ import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
 import type { Graph } from '../../../src/graph/ir.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
 import type { KvCache } from '../../../src/kvcache/cache.ts';
-import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
+import { createKvCache } from '../../../src/kvcache/create.ts';
+import { CONTIGUOUS, type KvOptions } from '../../../src/kvcache/options.ts';
 import type { TensorInfo } from '../../../src/load/model_file.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
 import { buildVit, vitTensors } from '../../../src/models/vit.ts';
@@ -78,6 +79,8 @@ interface ModelCase {
   readonly dtype: DType;
   readonly activations: Activations;
   readonly ropeLayout: 'pairs' | 'halves';
+  /** How cached rows are stored. */
+  readonly kv?: KvOptions;
 }
 
 /** A model, and what it runs. */
@@ -85,18 +88,20 @@ interface SplitCase {
   readonly dtype: DType;
   readonly graph: Graph;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly kv?: KvOptions | undefined;
   /** One after the other; each is asked for when the one before has run. */
   batches(cache: KvCache): Iterable<Batch>;
 }
 
 /** A prompt of two sequences, then one token each. */
-function llamaCase({ dtype, activations, ropeLayout }: ModelCase): SplitCase {
+function llamaCase({ dtype, activations, ropeLayout, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   return {
     dtype,
     graph: optimize(buildLlama(tiny.config, tiny.tensors, activations)),
     tensors: tiny.tensors,
+    kv,
     *batches(cache) {
       const [a, b] = [cache.create(), cache.create()];
       const ids = Array.from({ length: 46 }, (_, i) => (i * i * 5 + i) % GEOMETRY.vocab);
@@ -129,7 +134,7 @@ function vitCase(): SplitCase {
 }
 
 /** Logits of all runs of a case, of whole calls (null) or with `change`. */
-async function logitsOf({ dtype, graph, tensors, batches }: SplitCase, used: Set<string>) {
+async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: SplitCase, used: Set<string>) {
   const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
   const weights = await loadPackedWeights(graph, tensors, kernels, arena, {});
   const ropes = createRopeTables(graph.ropes, arena);
@@ -152,7 +157,7 @@ async function logitsOf({ dtype, graph, tensors, batches }: SplitCase, used: Set
     const machineKernels = change === null ? kernels : splitKernels(kernels, build, [dtype], pool, idOf);
     const machine = createMachine({ graph, kernels: machineKernels, weights, ropes });
     forgetFreeMemory(arena);
-    const cache = createContiguousCache({ ...graph.kv, elementBytes: 4 }, GEOMETRY.maxContext, arenaStorage(arena));
+    const cache = createKvCache(kv, { ...graph.kv, elementBytes: 4 }, GEOMETRY.maxContext, arenaStorage(arena));
     const logits: number[] = [];
     for (const batch of batches(cache)) {
       const frame = frames.open(batch, cache);
@@ -165,6 +170,9 @@ async function logitsOf({ dtype, graph, tensors, batches }: SplitCase, used: Set
 
 const CASES: readonly SplitCase[] = [
   vitCase(),
+  ...(['q8_0', 'q4_0'] as const).map((type) =>
+    llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', kv: { kind: 'lossy', type, debug: true } }),
+  ),
   ...FORMATS.flatMap((dtype, i) =>
     (['f32', 'q8'] as const).map((activations) =>
       llamaCase({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
