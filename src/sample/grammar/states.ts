@@ -28,9 +28,8 @@ export interface GrammarStates {
   readonly classOf: Uint8Array;
   /** The state after a byte of this class, null where no text goes on so. Throws CapacityError as MAX_PLACES and MAX_WORK say. */
   step(state: GrammarState, byteClass: number): GrammarState | null;
-  /** Bytes that the remembered states take, about. */
+  /** Bytes that the remembered states take, about; at most MAX_STATE_BYTES and one state. */
   readonly bytesInUse: number;
-  forget(): void;
   /** To be called before a walk over many bytes: MAX_WORK is counted from here. */
   beginWalk(): void;
 }
@@ -40,6 +39,9 @@ export const MAX_PLACES = 4096;
 
 /** Places visited in one walk over the vocabulary, some seconds of work: only a grammar made to be slow has more. */
 export const MAX_WORK = 20_000_000;
+
+/** When remembered states take more than this, all are forgotten and made anew as they are met, as RE2 does. */
+export const MAX_STATE_BYTES = 1 << 23;
 
 /** What an object, an array's slot and a place take in a JavaScript engine, rounded up. */
 const STATE_BYTES = 160;
@@ -101,7 +103,7 @@ class RememberedStates implements GrammarStates {
   }
 
   /** Also cuts the links between states, so that one which is still in use holds no others. */
-  forget(): void {
+  #forget(): void {
     for (const states of this.#known.values()) for (const state of states) state.after.fill(undefined);
     this.#known.clear();
     this.#contexts.forget();
@@ -146,6 +148,10 @@ class RememberedStates implements GrammarStates {
     const alike = this.#known.get(state.hash);
     const known = alike?.find((other) => other.mayEnd === state.mayEnd && areSamePlaces(other.places, state.places));
     if (known !== undefined) return known;
+    if (this.bytesInUse > MAX_STATE_BYTES) {
+      this.#forget();
+      return this.#remembered(state);
+    }
     if (alike === undefined) this.#known.set(state.hash, [state]);
     else alike.push(state);
     this.#stateBytes +=

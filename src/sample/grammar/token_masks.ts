@@ -17,7 +17,7 @@ export interface GrammarMasks {
   begin(options: TextOptions): GrammarText;
   /** Whether this is a text of the grammar, from its first byte to its last. */
   accepts(bytes: Uint8Array): boolean;
-  /** Bytes of states and masks that are remembered, at most MAX_REMEMBERED_BYTES and one mask. */
+  /** Bytes of states and masks that are remembered: at most MAX_STATE_BYTES and MAX_MASK_BYTES, one of each aside. */
   readonly bytesInUse: number;
 }
 
@@ -40,8 +40,8 @@ export interface GrammarText {
   readonly mustEnd: boolean;
 }
 
-/** Of a vocabulary of 152,000 a mask takes 19 kB: some 800 of them. When it is full, all are forgotten and made anew. */
-export const MAX_REMEMBERED_BYTES = 1 << 24;
+/** Of a vocabulary of 152,000 a mask takes 19 kB: some 400 of them. When they are more, all are forgotten and made anew. */
+export const MAX_MASK_BYTES = 1 << 23;
 
 const SPACE = 0x20;
 
@@ -58,8 +58,7 @@ export function grammarMasks(grammar: Grammar, vocabulary: GrammarVocabulary): G
   function textMask(state: GrammarState): Uint32Array {
     const known = masks.get(state);
     if (known !== undefined) return known;
-    if (states.bytesInUse + maskBytes > MAX_REMEMBERED_BYTES) {
-      states.forget();
+    if (maskBytes + (trie.vocab >>> 3) > MAX_MASK_BYTES) {
       masks = new WeakMap();
       maskBytes = 0;
     }
