@@ -48,7 +48,7 @@ export function checkKeywords({ schema, pointer }: Subschema): void {
     );
   }
   const draft = schema['$schema'];
-  if (draft !== undefined && String(draft).replace(/#$/, '') !== DRAFT) {
+  if (draft !== undefined && draft !== DRAFT && draft !== `${DRAFT}#`) {
     throw new UnsupportedError(`schema: #/$schema is ${JSON.stringify(draft)}, only ${DRAFT} is supported`);
   }
   const wholes = WHOLE.filter((keyword) => Object.hasOwn(schema, keyword));

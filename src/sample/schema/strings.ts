@@ -31,7 +31,7 @@ export function stringText(schema: Json, pointer: string): Expression {
     }
     return quoted(pattern, `${pointer}/pattern`);
   }
-  const known = FORMAT_PATTERNS.get(String(format));
+  const known = typeof format === 'string' ? FORMAT_PATTERNS.get(format) : undefined;
   if (known === undefined) {
     throw new UnsupportedError(
       `schema: ${pointer}/format is ${JSON.stringify(format)}; supported are ${[...FORMAT_PATTERNS.keys()].join(', ')}`,
