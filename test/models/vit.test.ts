@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DType } from '../../src/core/dtype.ts';
 import { ConfigError, ShapeError, UnsupportedError } from '../../src/core/errors.ts';
-import { loadImageClassifier } from '../../src/engine/image_classifier.ts';
 import { boundedRun } from '../../src/exec/bounds.ts';
 import type { Executor } from '../../src/exec/executor.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
@@ -15,10 +14,10 @@ import { optimize } from '../../src/graph/passes/index.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { buildVit, vitTensors } from '../../src/models/vit.ts';
 import { type VitConfig, vitConfigFromHf } from '../../src/models/vit_config.ts';
-import { openNodeFolder } from '../../src/platform/node.ts';
 import { BUILDS, firstDifference, HOST, TIERS, type TierName } from '../support/executors.ts';
 import { describeWithFixture, fixture, ROOT } from '../support/fixtures.ts';
 import { picturesBatch, TINY_VIT, type TinyVit, tinyVit } from '../support/tiny_vit.ts';
+import { expectGolden } from '../support/vit_golden.ts';
 
 const graphOf = ({ config, tensors }: TinyVit) => buildVit(config, vitTensors(config, tensors), 'f32');
 
@@ -41,40 +40,16 @@ function logitsOf(executor: Executor, vit: TinyVit, seeds: readonly number[]): n
   return [...executor.run(batch, cache).data];
 }
 
-interface Golden {
-  readonly photos: readonly Entry[];
-  readonly synthetic: readonly Entry[];
-  readonly cifar?: readonly Entry[];
-}
+describe('embedded', () => {
+  test.each(['naive64', 'naive', 'wasm'] as const)('%s has the golden logits of every picture', (executor) =>
+    expectGolden(join(ROOT, 'src/embedded/vit'), 5, executor),
+  );
+});
 
-interface Entry {
-  readonly name: string;
-  readonly pixels: readonly number[];
-  readonly logits: readonly number[];
-}
-
-/** |logit - golden|: naive64 computes what the golden numbers were computed with, the f32 tiers round. */
-const GOLDEN_DISTANCE: Readonly<Record<string, number>> = { naive64: 1e-9, naive: 1e-4, wasm: 1e-4 };
-
-function describeGolden(folder: string, nEntries: number): void {
-  test.each(['naive64', 'naive', 'wasm'] as const)('%s has the golden logits of every picture', async (executor) => {
-    const golden = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Golden;
-    const entries = [...golden.synthetic, ...golden.photos, ...(golden.cifar ?? [])];
-    expect(entries.length).toBe(nEntries);
-    const source = { kind: 'folder', folder: openNodeFolder(folder) } as const;
-    await using model = await loadImageClassifier(source, HOST, { executor });
-    for (const { name, pixels, logits } of entries) {
-      const got = model.logits({ width: 32, height: 32, pixels: Uint8Array.from(pixels) });
-      expect(got.length).toBe(logits.length);
-      got.forEach((v, i) => {
-        expect(Math.abs(v - logits[i]!), `${name}, class ${i}`).toBeLessThanOrEqual(GOLDEN_DISTANCE[executor]!);
-      });
-    }
-  });
-}
-
-describe('embedded', () => describeGolden(join(ROOT, 'src/embedded/vit'), 5));
-describeWithFixture('vit-cifar10', 'the same weights in f32', () => describeGolden(fixture('vit-cifar10'), 17));
+// The naive tiers, which take half a second for a picture, have theirs in vit.long.test.ts.
+describeWithFixture('vit-cifar10', 'the same weights in f32', () => {
+  test('wasm has the golden logits of every picture', () => expectGolden(fixture('vit-cifar10'), 17, 'wasm'));
+});
 
 describe('equal bits', () => {
   const shapes = fc.record({

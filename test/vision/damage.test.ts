@@ -52,7 +52,7 @@ test.each([
 ] as const)('a %s with any byte changed is decoded or refused with a typed error', async (_title, bytes) => {
   let nRefused = 0;
   for (let i = 0; i < bytes.length; i++) {
-    for (const flip of [0x40 >> (i % 7), 0xff]) {
+    for (const flip of [i % 2 === 0 ? 0xff : 0x40 >> (i % 7)]) {
       const damaged = bytes.slice();
       damaged[i]! ^= flip;
       const error = await failure(damaged);
