@@ -1,4 +1,7 @@
+import { kvText } from '../../src/cli/inspect_kv.ts';
+import type { KvSequence } from '../../src/kvcache/cache.ts';
 import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
+import { createKvCache } from '../../src/kvcache/create.ts';
 import { heapStorage } from '../../src/kvcache/heap_storage.ts';
 import { bytesPerPosition, type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
 import { kvLossRegions } from './kv_losses.ts';
@@ -11,10 +14,16 @@ const TINY: KvLayout = { nLayers: 1, nKvHeads: 1, headDim: 2, elementBytes: 4 };
 const TINY_POSITIONS = 18;
 const GROWTH = [1, 256, 257, 600, 1025];
 const GROWTH_MAX_SEQ = 1200;
+const PICTURE_PROMPT = 40;
 
 /** The regions of docs/kvcache.md. */
 export async function kvcacheRegions(modelPath?: ModelPath): Promise<ReadonlyMap<string, string>> {
-  return new Map([['layout', drawing()], ['growth', growth()], ...(await kvLossRegions(modelPath))]);
+  return new Map([
+    ['layout', drawing()],
+    ['growth', growth()],
+    ['picture', picture()],
+    ...(await kvLossRegions(modelPath)),
+  ]);
 }
 
 /** Which (position, head dim) each element holds, by asking the index functions. */
@@ -35,6 +44,25 @@ function drawing(): string {
     return lines;
   };
   return fence('text', [...inLines('K', place(kIndex)), '', ...inLines('V', place(vIndex))]);
+}
+
+/** What `inspect --kv prefix` shows, by its own function, of a cache that was used in the same way. */
+function picture(): string {
+  const cache = createKvCache({ kind: 'prefix' }, TINY, GROWTH_MAX_SEQ, heapStorage(Float32Array));
+  const prompt = Array.from({ length: PICTURE_PROMPT }, (_, id) => id);
+  const append = (sequence: KvSequence, ids: readonly number[]): void => {
+    cache.reserve(sequence, ids.length - cache.length(sequence));
+    cache.publish!(sequence, ids);
+  };
+  const first = cache.create();
+  append(first, prompt);
+  const fork = cache.fork(first);
+  append(first, [...prompt, 1]);
+  append(fork, [...prompt, 2]);
+  const again = cache.create();
+  cache.adoptPrefix!(again, prompt);
+  append(again, prompt);
+  return fence('text', kvText(cache.stats(), prompt.length).trimEnd().split('\n'));
 }
 
 function growth(): string {

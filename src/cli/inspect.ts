@@ -1,18 +1,22 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ConfigError } from '../core/errors.ts';
+import { KV_KINDS } from '../kvcache/options.ts';
+import { parseIds } from './arguments.ts';
 import { printable } from './format.ts';
 import type { Inspected } from './inspect_file.ts';
+import type { InspectKvFlags } from './inspect_kv.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
+import { addPageOptions } from './kv_options.ts';
 import { downloaded } from './load.ts';
-import { addGraphOptions, type GraphFlags, loadOptionsOf } from './model_options.ts';
+import { addGraphOptions, loadOptionsOf } from './model_options.ts';
 import { writeOutputFile } from './output_file.ts';
 import { createProgress } from './progress.ts';
 import { editDistance } from './spelling.ts';
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
 
-interface Flags extends GraphFlags {
+interface Flags extends InspectKvFlags {
   readonly graph?: boolean;
   readonly passes?: boolean;
   readonly tensor?: string;
@@ -27,6 +31,7 @@ Examples:
   glassformer inspect model.gguf --json
   glassformer inspect --graph
   glassformer inspect --passes
+  glassformer inspect --kv paged --page-size 16 --prompt "Once there was a fox who lived in the forest"
   glassformer inspect --tensor blk.0.attn_q.weight --out tensor.safetensors
 `;
 
@@ -36,8 +41,15 @@ export function defineInspect(command: Command, io: Io): void {
     .option('--graph', 'the graph before and after the passes')
     .option('--passes', 'what each pass did')
     .option('--tensor <name>', 'unpack one tensor to f32 (with --out)')
-    .option('-o, --out <path>', 'the safetensors file that --tensor writes');
-  addGraphOptions(command)
+    .option('-o, --out <path>', 'the safetensors file that --tensor writes')
+    .addOption(
+      new Option('--kv [form]', 'run a prompt three ways and show what the KV cache holds')
+        .choices(KV_KINDS)
+        .preset('paged'),
+    )
+    .option('--prompt <text>', 'the prompt of --kv')
+    .option('--ids <list>', 'the prompt of --kv as exact token ids, 1,2,3', parseIds);
+  addGraphOptions(addPageOptions(command))
     .addHelpText('after', EXAMPLES)
     .action((model: string | undefined, flags: Flags, self: Command) => {
       if (model !== undefined && self.getOptionValueSource('model') === 'cli') {
@@ -53,6 +65,14 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
   if (tensor !== undefined && (graph === true || passes === true)) {
     throw usageError('--tensor writes one tensor; ask for --graph or --passes in a run of its own');
   }
+  if (flags.kv !== undefined) {
+    if (tensor !== undefined || graph === true || passes === true) {
+      throw usageError('--kv runs a prompt; ask for --graph, --passes or --tensor in a run of its own');
+    }
+    const { showKv } = await import('./inspect_kv.ts');
+    return showKv(io, flags);
+  }
+  if (flags.prompt !== undefined || flags.ids !== undefined) throw usageError('--prompt and --ids go with --kv');
   const options = await loadOptionsOf(flags);
   const { openInspected } = await import('./inspect_file.ts');
   const file = await openInspected(await downloaded(io, flags.model), flags.activations);
