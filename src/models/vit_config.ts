@@ -46,6 +46,8 @@ export function vitConfigFromHf(config: JsonObject): VitConfig {
   }
   only(config, 'hidden_act', 'gelu');
   only(config, 'num_channels', 3);
+  // Probabilities of labels that do not compete, and numbers that are no probabilities, are another head.
+  only(config, 'problem_type', 'single_label_classification');
   const size = (key: string): number => {
     const value = config[key];
     if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIZE) return value;
@@ -85,7 +87,10 @@ export function nRowsOf({ imageSize, patchSize, nSpecial }: VitConfig): number {
   return nSpecial + (imageSize / patchSize) ** 2;
 }
 
-/** id2label, whose keys must be 0, 1, 2, ...; labels must differ, since answers are told by them. */
+/**
+ * id2label, whose keys must be 0, 1, 2, ... Answers are told by labels, so where classes share one (ImageNet has two cranes) each
+ * gets its number behind it.
+ */
 function labelsOf(config: JsonObject): string[] {
   const table = config['id2label'];
   if (typeof table !== 'object' || table === null || Array.isArray(table)) {
@@ -93,13 +98,15 @@ function labelsOf(config: JsonObject): string[] {
   }
   const n = Object.keys(table).length;
   const labels = Array.from({ length: n }, (_, i) => (table as JsonObject)[String(i)]);
-  const at = labels.findIndex((label, i) => typeof label !== 'string' || label === '' || labels.indexOf(label) !== i);
+  const at = labels.findIndex((label) => typeof label !== 'string' || label === '');
   if (n === 0 || at >= 0) {
     throw new ConfigError(
-      `config.json: label ${Math.max(at, 0)} of ${n} in id2label is ${JSON.stringify(labels[at])}, expected a name of its own for each of 0, 1, 2, ...`,
+      `config.json: label ${Math.max(at, 0)} of ${n} in id2label is ${JSON.stringify(labels[at])}, expected a name for each of 0, 1, 2, ...`,
     );
   }
-  return labels as string[];
+  const counts = new Map<unknown, number>();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return labels.map((label, i) => (counts.get(label) === 1 ? String(label) : `${String(label)} (${i})`));
 }
 
 /** A field that the graph knows with one value; a missing one has it (the class's default). */

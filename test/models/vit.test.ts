@@ -169,6 +169,8 @@ test('config.json of the embedded model', () => {
     nSpecial: 1,
   });
   expect(vitConfigFromHf(EMBEDDED as never).labels[5]).toBe('dog');
+  const twins = { ...EMBEDDED, id2label: { 0: 'crane', 1: 'cat', 2: 'crane' }, problem_type: null };
+  expect(vitConfigFromHf(twins as never).labels).toEqual(['crane (0)', 'cat', 'crane (2)']);
 });
 
 test.each([
@@ -181,7 +183,8 @@ test.each([
   ['no size', { hidden_size: undefined }, ConfigError, /hidden_size is undefined/],
   ['a size beyond all models', { num_hidden_layers: 1e9 }, ConfigError, /num_hidden_layers is 1000000000/],
   ['no labels', { id2label: undefined }, ConfigError, /has no id2label/],
-  ['two labels with one name', { id2label: { 0: 'cat', 1: 'cat' } }, ConfigError, /label 1 of 2/],
+  ['a label without a name', { id2label: { 0: 'cat', 1: '' } }, ConfigError, /label 1 of 2/],
+  ['labels that do not compete', { problem_type: 'multi_label_classification' }, UnsupportedError, /problem_type is/],
   ['a label with a gap', { id2label: { 0: 'cat', 2: 'dog' } }, ConfigError, /label 1 of 2 in id2label is undefined/],
   ['no eps', { layer_norm_eps: null }, ConfigError, /layer_norm_eps is null/],
 ] as const)('config.json of %s is refused', (_title, change, kind, message) => {
