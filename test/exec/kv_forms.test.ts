@@ -21,6 +21,7 @@ const FORMS: readonly KvOptions[] = [
   { kind: 'paged', pageSize: 16, debug: true },
   { kind: 'paged', pageSize: 48, debug: true },
   { kind: 'paged', pageSize: 16, budget: 640, debug: true },
+  { kind: 'lossy', window: 80, debug: true },
   { kind: 'tiered', pageSize: 16, budget: 192, debug: true, files: HOST.scratch },
 ];
 

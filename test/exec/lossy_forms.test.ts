@@ -183,6 +183,29 @@ describe.each(TIERS)('%s', (tier) => {
   });
 });
 
+test.each(F32_TIERS)('%s: sequences of one batch, each with rows of its own dropped and rounded', async (tier) => {
+  const executor = await executorFor(tier);
+  const form = { kind: 'lossy', window: 40, sinks: 5, type: 'q4_0', recent: 20, debug: true } as const;
+  const pasts = [idsOf(1, 280), idsOf(2, 20), idsOf(3, 200)];
+  const next = [7, 8, 9, 10, 11];
+  const cache = executor.createCache(300, form);
+  const parts = pasts.map((past) => {
+    const sequence = cache.create();
+    for (let from = 0; from < past.length; ) {
+      const ids = past.slice(from, from + Math.min(30, cache.most(sequence)));
+      executor.run(batchOf(cache, [{ sequence, ids }]), cache);
+      from += ids.length;
+    }
+    return { sequence, ids: next };
+  });
+  expect(new Set(parts.map(({ sequence }) => cache.dropped(sequence))).size).toBe(3);
+  const together = executor.run(batchOf(cache, parts), cache).data;
+  const alone = pasts.flatMap((past) =>
+    logitsOver(executor, executor.createCache(300, form), [...past, ...next], [30]).slice(-next.length * CONFIG.vocab),
+  );
+  expect(firstDifference(together, alone)).toBeUndefined();
+});
+
 test('threads share the packing and unpacking of rows', async () => {
   const ids = idsOf(9, 100);
   const one = await executorFor('wasm simd');
