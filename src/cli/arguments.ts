@@ -71,6 +71,13 @@ export function collectStop(text: string, previous: readonly string[] = []): str
   return [...previous, text];
 }
 
+/** "a,b": at least one name, none empty. */
+export function parseNames(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('It must be names with commas between them.');
+  return names;
+}
+
 /** Names, for an option that may be given more than once. */
 export function collect(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text];

@@ -5,12 +5,13 @@ import type { ModelSource } from '../engine/model_source.ts';
 import { checkLoadOptions, type LoadOptions } from '../engine/options.ts';
 import { type MemoryNeed, memoryNeed } from '../exec/wasm/memory_need.ts';
 import type { Graph } from '../graph/ir.ts';
-import { optimize } from '../graph/passes/index.ts';
+import { optimize, type PassChoice } from '../graph/passes/index.ts';
 import { openHfFolder } from '../load/hf_folder.ts';
 import type { JsonValue } from '../load/json_file.ts';
 import type { ModelFile, TensorInfo } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
+import { checkGraphFits } from '../models/fit_graph.ts';
 import type { Activations } from '../ops/linear.ts';
 import { openNodeModel } from '../platform/node.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
@@ -113,7 +114,18 @@ function bytesOf(file: ModelFile, ...others: readonly ByteSource[]): number {
 /** Of the wasm tier, for one chunk of a prompt at the end of the context. */
 export function memoryNeedOf(graph: Graph, description: ModelDescription, options: LoadOptions): MemoryNeed {
   const checked = checkLoadOptions(options, description.config.maxContext);
-  return memoryNeed(optimize(graph, checked.disabledPasses), checked);
+  return memoryNeed(runGraph(graph, options), checked);
+}
+
+export function passChoiceOf({ disabledPasses, onlyPasses }: LoadOptions): PassChoice {
+  return { disabled: disabledPasses ?? [], only: onlyPasses };
+}
+
+/** What the wasm tier runs: a given graph as it is, when it is of this model, or the model's own after the chosen passes. */
+export function runGraph(stated: Graph, options: LoadOptions): Graph {
+  if (options.graph === undefined) return optimize(stated, options.disabledPasses, options.onlyPasses);
+  checkGraphFits(options.graph, stated);
+  return options.graph;
 }
 
 /** Bytes and tensors by type, the largest share first. */

@@ -4,7 +4,7 @@ import type { LoadOptions } from '../engine/options.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
 import type { Activations } from '../ops/linear.ts';
-import { collect, parseCount, parseThreads } from './arguments.ts';
+import { collect, parseCount, parseNames, parseThreads } from './arguments.ts';
 import { type KvFlags, kvOptionsOf } from './kv_options.ts';
 import { checkUsage, usageError } from './usage.ts';
 
@@ -24,6 +24,8 @@ export interface GraphFlags extends CommonFlags {
   readonly activations: Activations;
   readonly maxSeq?: number;
   readonly disablePass?: readonly string[];
+  readonly onlyPasses?: readonly string[];
+  readonly loadGraph?: string;
 }
 
 /** Flags of commands that run a model. */
@@ -52,7 +54,9 @@ export function addGraphOptions(command: Command): Command {
         .default('q8'),
     )
     .option('--max-seq <n>', "positions of the context (default: the model's own, at most 4096)", parseCount)
-    .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect);
+    .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect)
+    .option('--only-passes <names>', 'run these graph passes alone, a,b,c', parseNames)
+    .option('--load-graph <path>', 'run a graph that inspect --save-graph wrote, as it is, on any executor');
 }
 
 /** How a model runs; commands that run one executor add addExecutorOption. */
@@ -84,16 +88,26 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
     ...(flags.kernels !== undefined && { kernels: flags.kernels }),
     activations: flags.activations,
     disabledPasses: flags.disablePass ?? [],
+    ...(flags.onlyPasses !== undefined && { onlyPasses: flags.onlyPasses }),
     ...kvOptionsOf(flags),
   };
   checkUsage(() => {
     checkLoadOptions(options, Number.MAX_SAFE_INTEGER);
     threadCount(options.threads ?? 1, availableParallelism());
   });
-  const unknown = (flags.disablePass ?? []).find((name) => !PASSES.some((pass) => pass.name === name));
-  if (unknown !== undefined) {
+  for (const [flag, names] of [
+    ['disable-pass', flags.disablePass] as const,
+    ['only-passes', flags.onlyPasses] as const,
+  ]) {
+    const unknown = names?.find((name) => !PASSES.some((pass) => pass.name === name));
+    if (unknown === undefined) continue;
     const known = PASSES.map((pass) => pass.name).join(', ');
-    throw usageError(`disable-pass is ${JSON.stringify(unknown)}, passes are ${known}`);
+    throw usageError(`${flag} is ${JSON.stringify(unknown)}, passes are ${known}`);
   }
-  return options;
+  if (flags.loadGraph === undefined) return options;
+  if (flags.disablePass !== undefined || flags.onlyPasses !== undefined) {
+    throw usageError('--load-graph runs a graph as it is; leave out --disable-pass and --only-passes');
+  }
+  const { readGraphFile } = await import('./graph_file.ts');
+  return { ...options, graph: await readGraphFile(flags.loadGraph) };
 }

@@ -10,6 +10,7 @@ import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
 import type { ModelFile } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
+import { checkGraphFits } from '../models/fit_graph.ts';
 import { configChatTemplate, ggufChatTemplate } from '../text/chat_template.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -49,7 +50,7 @@ export async function openModel(source: ModelSource): Promise<OpenedModel> {
   return source.kind === 'folder' ? openFolder(source) : openFile(source);
 }
 
-/** The executor of a tier. The naive tiers run the graph as the architecture states it; wasm runs it after the passes. */
+/** The executor of a tier. The naive tiers run the graph as the architecture states it, wasm runs it after the passes; a given one runs as it is. */
 export async function createExecutor(
   description: Pick<ModelDescription, 'buildGraph' | 'tensors'>,
   host: Host,
@@ -60,7 +61,9 @@ export async function createExecutor(
   if (nThreads > 1 && options.executor !== 'wasm') {
     onNotice?.(`threads: 1 instead of ${nThreads}: the ${options.executor} executor has no more`);
   }
-  const graph = description.buildGraph(options.activations);
+  const stated = description.buildGraph(options.activations);
+  if (options.graph !== undefined) checkGraphFits(options.graph, stated);
+  const graph = options.graph ?? stated;
   const read = { signal: options.signal, onProgress: options.onProgress };
   switch (options.executor) {
     case 'naive':
@@ -69,7 +72,7 @@ export async function createExecutor(
       return createNaive64Executor(graph, await loadWeights(graph, description.tensors, read));
     case 'wasm':
       return createWasmExecutor({
-        graph: optimize(graph, options.disabledPasses),
+        graph: options.graph ?? optimize(stated, options.disabledPasses, options.onlyPasses),
         tensors: description.tensors,
         host,
         kernels: options.kernels,

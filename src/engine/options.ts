@@ -1,6 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { MemoryNeed } from '../exec/wasm/memory_need.ts';
+import type { Graph } from '../graph/ir.ts';
 import { CONTIGUOUS, checkKvOptions, type KvOptions } from '../kvcache/options.ts';
 import type { OnProgress } from '../load/weights.ts';
 import type { Activations } from '../ops/linear.ts';
@@ -26,6 +27,10 @@ export interface LoadOptions {
   readonly kv?: KvOptions;
   /** Names of graph passes that are left out. */
   readonly disabledPasses?: readonly string[];
+  /** Names of the only passes that run; all of them where it is not given. */
+  readonly onlyPasses?: readonly string[];
+  /** Runs this graph, on every tier, and no pass: one that was saved (`graphToJson`) and read back. It must be of this model. */
+  readonly graph?: Graph;
   /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
   readonly onMemoryNeed?: (need: MemoryNeed) => void;
   readonly onProgress?: OnProgress;
@@ -51,6 +56,8 @@ export interface CheckedLoadOptions {
   readonly prefillChunk: number;
   readonly kv: KvOptions;
   readonly disabledPasses: readonly string[];
+  readonly onlyPasses: readonly string[] | undefined;
+  readonly graph: Graph | undefined;
   readonly onMemoryNeed: ((need: MemoryNeed) => void) | undefined;
   readonly threads: number | 'auto';
   readonly onProgress: OnProgress | undefined;
@@ -63,6 +70,11 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   oneOf('executor', o.executor, ['wasm', 'naive', 'naive64']);
   oneOf('kernels', o.kernels, ['auto', 'simd', 'relaxed']);
   oneOf('activations', o.activations, ['q8', 'f32']);
+  if (o.graph !== undefined && (o.onlyPasses !== undefined || (o.disabledPasses ?? []).length > 0)) {
+    throw new ConfigError(
+      'a graph is given and passes are chosen: a graph from a file runs as it is; leave one of them out',
+    );
+  }
   const threads = o.threads ?? 1;
   if (threads !== 'auto' && (!Number.isSafeInteger(threads) || threads < 1)) {
     throw new ConfigError(`threads is ${threads}, must be a positive integer or "auto"`);
@@ -85,6 +97,8 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     maxSeq,
     prefillChunk,
     disabledPasses: o.disabledPasses ?? [],
+    onlyPasses: o.onlyPasses,
+    graph: o.graph,
     onMemoryNeed: o.onMemoryNeed,
     threads,
     onProgress: o.onProgress,

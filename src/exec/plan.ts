@@ -68,6 +68,14 @@ export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
   return { offsets, totalBytes };
 }
 
+/** What planning saves: bytes of the plan, bytes of the same values with a buffer for each, and how many values those are. */
+export function scratchOf(graph: Graph, sizes: RunSizes): { planned: number; apart: number; nValues: number } {
+  const places = placesOf(graph);
+  const own = graph.nodes.filter((node, id) => hasBuffer(node.op) && places[id]!.root === id);
+  const apart = own.reduce((n, node) => n + bytesOf(node.shape, sizes), 0);
+  return { planned: planBuffers(graph, sizes).totalBytes, apart, nValues: own.length };
+}
+
 /** Feeds, weights and cached rows have their own memory; everything else is scratch. */
 export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
   return op !== 'input' && op !== 'weight' && op !== 'concat_weights' && op !== 'kv_write_k' && op !== 'kv_write_v';

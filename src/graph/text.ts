@@ -26,6 +26,11 @@ export function graphText(graph: Graph): string {
   ].join('\n');
 }
 
+/** One node with its inputs by name: `blk.0.attn_q = linear(blk.0.attn_norm, blk.0.attn_q.weight) {activations=q8} : [T, 64]`. */
+export function nodeLine(node: Node, nameOf: (id: number) => string): string {
+  return `${node.name} = ${node.op}(${node.inputs.map(nameOf).join(', ')})${attributesText(node)} : ${showShape(node.shape)}`;
+}
+
 function attributesText(node: Node): string {
   switch (node.op) {
     case 'input':

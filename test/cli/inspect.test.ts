@@ -177,14 +177,20 @@ describe('graph and passes', () => {
     expect(fired).toEqual(expect.arrayContaining(['merge_qkv', 'merge_gate_up', 'last_row_only', 'drop_dead']));
     expect(fired).not.toContain('share_common');
     for (const pass of passes) {
-      expect(Object.keys(pass)).toEqual(['name', 'numerics', 'fired', 'opsBefore', 'opsAfter']);
+      expect(Object.keys(pass)).toEqual([
+        ...['name', 'numerics', 'fired', 'opsBefore', 'opsAfter', 'bytesBefore', 'bytesAfter'],
+      ]);
     }
     const merge = passes.find((pass) => pass['name'] === 'merge_qkv') as {
       opsBefore: Record<string, number>;
       opsAfter: Record<string, number>;
     };
     expect([merge.opsBefore['linear'], merge.opsAfter['linear']]).toEqual([29, 21]);
-    for (let i = 1; i < passes.length; i++) expect(passes[i]!['opsBefore']).toEqual(passes[i - 1]!['opsAfter']);
+    for (let i = 1; i < passes.length; i++) {
+      expect(passes[i]!['opsBefore']).toEqual(passes[i - 1]!['opsAfter']);
+      expect(passes[i]!['bytesBefore']).toBe(passes[i - 1]!['bytesAfter']);
+    }
+    expect(passes.at(-1)!['bytesAfter']).toBeLessThan(passes[0]!['bytesBefore'] as number);
   });
 
   test('a pass that is left out is not there; one that finds nothing says so', async () => {
@@ -207,6 +213,44 @@ describe('graph and passes', () => {
     expect(stdout.startsWith(`before the passes\n${graph.before}`)).toBe(true);
     expect(stdout).toContain(graph.after);
     expect(stdout).toContain('merge_qkv (exact)');
+    expect(stdout).toMatch(/^ {2}- blk\.0\.attn_q = linear\(/m);
+    expect(stdout).toMatch(/scratch after planning.*\n +1 token /);
+  });
+
+  test('--only-passes runs those alone, in the order of the list', async () => {
+    const flags = ['inspect', '--passes', '--only-passes', 'drop_dead, merge_qkv'];
+    const { passes } = await runJson<{ passes: { name: string }[] }>(flags);
+    expect(passes.map((pass) => pass.name)).toEqual(['merge_qkv', 'drop_dead']);
+    expect((await runCli([...flags, '--only-passes', 'magic'])).stderr).toContain('only-passes is "magic"');
+  });
+
+  test('--save-graph writes what --load-graph runs, on any executor, with the same tokens', async () => {
+    const file = join(folder.path, 'graph.json');
+    const model = await folder.put('saved.gguf', writeGguf(await tinyContent()));
+    expect((await runCli(['inspect', model, '--save-graph', file])).exitCode).toBe(0);
+    const { graph } = await runJson<{ graph: { after: string } }>(['inspect', model, '--graph', '--load-graph', file]);
+    expect(graph.after).toContain('kernel=');
+    const ids = ['generate', '--model', model, '--ids', '1,2', '--temperature', '0', '--max-tokens', '4'];
+    const plain = await runJson<{ ids: number[] }>(ids);
+    for (const executor of ['wasm', 'naive']) {
+      const loaded = await runJson<{ ids: number[] }>([...ids, '--executor', executor, '--load-graph', file]);
+      expect(loaded.ids).toEqual(plain.ids);
+    }
+    const refused = async (...flags: string[]) => (await runCli([...ids, '--load-graph', file, ...flags])).stderr;
+    expect(await refused('--model', 'embedded')).toMatch(/of another model/);
+    expect(await refused('--activations', 'f32')).toMatch(/load it with --activations q8/);
+    expect(await refused('--disable-pass', 'merge_qkv')).toMatch(/runs a graph as it is/);
+    expect(await refused('--load-graph', model)).toMatch(/is not JSON|at byte/);
+  });
+
+  test('--format draws the graph, to a file where --out names one', async () => {
+    expect((await runCli(['inspect', '--graph', '--format', 'mermaid'])).stdout).toMatch(/^flowchart TD\n/);
+    const file = join(folder.path, 'graph.svg');
+    const { exitCode, stdout } = await runCli(['inspect', '--graph', '--format', 'svg', '--out', file]);
+    expect([exitCode, stdout]).toEqual([0, '']);
+    expect(await readFile(file, 'utf8')).toMatch(/^<svg .*<\/svg>\n$/s);
+    expect((await runCli(['inspect', '--format', 'svg'])).exitCode).toBe(2);
+    expect((await runCli(['inspect', '--out', file])).exitCode).toBe(2);
   });
 });
 

@@ -8,13 +8,16 @@ import {
   NO_BUFFER,
   planBuffers,
   type RunSizes,
+  scratchOf,
   stepsOf,
 } from '../../src/exec/plan.ts';
 import { placesOf } from '../../src/exec/views.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
+import { randomGraphs } from '../graph/random_graph.ts';
 import { batchOf, executorOf } from '../support/executors.ts';
 import { randomModels } from '../support/random_model.ts';
+import { shapeGraph } from '../support/shape_graph.ts';
 import { TINY_CONFIG, tinyLlama } from '../support/tiny_llama.ts';
 
 const sizesOf: fc.Arbitrary<RunSizes> = fc.record({ T: fc.nat(5), R: fc.nat(3), attendCells: fc.nat(40) });
@@ -25,7 +28,7 @@ type Planner = (graph: Graph, sizes: RunSizes) => BufferPlan;
 
 /** No value lies where one lies that is still to be read, except the output of an op on an input that it reads last. */
 const keepsWhatIsRead = (plan: Planner) =>
-  fc.property(randomModels, fc.boolean(), sizesOf, (model, isOptimized, sizes) => {
+  fc.property(fc.oneof(randomModels, randomGraphs), fc.boolean(), sizesOf, (model, isOptimized, sizes) => {
     const graph = isOptimized ? optimize(model.graph) : model.graph;
     const { offsets, totalBytes } = plan(graph, sizes);
     const last = lastUses(graph);
@@ -64,6 +67,41 @@ describe('the plan of a run', () => {
       return { offsets: wrong, totalBytes: 2 * totalBytes };
     };
     for (const mutant of [allAtZero, overMatrixInput]) expect(fc.check(keepsWhatIsRead(mutant)).failed).toBe(true);
+  });
+});
+
+describe('what planning saves', () => {
+  const isHalf = (plan: Planner, graph: Graph, nTokens: number): boolean => {
+    const sizes = { T: nTokens, R: 1, attendCells: nTokens * 512 };
+    return plan(graph, sizes).totalBytes <= scratchOf(graph, sizes).apart / 2;
+  };
+
+  test('a model of the 135M shape: at most half of all values, decoding and reading, before and after the passes', () => {
+    const stated = shapeGraph('135m', 'q4_0');
+    for (const graph of [stated, optimize(stated)])
+      for (const nTokens of [1, 128]) expect(isHalf(planBuffers, graph, nTokens)).toBe(true);
+  });
+
+  test('a random graph never takes more than a buffer for each value, the padding of each aside', () => {
+    fc.assert(
+      fc.property(randomGraphs, sizesOf, ({ graph }, sizes) => {
+        const { planned, apart, nValues } = scratchOf(graph, sizes);
+        return planned <= apart + 16 * nValues;
+      }),
+    );
+  });
+
+  test('a planner that never uses a place again is caught', () => {
+    const neverAgain: Planner = (graph, sizes) => {
+      let totalBytes = 0;
+      const offsets = planBuffers(graph, sizes).offsets.map((offset, id) => {
+        if (offset === NO_BUFFER) return offset;
+        totalBytes += bytesOf(graph.nodes[id]!.shape, sizes);
+        return totalBytes;
+      });
+      return { offsets, totalBytes };
+    };
+    expect(isHalf(neverAgain, optimize(shapeGraph('135m', 'q4_0')), 1)).toBe(false);
   });
 });
 

@@ -35,12 +35,23 @@ export const PASSES: readonly Pass[] = [
   pickQuantized,
 ];
 
-/** Runs the listed passes over a graph, without those named in `disabled`. Throws ConfigError for a name that is no pass. */
-export function optimize(graph: Graph, disabled: readonly string[] = []): Graph {
-  for (const name of disabled) {
+/** Which passes run: all of the list, without those in `disabled`, and of these only those in `only` where it is given. */
+export interface PassChoice {
+  readonly disabled?: readonly string[];
+  readonly only?: readonly string[] | undefined;
+}
+
+/** The chosen passes, in the list's order. Throws ConfigError for a name that is no pass. */
+export function choosePasses({ disabled = [], only }: PassChoice): readonly Pass[] {
+  for (const name of [...disabled, ...(only ?? [])]) {
     if (!PASSES.some((p) => p.name === name)) {
       throw new ConfigError(`there is no pass "${name}"; passes are ${PASSES.map((p) => p.name).join(', ')}`);
     }
   }
-  return PASSES.filter((p) => !disabled.includes(p.name)).reduce((g, pass) => pass.apply(g), graph);
+  return PASSES.filter((p) => !disabled.includes(p.name) && (only === undefined || only.includes(p.name)));
+}
+
+/** Runs the chosen passes over a graph. Throws ConfigError for a name that is no pass. */
+export function optimize(graph: Graph, disabled: readonly string[] = [], only?: readonly string[]): Graph {
+  return choosePasses({ disabled, only }).reduce((g, pass) => pass.apply(g), graph);
 }

@@ -1,0 +1,49 @@
+import { rowBytes } from '../core/dtype.ts';
+import type { Graph, Node, ValueId } from '../graph/ir.ts';
+import { placesOf } from './views.ts';
+
+/** The open sizes for which traffic is stated: one token that is decoded, its row of logits, and this many positions. */
+export const TRAFFIC_SIZES = { T: 1, R: 1, S: 512 } as const;
+
+const F32_BYTES = 4;
+
+/**
+ * Bytes that the nodes of a graph read and write for one decoded token after 511 others: every input and every output of every
+ * node, weights as their file has them, everything else in f32. Views move nothing. What a kernel reads again, or what a cache
+ * of the processor saves, is not in it: it is a count for comparing graphs.
+ */
+export function bytesMoved(graph: Graph): number {
+  const places = placesOf(graph);
+  return graph.nodes.reduce((n, node, id) => n + (places[id]!.root === id ? bytesOfNode(graph, node) : 0), 0);
+}
+
+function bytesOfNode(graph: Graph, node: Node): number {
+  if (node.op === 'input' || node.op === 'patches' || node.op === 'weight' || node.op === 'concat_weights') return 0;
+  const isWrite = node.op === 'kv_write_k' || node.op === 'kv_write_v';
+  const read = node.inputs.reduce((n, input, index) => {
+    const isRowOnly = (node.op === 'embed' && index === 1) || (node.op === 'take_rows' && index === 0);
+    return n + (isRowOnly ? rowOf(graph, input) : bytesOfValue(graph, input));
+  }, 0);
+  // A write adds its rows to the cache, whose other rows stay where they are.
+  return read + (isWrite ? bytesOfValue(graph, node.inputs[0]!) : f32Bytes(node.shape));
+}
+
+function bytesOfValue(graph: Graph, id: ValueId): number {
+  const node = graph.nodes[id]!;
+  if (node.op !== 'weight' && node.op !== 'concat_weights') return f32Bytes(node.shape);
+  const sizes = node.shape as readonly number[];
+  return sizes.slice(0, -1).reduce((n, size) => n * size, 1) * rowBytes(node.dtype, sizes.at(-1)!);
+}
+
+/** One row: of a table that embed reads, or of a value whose rows are taken. */
+function rowOf(graph: Graph, id: ValueId): number {
+  return bytesOfValue(graph, id) / sizeOf(graph.nodes[id]!.shape[0]!);
+}
+
+function f32Bytes(shape: Node['shape']): number {
+  return shape.reduce<number>((n, size) => n * sizeOf(size), F32_BYTES);
+}
+
+function sizeOf(size: Node['shape'][number]): number {
+  return typeof size === 'number' ? size : TRAFFIC_SIZES[size];
+}
