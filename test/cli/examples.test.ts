@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 /** Names of files in the examples: they lie in the test's folder. */
-const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf|session|jpg|png)$/;
+const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf|session|jpg|png|svg)$/;
 
 /** Words as a shell splits them, for double quotes and blanks. */
 function split(line: string): string[] {
