@@ -16,6 +16,7 @@ export {
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
+export { type ManyEvent, type ManyOptions, type ManyRequest, sampleSeed } from './engine/generate_many.ts';
 export type { Classification, ClassifierOptions, ClassifyOptions, ImageClassifier } from './engine/image_classifier.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
 export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';

@@ -4,23 +4,19 @@ import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import type { ModelDescription } from '../models/architectures.ts';
-import { type ChatMessage, type ChatOptions, needChatTemplate, renderChat } from '../text/chat_template.ts';
+import { needChatTemplate, renderChat } from '../text/chat_template.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
+import { generateMany, type ManyEvent, type ManyOptions, type ManyRequest } from './generate_many.ts';
 import type { CheckedLoadOptions } from './options.ts';
+import type { ChatPrompt, Prompt } from './prompt.ts';
 import { createSession, type Session, type SessionOptions, type SessionParts } from './session.ts';
 import { readSessionFile } from './session_file.ts';
 import { createForms } from './structured.ts';
 
-/** What a generation starts from: text, a conversation, or exact ids. */
-export type Prompt = string | ChatPrompt | { readonly ids: readonly number[] };
-
-/** A conversation, and what its template may ask for: today's date (a clock that stands still), tools, switches of its own. */
-export interface ChatPrompt extends Pick<ChatOptions, 'now' | 'tools' | 'variables'> {
-  readonly messages: readonly ChatMessage[];
-}
+export type { ChatPrompt, Prompt };
 
 export interface ModelInfo {
   readonly name: string;
@@ -57,6 +53,11 @@ export interface Model {
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<Piece, Summary, void>;
   /** The same within a session: the prompt's ids are appended to what it has. */
   generateIn(session: Session, ids: readonly number[], options?: GenerateOptions): AsyncGenerator<Piece, Summary, void>;
+  /**
+   * Many generations at once, in shared steps; each has the text that `generate` gives it alone. Events come as they happen.
+   *   for await (const e of model.generateMany([{ prompt: 'One' }, { prompt: 'Two' }])) if ('piece' in e) show(e.index, e.piece.text);
+   */
+  generateMany(requests: Iterable<ManyRequest>, options?: ManyOptions): AsyncGenerator<ManyEvent, void, void>;
   /** Logits of every position, [T, vocab]: Float32Array, from naive64 Float64Array. */
   logits(ids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Logits>;
   /** An empty sequence with an explicit cache: append, truncate, fork. Dispose it when done. */
@@ -157,6 +158,13 @@ export function createModel(parts: ModelParts): Model {
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
       return generate({ session, tokenizer, forms, host, maxSeq: options.maxSeq }, ids, generateOptions);
+    },
+    generateMany(requests, manyOptions) {
+      checkAlive();
+      const { vocab } = description.config;
+      const { promptIds } = model;
+      const { maxSeq } = options;
+      return generateMany({ ...sessionParts, tokenizer, forms, maxSeq, vocab, promptIds }, requests, manyOptions);
     },
     async logits(ids, { signal } = {}) {
       const session = model.createSession();

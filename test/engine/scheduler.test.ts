@@ -82,6 +82,17 @@ describe('a step', () => {
     expect(scheduler.jobs.map((job) => job.nCached)).toEqual([5, 21]); // both decode
   });
 
+  test('the steps of docs/scheduling.md', () => {
+    const { scheduler, add } = setUp({ limits: { maxBatch: 3 } });
+    for (const nPrompt of [2, 10, 3]) add('request', nPrompt, 9);
+    const cached = [1, 2, 3].map(() => [scheduler.step().nTokens, scheduler.jobs.map((job) => job.nCached)]);
+    expect(cached).toEqual([
+      [8, [2, 6, 0]],
+      [8, [3, 10, 3]],
+      [3, [4, 11, 4]],
+    ]);
+  });
+
   test('a prompt of one token and the last token of a prompt are no different from a decode row', () => {
     const { add, runAll, names } = setUp({ limits: { maxBatch: 2, tokenBudget: 2 } });
     add('one', 1, 3);

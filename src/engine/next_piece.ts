@@ -1,0 +1,104 @@
+import { ConfigError } from '../core/errors.ts';
+import { createRng } from '../core/rng.ts';
+import { DEFAULT_SAMPLING, type SamplingOptions, type TokenLogprob, validateSampling } from '../sample/options.ts';
+import { sampleToken } from '../sample/sampler.ts';
+import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateStopping } from '../sample/stopping.ts';
+import { createStreamDecoder } from '../text/stream_decoder.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { FormOptions, Forms } from './structured.ts';
+
+export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
+  /** Most tokens to generate; by default as many as the context has room for. */
+  readonly maxTokens?: number;
+  /** Generation ends before any of these texts. */
+  readonly stop?: readonly string[];
+  /** Generation ends at any of these ids, besides the model's own end tokens. */
+  readonly stopIds?: readonly number[];
+  /**
+   * How many of the likeliest tokens each piece lists; 0 gives the chosen token's log-probability alone. Left out, none is
+   * computed, which over a large vocabulary saves a millisecond or two a token.
+   */
+  readonly topLogprobs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One generated token. The texts of all pieces, joined, are the output. */
+export interface Piece {
+  readonly id: number;
+  /** What can be shown now: empty while a character, or what may become a stop string, is incomplete. */
+  readonly text: string;
+  /**
+   * Natural logarithm of the token's probability under the model's own, unmodified distribution; NaN unless topLogprobs was
+   * given.
+   */
+  readonly logprob: number;
+  readonly top: readonly TokenLogprob[];
+}
+
+/** Rooms 8 and 9 of one generation: what a sequence needs besides its logits, wherever these come from. */
+export interface PieceMaker {
+  /**
+   * The next token and its text. history: the ids so far, prompt included. finishReason: it is the last one.
+   * Throws what sampleToken throws.
+   */
+  next(
+    logits: Float32Array | Float64Array,
+    history: readonly number[],
+  ): { readonly piece: Piece; readonly finishReason: FinishReason | undefined };
+  /** With a grammar or a schema: whether the text so far is one of its texts. */
+  readonly isComplete: boolean | undefined;
+}
+
+export interface PieceMakerParts {
+  readonly tokenizer: Tokenizer;
+  readonly forms: Forms;
+  /** Positions that the sequence may have. */
+  readonly maxSeq: number;
+}
+
+/** Throws ConfigError for options out of range, and what Forms.begin throws for a grammar or a schema. */
+export function createPieceMaker(
+  { tokenizer, forms, maxSeq }: PieceMakerParts,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): PieceMaker {
+  const sampling: SamplingOptions = { ...DEFAULT_SAMPLING, ...given(options) };
+  validateSampling(sampling);
+  const { maxTokens = Infinity, topLogprobs = null } = options;
+  const rules: StopRules = { eosIds: tokenizer.eosIds, stopIds: new Set(options.stopIds), maxTokens, maxSeq };
+  validateStopping(rules);
+  for (const [name, list] of [
+    ['stop', options.stop],
+    ['stopIds', options.stopIds],
+  ] as const) {
+    if (list !== undefined && !Array.isArray(list)) throw new ConfigError(`${name} is ${String(list)}, must be a list`);
+  }
+  const rng = createRng(sampling.seed);
+  const text = createStreamDecoder(tokenizer, { stop: options.stop ?? [], context: prompt });
+  const form = forms.begin(options, rules, prompt);
+  let genTokens = 0;
+
+  return {
+    next(logits, history) {
+      const { id, logprob, top } = sampleToken(logits, history, sampling, rng, topLogprobs, form?.mask());
+      genTokens++;
+      let finishReason: FinishReason | undefined = finishAtId(id, rules);
+      if (finishReason === undefined) form?.accept(id);
+      let shown = finishReason === undefined ? text.push(id) : '';
+      if (text.stopped !== null) finishReason = 'stop';
+      if (form?.mustEnd) finishReason ??= 'grammar';
+      finishReason ??= finishAtLimit(genTokens, history.length, rules);
+      if (finishReason !== undefined) shown += text.flush();
+      form?.shown(shown);
+      return { piece: { id, text: shown, logprob, top }, finishReason };
+    },
+    get isComplete() {
+      return form?.isComplete;
+    },
+  };
+}
+
+/** The options that have a value: one that is there but undefined means the default, too. */
+function given(options: GenerateOptions): Partial<SamplingOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
