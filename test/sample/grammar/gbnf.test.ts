@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CapacityError, ConfigError, FormatError, UnsupportedError } from '../../../src/core/errors.ts';
 import { parseGbnf } from '../../../src/sample/grammar/gbnf.ts';
@@ -5,6 +7,7 @@ import { MAX_GRAMMAR_CHARACTERS } from '../../../src/sample/grammar/grammar_text
 import { MAX_DEPTH } from '../../../src/sample/grammar/network_checks.ts';
 import { type GrammarMasks, grammarMasks } from '../../../src/sample/grammar/token_masks.ts';
 import { tokenTrie } from '../../../src/sample/grammar/token_trie.ts';
+import { ROOT } from '../../support/fixtures.ts';
 
 /** Every byte is a token. */
 const bytesOf = (id: number): Uint8Array => Uint8Array.of(id);
@@ -101,6 +104,13 @@ describe('grammars that people write', () => {
     for (const text of texts) expect([text, masks.accepts(utf8(text))]).toEqual([text, true]);
     for (const text of others) expect([text, masks.accepts(utf8(text))]).toEqual([text, false]);
   });
+});
+
+test('the grammar of docs/structured.md', () => {
+  const guide = readFileSync(join(ROOT, 'docs', 'structured.md'), 'utf8');
+  const masks = masksOf(/```text\n(root [^`]*)```/.exec(guide)![1]!);
+  expect(masks.accepts(utf8('1 + 2*-3=-5\n7=7\n'))).toBe(true);
+  expect(masks.accepts(utf8('1+=2\n'))).toBe(false);
 });
 
 describe('what is no grammar is refused, with its place', () => {
