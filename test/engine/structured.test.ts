@@ -122,6 +122,29 @@ describe('a grammar', () => {
   });
 });
 
+test('many texts at once, each in its own form, are what each is alone', async () => {
+  const first: GenerateOptions = { schema: SCHEMA, seed: 1 };
+  const second: GenerateOptions = { grammar: 'root ::= " " [a-z ]{1,12} "."', seed: 3 };
+  const third: GenerateOptions = { maxTokens: 6, temperature: 0 };
+  const requests = [
+    { ...first, prompt: PROMPT, n: 2 },
+    { ...second, prompt: 'The sun' },
+    { ...third, prompt: 'A dog' },
+  ];
+  const texts: Record<string, string> = {};
+  for await (const event of model.generateMany(requests)) {
+    const key = `${event.index}.${event.sample}`;
+    if ('piece' in event) texts[key] = (texts[key] ?? '') + event.piece.text;
+    else expect(event).toMatchObject({ summary: event.index < 2 ? { isComplete: true } : { finishReason: 'length' } });
+  }
+  expect(texts).toEqual({
+    '0.0': (await all(PROMPT, first)).text,
+    '0.1': (await all(PROMPT, { ...first, seed: 2 })).text,
+    '1.0': (await all('The sun', second)).text,
+    '2.0': (await all('A dog', third)).text,
+  });
+});
+
 describe('what cannot be is refused before the prompt is run', () => {
   test.each<[string, GenerateOptions, new (...args: never[]) => Error, string]>([
     ['two forms', { grammar: 'root ::= "a"', schema: true }, ConfigError, 'grammar and schema are both given'],
