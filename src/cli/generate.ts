@@ -1,18 +1,21 @@
 import type { Command } from 'commander';
 import type { Model } from '../engine/model.ts';
-import { parseCount, parseIds } from './arguments.ts';
+import { sampleSeed } from '../engine/sample_seed.ts';
+import { parseCount, parseIds, parsePositive } from './arguments.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
 import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
 import { addFormOptions, type FormFlags, readForm, refuseIncomplete } from './form_options.ts';
 import { printable, printableText, table } from './format.ts';
+import { type NamedRequest, runMany } from './generate_many.ts';
 import { INTERRUPTED, type Io } from './io.ts';
 import { writeJson } from './json.ts';
 import { addKvOptions, type KvFlags } from './kv_options.ts';
 import { loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { noteIfSlow } from './progress.ts';
-import { type PromptInput, promptIds, readPrompt } from './prompt.ts';
+import { type PromptInput, promptIds, readPrompt, readText } from './prompt.ts';
+import { parseRequestLines } from './request_lines.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
@@ -22,6 +25,8 @@ interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags {
   readonly file?: string;
   readonly raw?: boolean;
   readonly logprobs?: number;
+  readonly n: number;
+  readonly batch?: number;
 }
 
 const EXAMPLES = `
@@ -30,6 +35,8 @@ Examples:
   glassformer generate --temperature 0 --max-tokens 50 "One day"
   glassformer generate --seed 7 --top-p 0.9 --stop "The end" "Tom and his dog"
   glassformer generate --file prompt.txt --json
+  glassformer generate --file prompts.jsonl --json
+  glassformer generate --n 4 "Once there was a fox"
   glassformer generate --schema answer.json "The fox, as JSON:"
   glassformer generate --model model.gguf --ids 0,305,318 --logprobs 3
 `;
@@ -48,7 +55,9 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
   command.argument('[prompt...]', 'the text to continue; without one, the model begins by itself');
   command
     .option('--ids <list>', 'the prompt as exact token ids, 1,2,3', parseIds)
-    .option('-f, --file <path>', 'the prompt from a file, "-" for standard input')
+    .option('-f, --file <path>', 'the prompt from a file, "-" for standard input; many prompts from a .jsonl file')
+    .option('--n <count>', 'samples of the prompt, with the seeds seed, seed + 1, ...', parsePositive, 1)
+    .option('--batch <n>', 'most sequences that run together (default: 8)', parsePositive)
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
   addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
@@ -56,7 +65,8 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
   addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
-    await generate(io, words, flags);
+    if (isManyPrompts(flags) || flags.n > 1) await generateMany(io, words, flags);
+    else await generate(io, words, flags);
   });
 }
 
@@ -92,6 +102,43 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
   refuseIncomplete(result, maxTokens, model.info.maxSeq);
+}
+
+function isManyPrompts({ file }: Flags): boolean {
+  return file?.toLowerCase().endsWith('.jsonl') === true;
+}
+
+/** Several sequences: the lines of a file, each with options of its own over the flags, or samples of one prompt. */
+async function generateMany(io: Io, words: readonly string[], flags: Flags): Promise<void> {
+  if (flags.logprobs !== undefined)
+    throw usageError('--logprobs is about one sequence; leave out --n and the .jsonl file');
+  const sampling = samplingOf(flags);
+  const options = await loadOptionsOf(flags);
+  const form = await readForm(flags);
+  const common = {
+    ...sampling,
+    ...form,
+    stop: flags.stop ?? [],
+    maxTokens: flags.maxTokens ?? defaultMaxTokens(flags.model),
+  };
+  if (isManyPrompts(flags)) {
+    if (words.length > 0 || flags.ids !== undefined || flags.raw === true) {
+      throw usageError('a .jsonl file has the prompts; leave out words, --ids and --raw');
+    }
+    const lines = parseRequestLines(await readText(io, flags.file!), flags.file!);
+    await using model = await loadForCommand(io, flags.model, options);
+    // A line without a seed has one of its own, so that equal prompts give different texts.
+    const named = lines.map(({ line, prompt, options: own }, index): NamedRequest => {
+      const seed = own.seed ?? sampleSeed(sampling.seed, index);
+      return { name: `line ${line}`, request: { n: flags.n, ...common, ...own, seed, prompt } };
+    });
+    await runMany(io, model, named, { isJson: flags.json === true, maxBatch: flags.batch });
+    return;
+  }
+  const input = await readPrompt(io, { words, ...flags });
+  await using model = await loadForCommand(io, flags.model, options);
+  const request = { ...common, n: flags.n, prompt: { ids: promptIds(model, input) } };
+  await runMany(io, model, [{ name: '', request }], { isJson: flags.json === true, maxBatch: flags.batch });
 }
 
 /**

@@ -1,6 +1,5 @@
 import { ConfigError, KernelError, ShapeError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { checkSeed } from '../core/rng.ts';
 import type { Executor } from '../exec/executor.ts';
 import type { KvCache, PrefixScope } from '../kvcache/cache.ts';
 import { DEFAULT_SAMPLING } from '../sample/options.ts';
@@ -8,6 +7,7 @@ import type { FinishReason } from '../sample/stopping.ts';
 import type { Summary } from './generate.ts';
 import { createPieceMaker, type GenerateOptions, type Piece, type PieceMakerParts } from './next_piece.ts';
 import type { Prompt } from './prompt.ts';
+import { sampleSeed } from './sample_seed.ts';
 import { createScheduler, type Scheduled, type Scheduler } from './scheduler.ts';
 
 /** One of many: a prompt with its own options, seed, signal. */
@@ -51,11 +51,6 @@ export interface ManyParts extends PieceMakerParts {
   readonly prefillChunk: number;
   promptIds(prompt: Prompt): number[];
   diagnose(ids: readonly number[]): Promise<never>;
-}
-
-/** The seed of sample k: seed + k, modulo 2^64, so that `--seed` can repeat each one alone. */
-export function sampleSeed(seed: number | bigint, k: number): bigint {
-  return (checkSeed(seed) + BigInt(k)) % 2n ** 64n;
 }
 
 /**

@@ -15,6 +15,7 @@ beforeAll(async () => {
   await folder.put('model.gguf', writeGguf(tiny));
   await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', CHAT_TEMPLATE)));
   await folder.put('prompt.txt', 'Once there was');
+  await folder.put('prompts.jsonl', '{"prompt":"Once","maxTokens":9}\n{"ids":[0,440],"maxTokens":9}\n');
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'photo.jpg'));
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'other.png')); // its bytes say what it is
   await folder.put('answer.json', '{"enum": ["yes", "no", {"unknown": true}]}');
@@ -23,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 /** Names of files in the examples: they lie in the test's folder. */
-const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|json|gbnf|session|jpg|png|svg)$/;
+const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|jsonl?|gbnf|session|jpg|png|svg)$/;
 
 /** Words as a shell splits them, for double quotes and blanks. */
 function split(line: string): string[] {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ManyEvent, ManyOptions, ManyRequest } from '../../src/engine/generate_many.ts';
-import { sampleSeed } from '../../src/engine/generate_many.ts';
 import type { Model } from '../../src/engine/model.ts';
+import { sampleSeed } from '../../src/engine/sample_seed.ts';
 import { loadModel } from '../../src/index.node.ts';
 
 let model: Model;
