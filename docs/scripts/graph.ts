@@ -1,6 +1,8 @@
 import { optimize, PASSES } from '../../src/graph/passes/index.ts';
 import { graphText } from '../../src/graph/text.ts';
+import { passRegions } from '../../test/bench/passes_report.ts';
 import { table } from './number_text.ts';
+import { passChanges } from './pass_changes.ts';
 import { withModel } from './run_model.ts';
 import { fence } from './source_quote.ts';
 
@@ -15,6 +17,8 @@ export async function graphRegions(): Promise<ReadonlyMap<string, string>> {
       return [`\`${pass.name}\``, pass.numerics, nodes, graph.nodes.length];
     });
     return new Map([
+      ...passChanges(before),
+      ...passRegions(),
       ['passes', table(['pass', 'numerics', 'nodes before', 'nodes after'], rows)],
       ['before', excerpt(graphText(before))],
       ['after', excerpt(graphText(optimize(before)))],

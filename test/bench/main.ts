@@ -1,7 +1,8 @@
 /**
- * The benchmarks: npm run bench. See docs/benchmarks.md and docs/kernels.md, whose tables this program writes.
+ * The benchmarks: npm run bench. See docs/benchmarks.md, docs/kernels.md and docs/graph.md, whose tables this program writes.
  *
- *   --only NAME,NAME   only these sections; nothing is written, but docs/kernels.md where ladder is one of them
+ *   --only NAME,NAME   only these sections; nothing is written, but docs/kernels.md where ladder is one of
+ *                      them, and docs/graph.md where passes is
  *   --quick            fewer turns; nothing is written
  *   --label TEXT       the run's column, by default "Node 20" and the like; a run of the same label is replaced
  *   --node PATH        runs everything under another Node
@@ -17,11 +18,13 @@ import { writeLadder } from './ladder_report.ts';
 import { LADDER } from './ladder_section.ts';
 import { MATRIX_VECTOR } from './matrix_vector.ts';
 import { NODE_TIMES } from './node_times.ts';
+import { writePasses } from './passes_report.ts';
+import { PASS_COSTS } from './passes_section.ts';
 import { describeRun, writeReport } from './report.ts';
 import { SIZES } from './sizes.ts';
 import { TIERS } from './tiers.ts';
 
-const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, KV, SIZES, LADDER];
+const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, KV, SIZES, LADDER, PASS_COSTS];
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -58,6 +61,12 @@ async function main(args: string[]): Promise<number> {
     await writeLadder(describeRun(label, [ladder]));
     process.stderr.write('bench: wrote docs/kernels.md\n');
     tables.delete(LADDER);
+  }
+  const passes = tables.get(PASS_COSTS);
+  if (passes !== undefined) {
+    await writePasses(describeRun(label, [passes]));
+    process.stderr.write('bench: wrote docs/graph.md\n');
+    tables.delete(PASS_COSTS);
   }
   if (values.only !== undefined) return 0;
   writeReport('own', [describeRun(label, [...tables.values()])]);

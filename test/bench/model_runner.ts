@@ -6,6 +6,7 @@ import type { Executor } from '../../src/exec/executor.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
 import { createWasmExecutor } from '../../src/exec/wasm/executor.ts';
+import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import type { RandomShapeName } from '../../src/load/random_shape.ts';
 import { createNodeHost, openNodeModel } from '../../src/platform/node.ts';
@@ -33,13 +34,15 @@ export interface RunnerOptions {
   readonly shape: RandomShapeName;
   readonly dtype: DType;
   readonly tier: 'naive' | KernelBuild | 'auto';
+  /** All of them unless said. */
+  readonly passes?: (graph: Graph) => Graph;
 }
 
 /** Both tiers run the optimized graph: the plain one computes logits that nobody reads, which would flatter the fast tier. */
-export async function createRunner({ shape, dtype, tier }: RunnerOptions): Promise<ModelRunner> {
+export async function createRunner({ shape, dtype, tier, passes = optimize }: RunnerOptions): Promise<ModelRunner> {
   const opened = await openModel(await openNodeModel(await randomModel(shape, dtype)));
   const { buildGraph, tensors } = opened.description;
-  const graph = optimize(buildGraph('q8'));
+  const graph = passes(buildGraph('q8'));
   const executor =
     tier === 'naive'
       ? createNaiveExecutor(graph, await loadWeights(graph, tensors))
