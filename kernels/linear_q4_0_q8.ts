@@ -125,15 +125,19 @@ class Q40Records<D extends DotForm> implements CodedRecords {
     return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.load32_splat(q + (i >> 1), 36);
   }
 
-  dot(sums: v128, c: v128, first: v128, second: v128, third: v128, fourth: v128): v128 {
+  mask(): v128 {
+    return ASC_FEATURE_RELAXED_SIMD ? nibblesOfBytes() : nibblesOfWords();
+  }
+
+  dot(sums: v128, c: v128, first: v128, second: v128, third: v128, fourth: v128, mask: v128): v128 {
     const dots = changetype<D>(0);
     if (ASC_FEATURE_RELAXED_SIMD) {
-      sums = dots.step(sums, first, v128.and(c, nibblesOfBytes()));
-      return dots.step(sums, second, v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()));
+      sums = dots.step(sums, first, v128.and(c, mask));
+      return dots.step(sums, second, v128.and(i16x8.shr_u(c, 4), mask));
     }
-    sums = dots.step(sums, first, v128.and(c, nibblesOfWords()));
-    sums = dots.step(sums, second, v128.and(i16x8.shr_u(c, 8), nibblesOfWords()));
-    sums = dots.step(sums, third, v128.and(i16x8.shr_u(c, 4), nibblesOfWords()));
+    sums = dots.step(sums, first, v128.and(c, mask));
+    sums = dots.step(sums, second, v128.and(i16x8.shr_u(c, 8), mask));
+    sums = dots.step(sums, third, v128.and(i16x8.shr_u(c, 4), mask));
     return dots.step(sums, fourth, i16x8.shr_u(c, 12));
   }
 

@@ -106,9 +106,13 @@ export class Q80Records<D extends DotForm> implements CodedRecords {
     return i32x4.splat(0);
   }
 
-  dot(sums: v128, c: v128, first: v128, second: v128, _third: v128, _fourth: v128): v128 {
+  mask(): v128 {
+    return bytesOfWords();
+  }
+
+  dot(sums: v128, c: v128, first: v128, second: v128, _third: v128, _fourth: v128, mask: v128): v128 {
     if (ASC_FEATURE_RELAXED_SIMD) return changetype<D>(0).signed(sums, v128.xor(c, second), first);
-    sums = dotStep(sums, first, v128.and(c, bytesOfWords()));
+    sums = dotStep(sums, first, v128.and(c, mask));
     return dotStep(sums, second, i16x8.shr_u(c, 8));
   }
 

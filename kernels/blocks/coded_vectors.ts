@@ -28,7 +28,9 @@ export interface CodedRecords {
   third(q: usize, i: usize): v128;
   fourth(q: usize, i: usize): v128;
   /** sums + the products of these 16 bytes, c. */
-  dot(sums: v128, c: v128, first: v128, second: v128, third: v128, fourth: v128): v128;
+  dot(sums: v128, c: v128, first: v128, second: v128, third: v128, fourth: v128, mask: v128): v128;
+  /** What dot takes as mask. */
+  mask(): v128;
   /** The exact sums over a block, four i32. */
   inner(sums: v128): v128;
 }
@@ -121,6 +123,7 @@ function vector2x16<F extends CodedRecords>(
 ): bool {
   const format = changetype<F>(0);
   const groupBytes = format.groupBytes();
+  const mask = format.mask();
   let y0 = f32x4.splat(0);
   let y1 = f32x4.splat(0);
   let y2 = f32x4.splat(0);
@@ -142,10 +145,10 @@ function vector2x16<F extends CodedRecords>(
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4);
-      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4);
-      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4);
-      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4, mask);
     }
     const yScales = r + GROUPS * groupBytes;
     y0 = addBlock(y0, finiteF16ToF32x4(v128.load16x4_s(yScales)), da, format.inner(s0));
@@ -164,10 +167,10 @@ function vector2x16<F extends CodedRecords>(
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(t + i, 0), a1, a2, a3, a4);
-      s1 = format.dot(s1, format.codes(t + i, 1), a1, a2, a3, a4);
-      s2 = format.dot(s2, format.codes(t + i, 2), a1, a2, a3, a4);
-      s3 = format.dot(s3, format.codes(t + i, 3), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(t + i, 0), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, format.codes(t + i, 1), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, format.codes(t + i, 2), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, format.codes(t + i, 3), a1, a2, a3, a4, mask);
     }
     z0 = addBlock(z0, finiteF16ToF32x4(v128.load16x4_s(zScales)), da, format.inner(s0));
     z1 = addBlock(z1, finiteF16ToF32x4(v128.load16x4_s(zScales, 8)), da, format.inner(s1));
@@ -191,6 +194,7 @@ function vector2x16<F extends CodedRecords>(
 function vector16<F extends CodedRecords>(y: usize, q: usize, step: usize, nBlocks: i32, r: usize, width: i32): void {
   const format = changetype<F>(0);
   const groupBytes = format.groupBytes();
+  const mask = format.mask();
   let y0 = f32x4.splat(0);
   let y1 = f32x4.splat(0);
   let y2 = f32x4.splat(0);
@@ -207,10 +211,10 @@ function vector16<F extends CodedRecords>(y: usize, q: usize, step: usize, nBloc
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4);
-      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4);
-      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4);
-      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4);
+      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4, mask);
     }
     const scales = r + GROUPS * groupBytes;
     y0 = addBlock(y0, f16ToF32x4(v128.load16x4_s(scales)), da, format.inner(s0));

@@ -1,6 +1,7 @@
 // Kernels that know no weight format: every model runs with them. The other side of this list is src/exec/wasm/kernels.ts.
 export { addBiasF32 } from '../add_bias_f32';
 export { addF32 } from '../add_f32';
+export { attendF32 } from '../attend_f32';
 export { attendMixF32 } from '../attend_mix_f32';
 export { attendScoresF32 } from '../attend_scores_f32';
 export { geluF32 } from '../gelu_f32';

@@ -50,6 +50,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number): Tensor<A>;
   softmax(x: Tensor<A>, visible: Visible): Tensor<A>;
   attendMix(p: Tensor<A>, v: Tensor<A>, visible: Visible): Tensor<A>;
+  attend(q: Tensor<A>, k: Tensor<A>, v: Tensor<A>, visible: Visible, scale: number): Tensor<A>;
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
@@ -187,6 +188,16 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const parts = batch.segments.map((segment, i) => {
           const rows = cachedRows(cache.readV(segment.sequence, layer));
           return ops.attendMix(probs[i]!, rows, visibleTo(batch, segment, cache));
+        });
+        return give(joinTensors(parts));
+      }
+      case 'attend': {
+        const q = tensorAt(0);
+        const [keysOf, valuesOf] = [layerOf(values[node.inputs[1]!]!), layerOf(values[node.inputs[2]!]!)];
+        const parts = batch.segments.map((segment) => {
+          const keys = cachedRows(cache.readK(segment.sequence, keysOf));
+          const rows = cachedRows(cache.readV(segment.sequence, valuesOf));
+          return ops.attend(rowsOf(q, segment), keys, rows, visibleTo(batch, segment, cache), node.scale);
         });
         return give(joinTensors(parts));
       }

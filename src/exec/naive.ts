@@ -6,6 +6,7 @@ import { heapStorage } from '../kvcache/heap_storage.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add } from '../ops/add.ts';
 import { addBias } from '../ops/add_bias.ts';
+import { attend } from '../ops/attend.ts';
 import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed } from '../ops/embed.ts';
@@ -39,6 +40,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   attendScores,
   softmax,
   attendMix,
+  attend,
   add,
   mul,
   silu,

@@ -6,6 +6,7 @@ import { heapStorage } from '../kvcache/heap_storage.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
 import { add64 } from '../ops/add.ts';
 import { addBias64 } from '../ops/add_bias.ts';
+import { attend64 } from '../ops/attend.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
@@ -38,6 +39,7 @@ const OPS64: OpSet<Float64Array> = {
   attendScores: attendScores64,
   softmax: softmax64,
   attendMix: attendMix64,
+  attend: attend64,
   add: add64,
   mul: mul64,
   silu: silu64,

@@ -1,9 +1,11 @@
 import { DTYPES } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Node } from '../graph/ir.ts';
+import { attendScores } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { slice } from '../ops/slice.ts';
+import { softmax } from '../ops/softmax.ts';
 import { takeRows } from '../ops/take_rows.ts';
 import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -108,6 +110,24 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
         return attendMixBounds(scores(i), values, visibleTo(batch, segment, run.cache));
       });
       return [check({ exact: join(parts.map((p) => p.exact)), bound: join(parts.map((p) => p.bound)) })];
+    }
+    case 'attend': {
+      // Part by part: scores and probabilities, which nobody recorded, are computed anew as the definition has them.
+      const checks: Check[] = [];
+      const parts = batch.segments.map((segment, i) => {
+        const visible = visibleTo(batch, segment, run.cache);
+        const q = rowsOf(x(), segment);
+        const keys = run.cachedRows(node.inputs[1]!, segment);
+        const inner = attendScores(q, keys, visible, node.scale);
+        const probs = softmax(inner, visible);
+        const name = part(node, i);
+        const scoresBounded = attendScoresBounds(q, keys, visible, node.scale);
+        checks.push({ op: 'attend_scores', name, values: inner.data, ...scoresBounded });
+        checks.push({ op: 'softmax', name, values: probs.data, ...softmaxBounds(inner, visible) });
+        return attendMixBounds(probs, run.cachedRows(node.inputs[2]!, segment), visible);
+      });
+      const bounded = { exact: join(parts.map((p) => p.exact)), bound: join(parts.map((p) => p.bound)) };
+      return [...checks, check(bounded, 'attend_mix')];
     }
     case 'add':
       return [check(addBounds(x(), y()))];

@@ -50,6 +50,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'kv_write_k':
       case 'kv_write_v':
       case 'linear':
+      case 'attend':
         return isFirstAlone;
       case 'silu':
       case 'mul':

@@ -180,6 +180,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   kv_write_k: layer,
   kv_write_v: layer,
   attend_scores: (f) => ({ scale: f.number('scale') }),
+  attend: (f) => ({ scale: f.number('scale') }),
   softmax: nothing,
   attend_mix: nothing,
   add: nothing,

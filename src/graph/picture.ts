@@ -80,6 +80,7 @@ function kindOf(node: Node): Box['kind'] {
     case 'attend_scores':
     case 'softmax':
     case 'attend_mix':
+    case 'attend':
       return 'attention';
     default:
       return 'rows';

@@ -55,6 +55,7 @@ function attributesText(node: Node): string {
     case 'kv_write_v':
       return ` {layer=${node.layer}}`;
     case 'attend_scores':
+    case 'attend':
       return ` {scale=${node.scale}}`;
     case 'embed':
     case 'reshape':

@@ -26,6 +26,7 @@ import type { RopeLayout } from './rope.ts';
  *   attend_scores  q, keys, positions            [nHeads, T, S]
  *   softmax        scores, positions             as scores
  *   attend_mix     probs, values, positions      [T, nHeads, headDim]
+ *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
  *   take_rows      x [T, n], rows [R]            [R, n]
@@ -52,6 +53,7 @@ export interface OpAttributes {
   attend_scores: { readonly scale: number };
   softmax: object;
   attend_mix: object;
+  attend: { readonly scale: number };
   add: object;
   mul: object;
   silu: object;
@@ -86,6 +88,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   attend_scores: ['tensor', 'keys', 'positions'],
   softmax: ['scores', 'positions'],
   attend_mix: ['scores', 'values', 'positions'],
+  attend: ['tensor', 'keys', 'values', 'positions'],
   add: ['tensor', 'tensor'],
   mul: ['tensor', 'tensor'],
   silu: ['tensor'],
@@ -118,6 +121,7 @@ export function roleOf(op: Op): InputRole {
     case 'reshape':
     case 'rope':
     case 'attend_mix':
+    case 'attend':
     case 'add':
     case 'mul':
     case 'silu':
@@ -211,6 +215,13 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       same('number of rows', need(0, 3)[1]!, need(2, 1)[0]!);
       grouped(op.op, need(0, 3)[0]!, need(1, 3)[1]!);
       return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[2]!];
+    case 'attend':
+      for (const rows of [1, 2]) same('head size', need(0, 3)[2]!, need(rows, 3)[2]!);
+      same('number of positions', need(1, 3)[0]!, need(2, 3)[0]!);
+      same('number of kv heads', need(1, 3)[1]!, need(2, 3)[1]!);
+      same('number of rows', need(0, 3)[0]!, need(3, 1)[0]!);
+      grouped(op.op, need(0, 3)[1]!, need(1, 3)[1]!);
+      return need(0, 3);
     case 'add':
     case 'mul':
       if (!equalShapes(inputs[0]!, inputs[1]!)) {

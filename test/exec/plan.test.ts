@@ -12,8 +12,10 @@ import {
   stepsOf,
 } from '../../src/exec/plan.ts';
 import { placesOf } from '../../src/exec/views.ts';
+import { attendScratchBytes, RUN_WORDS } from '../../src/exec/wasm/layout.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
+import { LANE_POSITIONS } from '../../src/kvcache/layout.ts';
 import { randomGraphs } from '../graph/random_graph.ts';
 import { batchOf, executorOf } from '../support/executors.ts';
 import { randomModels } from '../support/random_model.ts';
@@ -129,7 +131,7 @@ describe('the scratch of a long prompt', () => {
   const CHUNK = 128;
   const FLOAT_BYTES = 4;
 
-  test('has the score rows of one chunk, once: it grows with the positions, never with their square', async () => {
+  test('has the score rows of one tile, once: it grows with the positions, never with their square', async () => {
     const model = tinyLlama({ seed: 3, dtype: 'q4_0', config: { maxContext: 2048 } });
     const executor = await executorOf('wasm simd', model, 'q8');
     const cache = executor.createCache(2048);
@@ -141,7 +143,11 @@ describe('the scratch of a long prompt', () => {
       bytesAt.set(at, executor.memory.scratchBytes);
     }
     executor.dispose();
-    const perPosition = TINY_CONFIG.nHeads * CHUNK * FLOAT_BYTES;
-    for (const n of [512, 1024]) expect(bytesAt.get(2 * n)! - bytesAt.get(n)!).toBe(n * perPosition);
+    const group = TINY_CONFIG.nHeads / TINY_CONFIG.nKvHeads;
+    const perPosition = attendScratchBytes(CHUNK, group, 1);
+    expect(perPosition).toBeLessThan((TINY_CONFIG.nHeads * CHUNK * FLOAT_BYTES) / 8);
+    // Besides, what a page table of the cache may take: RUN_WORDS words for each block of positions.
+    const perRun = (RUN_WORDS * FLOAT_BYTES) / LANE_POSITIONS;
+    for (const n of [512, 1024]) expect(bytesAt.get(2 * n)! - bytesAt.get(n)!).toBe(n * (perPosition + perRun));
   });
 });

@@ -30,7 +30,7 @@ describe('recordSteps', () => {
       const expected = all.data.subarray(position * all.vocab, (position + 1) * all.vocab);
       expect(firstBitDifference(logits.data, expected)).toBe(-1);
       expect(values.get('embedding')!.shape).toEqual([i === 0 ? 3 : 1, 256]);
-      expect(values.get('blk.0.probs')!.shape).toEqual([8, i === 0 ? 3 : 1, 3 + i]);
+      expect(values.get('blk.0.mix')!.shape).toEqual([i === 0 ? 3 : 1, 8, 32]);
     });
   });
 

@@ -1,13 +1,21 @@
 import { DTYPES } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
-import type { KvCache } from '../../kvcache/cache.ts';
+import type { KvCache, KvRun } from '../../kvcache/cache.ts';
+import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { takesQ8 } from '../../quant/codes.ts';
 import { type Batch, patchesOf, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
-import { linearScratchBytes, quantizedRowsBytes, scoreStride, VECTOR_BYTES } from './layout.ts';
+import {
+  attendScratchBytes,
+  linearScratchBytes,
+  quantizedRowsBytes,
+  RUN_WORDS,
+  scoreStride,
+  VECTOR_BYTES,
+} from './layout.ts';
 
 /** One run's batch, and the byte addresses that its kernels work with. Valid until the next frame is opened. */
 export interface RunFrame {
@@ -35,6 +43,10 @@ export interface RunFrame {
   readonly panel: number;
   /** One page of one layer's keys or values, unpacked: of caches whose rows are codes. */
   readonly tile: number;
+  /** Scratch of attention, one piece for each thread; and the stretches of one sequence's cache that setRuns wrote. */
+  readonly scores: number;
+  readonly runs: number;
+  setRuns(runs: readonly KvRun[]): void;
 }
 
 export interface FrameSegment extends Segment {
@@ -89,18 +101,20 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const nOut = batch.outRows.length;
       const segments: FrameSegment[] = [];
       let cells = 0;
+      let longest = 0;
       for (const segment of batch.segments) {
         const stride = scoreStride(cache.length(segment.sequence) - cache.dropped(segment.sequence));
         segments.push({ ...segment, stride, offset: cells });
         cells += segment.count * stride;
+        longest = Math.max(longest, stride);
       }
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, starts, outRows | quantized rows | panel | tile
-      const { feedBytes, quantizedBytes, panelBytes } = sizesOf(nTokens, nOut);
+      // values | ids, positions, lengths, starts, outRows | quantized rows | panel | scores | runs | tile
+      const { feedBytes, quantizedBytes, panelBytes, scoreBytes, runBytes } = sizesOf(nTokens, nOut, longest);
       const tileBytes = cache.codes === null ? 0 : tileBytesOf(graph.kv);
-      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes + tileBytes;
+      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes + scoreBytes + runBytes + tileBytes;
       if (needed > memory.nBytes) {
         // Given back first, so that both need not fit; forgotten at once, in case the larger one does not fit either.
         if (memory.nBytes > 0) arena.free(memory.address);
@@ -114,6 +128,9 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const starts = lengths + nTokens * I32_BYTES;
       const outRows = starts + nTokens * I32_BYTES;
       const quantized = ids + feedBytes;
+      const panel = quantized + quantizedBytes;
+      const scores = panel + panelBytes;
+      const runs = scores + scoreBytes;
       arena.i32(ids, nTokens).set(batch.ids);
       arena.i32(positions, nTokens).set(batch.positions);
       for (const segment of batch.segments) {
@@ -137,8 +154,21 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         quantized,
         quantizedOf: undefined,
         quantizedBlock: 0,
-        panel: quantized + quantizedBytes,
-        tile: quantized + quantizedBytes + panelBytes,
+        panel,
+        scores,
+        runs,
+        tile: runs + runBytes,
+        setRuns: (stretches) => {
+          const words = arena.i32(runs, stretches.length * RUN_WORDS);
+          stretches.forEach(({ from, count, kAddress, vAddress, headStride }, i) => {
+            const at = i * RUN_WORDS;
+            words[at] = from;
+            words[at + 1] = count;
+            words[at + 2] = kAddress; // above 2 GiB it wraps around, and the kernel takes it as unsigned
+            words[at + 3] = vAddress;
+            words[at + 4] = headStride;
+          });
+        },
       };
     },
   };
@@ -158,12 +188,13 @@ export function scratchBytes(
   nThreads = 1,
 ): number {
   const sizes = { T: nTokens, R: 1, attendCells: wholeCells(nTokens * scoreStride(nPositions)) };
-  const { feedBytes, quantizedBytes, panelBytes } = partSizes(graph, build, nThreads)(nTokens, 1);
-  return planBuffers(graph, sizes).totalBytes + feedBytes + quantizedBytes + panelBytes;
+  const parts = partSizes(graph, build, nThreads)(nTokens, 1, scoreStride(nPositions));
+  return Object.values(parts).reduce((sum, nBytes) => sum + nBytes, planBuffers(graph, sizes).totalBytes);
 }
 
 /**
- * Bytes of what a frame has besides values, for nTokens of which nOut rows are wanted. What the graph says is looked up once: a
+ * Bytes of what a frame has besides values, for nTokens of which nOut rows are wanted, and sequences of which the longest has
+ * score rows of `stride`. What the graph says is looked up once: a
  * token of a small model has 4 ms, and walking over its 800 nodes takes 60 microseconds.
  */
 function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
@@ -175,13 +206,19 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
     if (takesQ8) quantized.set(`${width} ${blockSize}`, { width, blockSize });
   }
   const shapes = [...quantized.values()];
-  return (nTokens: number, nOut: number) => {
+  const groups = graph.nodes.flatMap((n) => (n.op === 'attend' ? [(n.shape[1] as number) / graph.kv.nKvHeads] : []));
+  const group = Math.max(0, ...groups);
+  return (nTokens: number, nOut: number, stride: number) => {
+    const cells = wholeCells(stride);
     const nRows = Math.max(nTokens, nOut);
     const bytes = shapes.map(({ width, blockSize }) => quantizedRowsBytes(build, nRows, width, blockSize));
     return {
       feedBytes: Math.ceil(((4 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
       quantizedBytes: Math.max(0, ...bytes),
       panelBytes,
+      scoreBytes: nThreads * attendScratchBytes(nTokens, group, cells),
+      // Stretches are whole blocks of the cache, the last one aside.
+      runBytes: (cells / LANE_POSITIONS + 1) * RUN_WORDS * I32_BYTES,
     };
   };
 }

@@ -156,6 +156,33 @@ export interface CoreKernels {
     accumulate: number,
   ): void;
 
+  /**
+   * The three one after the other: y = attend_mix(softmax(attend_scores(q, k)), v), for heads firstHead .. firstHead + nHeads - 1.
+   *
+   * y, q: [nTokens, all heads, headDim], row strides yStride and qStride; head h has the kv head h / group.
+   * runs: nRuns stretches of the cache by rising rows, RUN_WORDS words each (layout.ts).  lengths, starts, sinks: as above.
+   * sStride: as for attendScoresF32.  scratch: `attendScratchBytes(nTokens, group, sStride)`, of this call alone.
+   */
+  attendF32(
+    y: number,
+    yStride: number,
+    q: number,
+    qStride: number,
+    runs: number,
+    nRuns: number,
+    lengths: number,
+    starts: number,
+    sinks: number,
+    nTokens: number,
+    firstHead: number,
+    nHeads: number,
+    group: number,
+    headDim: number,
+    sStride: number,
+    scale: number,
+    scratch: number,
+  ): void;
+
   // ---- activations q8
 
   /** q: `quantizedRowsBytes(build, nTokens, nIn)`, in the build's own layout.  x: f32 [nTokens, nIn], row stride xStride. */
@@ -298,6 +325,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   kvUnpackQ40: 8,
   attendScoresF32: 17,
   attendMixF32: 17,
+  attendF32: 17,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,
 };

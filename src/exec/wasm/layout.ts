@@ -141,3 +141,14 @@ export function quantizedRowsBytes(
 export function scoreStride(nPositions: number): number {
   return roundUpToBlock(nPositions);
 }
+
+/** One stretch of a cache as attendF32 takes it: i32 first row, i32 rows, u32 keys, u32 values, u32 bytes between kv heads. */
+export const RUN_WORDS = 5;
+
+/** Tokens that attendF32 works on at a time: as in kernels/attend_f32.ts. */
+export const ATTEND_TOKENS = 16;
+
+/** Bytes of scratch that attendF32 needs for the scores of nTokens x one group of heads: those of one tile. */
+export function attendScratchBytes(nTokens: number, group: number, stride: number): number {
+  return Math.min(nTokens, ATTEND_TOKENS) * group * stride * Float32Array.BYTES_PER_ELEMENT;
+}

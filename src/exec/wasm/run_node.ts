@@ -9,6 +9,7 @@ import { cacheStepsOf, stepsOf } from '../plan.ts';
 import { type Place, placesOf, rowWidth } from '../views.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
 import type { Kernels } from './kernels.ts';
+import { ATTEND_TOKENS } from './layout.ts';
 import type { PackedWeights } from './packed_weights.ts';
 import type { RopeTables } from './rope_tables.ts';
 
@@ -112,6 +113,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     }
     case 'attend_mix':
       attendMix(m, node, y, x, frame);
+      return;
+    case 'attend':
+      attend(m, node, y, x, xStride, frame);
       return;
     case 'add':
       kernels.addF32(y, x, frame.addresses[node.inputs[1]!]!, nRows * width);
@@ -243,6 +247,79 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
   });
 }
 
+function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStride: number, frame: RunFrame): void {
+  const [, nHeads, headDim] = node.shape as ['T', number, number];
+  const yStride = nHeads * headDim;
+  const group = nHeads / m.graph.kv.nKvHeads;
+  const { layer } = m.graph.nodes[node.inputs[1]!] as NodeOf<'kv_write_k'>;
+  for (const segment of frame.segments) {
+    const runs = frame.cache.runs(segment.sequence, layer);
+    const row = segment.from * F32_BYTES;
+    if (frame.cache.codes !== null) {
+      attendCoded(m, node, runs, segment, y + row * yStride, q + row * qStride, qStride, frame);
+      continue;
+    }
+    frame.setRuns(runs);
+    // biome-ignore format: the kernel's arguments in its own order: output, query, cache, what rows see, sizes
+    m.kernels.attendF32(
+      y + row * yStride, yStride, q + row * qStride, qStride, frame.runs, runs.length, frame.lengths + row,
+      frame.starts + row, frame.sinks, segment.count, 0, nHeads, group, headDim, segment.stride, node.scale, frame.scores,
+    );
+  }
+}
+
+/** The same tile by tile from here, where rows are codes: those of one kv head are unpacked, a page at a time, before they are read. */
+function attendCoded(
+  m: Machine,
+  node: NodeOf<'attend'>,
+  runs: readonly KvRun[],
+  { from, count, stride }: FrameSegment,
+  y: number,
+  q: number,
+  qStride: number,
+  frame: RunFrame,
+): void {
+  const { nKvHeads } = m.graph.kv;
+  const [, nHeads, headDim] = node.shape as ['T', number, number];
+  const yStride = nHeads * headDim;
+  const group = nHeads / nKvHeads;
+  const { scores, sinks } = frame;
+  for (let t = 0; t < count; t += ATTEND_TOKENS) {
+    const n = Math.min(ATTEND_TOKENS, count - t);
+    const lengths = frame.lengths + (from + t) * F32_BYTES;
+    const starts = frame.starts + (from + t) * F32_BYTES;
+    for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
+      const column = kvHead * group * headDim;
+      const yt = y + (t * yStride + column) * F32_BYTES;
+      const qt = q + (t * qStride + column) * F32_BYTES;
+      for (const run of runs) {
+        const k = oneHead(m, run, kvHead, false, frame);
+        // biome-ignore format: the kernel's arguments in its own order
+        m.kernels.attendScoresF32(
+          scores, stride, n * stride, qt, qStride, k.kAddress, k.headStride, lengths, starts, sinks, n, 1, group, headDim,
+          k.from, k.count, node.scale,
+        );
+      }
+      m.kernels.softmaxF32(scores, scores, lengths, starts, sinks, group, n * stride, n, stride);
+      for (const run of runs) {
+        const v = oneHead(m, run, kvHead, true, frame);
+        // biome-ignore format: the kernel's arguments in its own order
+        m.kernels.attendMixF32(
+          yt, yStride, scores, stride, n * stride, v.vAddress, v.headStride, lengths, starts, sinks, n, 1, group, headDim,
+          v.from, v.count, v.from === 0 ? 0 : 1,
+        );
+      }
+    }
+  }
+}
+
+/** A stretch of one kv head, unpacked where its rows are codes. */
+function oneHead(m: Machine, run: KvRun, kvHead: number, isValue: boolean, frame: RunFrame): KvRun {
+  const skip = kvHead * run.headStride;
+  const of = { ...run, kAddress: run.kAddress + skip, vAddress: run.vAddress + skip };
+  return run.rows === 'f32' ? of : unpacked(m, of, isValue, frame, 1);
+}
+
 /**
  * Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions. Of rows that are
  * codes, the keys or the values, whichever it is, lie unpacked in the frame's tile during the visit.
@@ -256,18 +333,19 @@ function forEachRun(
   const { op, layer } = m.graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
   for (const segment of frame.segments) {
     for (const run of frame.cache.runs(segment.sequence, layer)) {
-      visit(segment, run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame));
+      visit(segment, run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame, m.graph.kv.nKvHeads));
     }
   }
 }
 
-function unpacked(m: Machine, run: KvRun, isValue: boolean, frame: RunFrame): KvRun {
-  const { nKvHeads, headDim } = m.graph.kv;
+/** nHeads: how many kv heads, from the run's first on. */
+function unpacked(m: Machine, run: KvRun, isValue: boolean, frame: RunFrame, nHeads: number): KvRun {
+  const { headDim } = m.graph.kv;
   assert(run.count <= PAGE_POSITIONS, `a run of ${run.count} coded rows fits the tile of ${PAGE_POSITIONS}`);
   const unpack = run.rows === 'q8_0' ? m.kernels.kvUnpackQ80 : m.kernels.kvUnpackQ40;
   const headStride = headDim * PAGE_POSITIONS * F32_BYTES;
   const nGroups = Math.ceil(run.count / LANE_POSITIONS);
   const from = isValue ? run.vAddress : run.kAddress;
-  unpack(frame.tile, headStride, from, run.headStride, nGroups, nKvHeads, headDim, isValue ? 1 : 0);
+  unpack(frame.tile, headStride, from, run.headStride, nGroups, nHeads, headDim, isValue ? 1 : 0);
   return { ...run, kAddress: frame.tile, vAddress: frame.tile, headStride };
 }

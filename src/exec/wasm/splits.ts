@@ -4,7 +4,7 @@ import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { BLOCK_SIZE } from '../../quant/block.ts';
 import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import type { CoreKernels, FormatKernels } from './kernels.ts';
-import { GROUP_TOKENS, linearScratchBytes, panelRows, quantizedRowsBytes } from './layout.ts';
+import { attendScratchBytes, GROUP_TOKENS, linearScratchBytes, panelRows, quantizedRowsBytes } from './layout.ts';
 import type { Split } from './shares.ts';
 
 /**
@@ -169,6 +169,17 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       }
       const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
       return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+    },
+    attendF32(_y, ys, _q, qs, _r, _nr, _l, _st, _si, nTokens, _first, nHeads, group, headDim, sStride) {
+      // A score costs headDim products, its exponential, and headDim products again.
+      const scoreNs = 2 * headDim * PRODUCT_NS.f32 + EXP_NS;
+      const scratch = { at: 16, nBytes: attendScratchBytes(nTokens, group, sStride) };
+      if (nTokens >= MANY_TOKENS) {
+        const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * qs, 6, F32_BYTES, 7, F32_BYTES];
+        return { countAt: 9, steps: perToken, scratch, grain: TOKENS, unitNs: nHeads * sStride * scoreNs };
+      }
+      // Any heads: two threads share three kv heads of three heads each as five heads and four.
+      return { countAt: 11, steps: [10, 1], scratch, grain: 1, unitNs: nTokens * sStride * scoreNs };
     },
     quantizeRowsQ8: quantize(BLOCK_SIZE),
     quantizeRowsQ8Super: quantize(SUPER_BLOCK_SIZE),

@@ -12,7 +12,15 @@ import type { Pass } from './pass.ts';
 export const dropDead: Pass = {
   name: 'drop_dead',
   numerics: 'exact',
-  after: ['share_constants', 'fold_constants', 'share_common', 'merge_qkv', 'merge_gate_up', 'last_row_only'],
+  after: [
+    'fuse_attend',
+    'share_constants',
+    'fold_constants',
+    'share_common',
+    'merge_qkv',
+    'merge_gate_up',
+    'last_row_only',
+  ],
   apply,
 };
 

@@ -2,6 +2,7 @@ import { ConfigError } from '../../core/errors.ts';
 import type { Graph } from '../ir.ts';
 import { dropDead } from './drop_dead.ts';
 import { foldConstants } from './fold_constants.ts';
+import { fuseAttend } from './fuse_attend.ts';
 import { hoistRopeTables } from './hoist_rope_tables.ts';
 import { lastRowOnly } from './last_row_only.ts';
 import { mergeGateUp } from './merge_gate_up.ts';
@@ -19,9 +20,10 @@ import { shareConstants } from './share_constants.ts';
  *  4. share_common       what is computed twice, once constants are shared
  *  5. merge_qkv          the three projections as the model wrote them
  *  6. merge_gate_up      the same for the feed-forward's two
- *  7. last_row_only      leaves the old head behind as dead nodes
- *  8. drop_dead          since the others leave nodes that nothing reads
- *  9. pick_quantized     last: it writes on the products that there are then
+ *  7. fuse_attend        after merge_qkv, which finds a layer's projections by its attend_mix
+ *  8. last_row_only      leaves the old head behind as dead nodes
+ *  9. drop_dead          since the others leave nodes that nothing reads
+ * 10. pick_quantized     last: it writes on the products that there are then
  */
 export const PASSES: readonly Pass[] = [
   shareConstants,
@@ -30,6 +32,7 @@ export const PASSES: readonly Pass[] = [
   shareCommon,
   mergeQkv,
   mergeGateUp,
+  fuseAttend,
   lastRowOnly,
   dropDead,
   pickQuantized,

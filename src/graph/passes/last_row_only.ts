@@ -36,6 +36,7 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   rope: false, // rows of positions would have to be taken too
   kv_write_k: false,
   kv_write_v: false,
+  attend: false,
   attend_scores: false,
   softmax: false,
   attend_mix: false,

@@ -17,7 +17,7 @@ import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
 import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
 import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
 import type { Graph } from '../../../src/graph/ir.ts';
-import { optimize } from '../../../src/graph/passes/index.ts';
+import { optimize, PASSES } from '../../../src/graph/passes/index.ts';
 import type { KvCache } from '../../../src/kvcache/cache.ts';
 import { createKvCache } from '../../../src/kvcache/create.ts';
 import { CONTIGUOUS, type KvOptions } from '../../../src/kvcache/options.ts';
@@ -37,6 +37,7 @@ const GEOMETRY = { nHeads: 6, nKvHeads: 3, headDim: 32, dim: 192, hiddenDim: 320
 const SUPER_GEOMETRY = { ...GEOMETRY, nHeads: 8, nKvHeads: 4, dim: 256, hiddenDim: 512 };
 const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
 const N_THREADS = 3;
+const FUSING = PASSES.map((p) => p.name).filter((name) => name.startsWith('fuse_'));
 
 /** What a rule makes of a call, perhaps made wrong. */
 type Change = (kernel: string, split: CallSplit) => CallSplit;
@@ -79,6 +80,8 @@ interface ModelCase {
   readonly dtype: DType;
   readonly activations: Activations;
   readonly ropeLayout: 'pairs' | 'halves';
+  /** Nothing is fused, so that kernels of the parts are called too. */
+  readonly isPlain?: boolean;
   /** How cached rows are stored. */
   readonly kv?: KvOptions;
 }
@@ -94,12 +97,12 @@ interface SplitCase {
 }
 
 /** A prompt of two sequences, then one token each. */
-function llamaCase({ dtype, activations, ropeLayout, kv }: ModelCase): SplitCase {
+function llamaCase({ dtype, activations, ropeLayout, isPlain, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   return {
     dtype,
-    graph: optimize(buildLlama(tiny.config, tiny.tensors, activations)),
+    graph: optimize(buildLlama(tiny.config, tiny.tensors, activations), isPlain ? FUSING : []),
     tensors: tiny.tensors,
     kv,
     *batches(cache) {
@@ -171,11 +174,17 @@ async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: Spl
 const CASES: readonly SplitCase[] = [
   vitCase(),
   ...(['q8_0', 'q4_0'] as const).map((type) =>
-    llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', kv: { kind: 'lossy', type, debug: true } }),
+    llamaCase({
+      dtype: 'f32',
+      activations: 'f32',
+      ropeLayout: 'pairs',
+      isPlain: true,
+      kv: { kind: 'lossy', type, debug: true },
+    }),
   ),
   ...FORMATS.flatMap((dtype, i) =>
     (['f32', 'q8'] as const).map((activations) =>
-      llamaCase({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves' }),
+      llamaCase({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves', isPlain: i % 4 >= 2 }),
     ),
   ),
 ];
