@@ -10,6 +10,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { BATCH } from './batch.ts';
 import { BUILDS } from './builds.ts';
 import { type Section, showTable, type Table } from './figures.ts';
 import { GEMM } from './gemm.ts';
@@ -24,7 +25,18 @@ import { describeRun, writeReport } from './report.ts';
 import { SIZES } from './sizes.ts';
 import { TIERS } from './tiers.ts';
 
-const SECTIONS: readonly Section[] = [GEMM, MATRIX_VECTOR, TIERS, BUILDS, NODE_TIMES, KV, SIZES, LADDER, PASS_COSTS];
+const SECTIONS: readonly Section[] = [
+  GEMM,
+  MATRIX_VECTOR,
+  TIERS,
+  BATCH,
+  BUILDS,
+  NODE_TIMES,
+  KV,
+  SIZES,
+  LADDER,
+  PASS_COSTS,
+];
 
 process.exitCode = await main(process.argv.slice(2));
 
