@@ -15,6 +15,7 @@ export {
   UnsupportedError,
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
+export type { JsonSchema } from './engine/forms.ts';
 export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
 export type { ManyEvent, ManyOptions, ManyRequest } from './engine/generate_many.ts';
 export type { Classification, ClassifierOptions, ClassifyOptions, ImageClassifier } from './engine/image_classifier.ts';
@@ -24,7 +25,6 @@ export type { ModelSource } from './engine/model_source.ts';
 export type { LoadOptions } from './engine/options.ts';
 export { sampleSeed } from './engine/sample_seed.ts';
 export type { Session, SessionOptions } from './engine/session.ts';
-export type { JsonSchema } from './engine/structured.ts';
 export type { Logits, Tier } from './exec/executor.ts';
 export type { MemoryNeed } from './exec/wasm/memory_need.ts';
 export type { KvStats } from './kvcache/cache.ts';

@@ -3,6 +3,7 @@ import { isGlassformerError } from '../core/errors.ts';
 import type { GenerateOptions } from '../engine/generate.ts';
 import type { Model } from '../engine/model.ts';
 import { openNodeFile } from '../platform/node_file.ts';
+import { needChatTemplate } from '../text/template_source.ts';
 import { type Conversation, createConversation, restoreConversation } from './conversation.ts';
 import { figuresLine } from './figures.ts';
 import { printable, printableText } from './format.ts';
@@ -56,7 +57,6 @@ export function defineChat(command: Command, io: Io): void {
 async function chat(io: Io, flags: Flags): Promise<void> {
   const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
-  const { needChatTemplate } = await import('../text/chat_template.ts');
   await using model = await loadForCommand(io, flags.model, options);
   needChatTemplate(model.chatTemplate, `model ${model.info.name}`);
   const conversation = await openConversation(model, flags);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { CapacityError, ConfigError } from '../core/errors.ts';
 import { bufferSource } from '../core/host.ts';
-import type { FormOptions } from '../engine/structured.ts';
+import type { FormOptions } from '../engine/forms.ts';
 import { readJsonObject } from '../load/json_file.ts';
 import { systemError } from '../platform/node_file.ts';
 import { parseGbnf } from '../sample/grammar/gbnf.ts';

@@ -1,9 +1,9 @@
 import type { Host } from '../core/host.ts';
 import type { FinishReason } from '../sample/stopping.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { LoadForms } from './lazy_forms.ts';
 import { createPieceMaker, type GenerateOptions, type Piece } from './next_piece.ts';
 import type { Session } from './session.ts';
-import type { Forms } from './structured.ts';
 
 export type { GenerateOptions, Piece };
 
@@ -21,7 +21,7 @@ export interface Summary {
 export interface Corridor {
   readonly session: Session;
   readonly tokenizer: Tokenizer;
-  readonly forms: Forms;
+  readonly forms: LoadForms;
   readonly host: Host;
   /** Positions that the session may have. */
   readonly maxSeq: number;
@@ -43,7 +43,7 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<Piece, Summary, void> {
   const { signal } = options;
-  const rooms8and9 = createPieceMaker({ tokenizer, forms, maxSeq }, prompt, options);
+  const rooms8and9 = createPieceMaker({ tokenizer, forms: await forms([options]), maxSeq }, prompt, options);
 
   const start = host.now();
   let logits = await session.append(prompt, { signal });

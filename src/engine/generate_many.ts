@@ -5,6 +5,7 @@ import type { KvCache, PrefixScope } from '../kvcache/cache.ts';
 import { DEFAULT_SAMPLING } from '../sample/options.ts';
 import type { FinishReason } from '../sample/stopping.ts';
 import type { Summary } from './generate.ts';
+import type { LoadForms } from './lazy_forms.ts';
 import { createPieceMaker, type GenerateOptions, type Piece, type PieceMakerParts } from './next_piece.ts';
 import type { Prompt } from './prompt.ts';
 import { sampleSeed } from './sample_seed.ts';
@@ -43,7 +44,11 @@ export type ManyEvent = { readonly index: number; readonly sample: number } & (
 /** Weights are read once for all sequences of a step. Beyond about so many the work on each one counts more than that. */
 export const DEFAULT_MAX_BATCH = 8;
 
-export interface ManyParts extends PieceMakerParts {
+/** With the forms that the requests ask for. */
+type ReadyParts = Omit<ManyParts, 'forms'> & PieceMakerParts;
+
+export interface ManyParts extends Omit<PieceMakerParts, 'forms'> {
+  readonly forms: LoadForms;
   readonly executor: Executor;
   readonly cache: KvCache;
   readonly host: Host;
@@ -72,7 +77,9 @@ export async function* generateMany(
   const running: Running[] = [];
   try {
     let index = 0;
-    for (const request of requests) submit(parts, scheduler, request, index++, { events, running });
+    const all = [...requests];
+    const ready = { ...parts, forms: await parts.forms(all) };
+    for (const request of all) submit(ready, scheduler, request, index++, { events, running });
     while (scheduler.jobs.length > 0 || events.length > 0) {
       options.signal?.throwIfAborted();
       for (const { job, signal } of running) if (signal?.aborted) scheduler.cancel(job);
@@ -98,7 +105,7 @@ interface Books {
 }
 
 /** Adds the samples of one request. What is wrong with it is an event of its own. */
-function submit(parts: ManyParts, scheduler: Scheduler, request: ManyRequest, index: number, books: Books): void {
+function submit(parts: ReadyParts, scheduler: Scheduler, request: ManyRequest, index: number, books: Books): void {
   const { host, vocab } = parts;
   const { priority = 0, n = 1, seed = DEFAULT_SAMPLING.seed, signal, salt } = request;
   let leader: Scheduled | undefined;

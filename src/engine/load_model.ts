@@ -11,10 +11,10 @@ import type { ModelFile } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
 import { checkGraphFits } from '../models/fit_graph.ts';
-import { configChatTemplate, ggufChatTemplate } from '../text/chat_template.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
+import { configChatTemplate, ggufChatTemplate } from '../text/template_source.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { createModel, type Model, type ModelParts } from './model.ts';
+import { createModel, type Model, type ModelParts, type ModelTemplate } from './model.ts';
 import type { ModelSource } from './model_source.ts';
 import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions, threadCount } from './options.ts';
 
@@ -101,7 +101,7 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
       name,
       description,
       tokenizer,
-      chatTemplate: template === null ? null : withEnds(template, vocab.tokenizerConfig),
+      chatTemplate: template === null ? null : await withRenderer(template, vocab.tokenizerConfig),
       close,
     };
   } catch (e) {
@@ -140,7 +140,7 @@ async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> 
       name,
       description,
       tokenizer,
-      chatTemplate: template === null ? null : withEnds(template, config),
+      chatTemplate: template === null ? null : await withRenderer(template, config),
       close: () => hf.weights.close(),
     };
   } catch (e) {
@@ -149,9 +149,10 @@ async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> 
   }
 }
 
-/** A template, and the texts of the two tokens that it may write. */
-function withEnds(template: string, config: object): NonNullable<ModelParts['chatTemplate']> {
-  return { template, bosToken: tokenText(config, 'bos_token'), eosToken: tokenText(config, 'eos_token') };
+/** The language of templates is a quarter of the engine: it is loaded with a model that has one. */
+async function withRenderer(template: string, config: object): Promise<ModelTemplate> {
+  const { renderChat: render } = await import('../text/chat_template.ts');
+  return { template, render, bosToken: tokenText(config, 'bos_token'), eosToken: tokenText(config, 'eos_token') };
 }
 
 /** "<s>", or the content of { "content": "<s>", ... }; empty where the model has no such token. */

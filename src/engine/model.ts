@@ -4,17 +4,18 @@ import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import type { ModelDescription } from '../models/architectures.ts';
-import { needChatTemplate, renderChat } from '../text/chat_template.ts';
+import type { renderChat } from '../text/chat_template.ts';
+import { needChatTemplate } from '../text/template_source.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import { generateMany, type ManyEvent, type ManyOptions, type ManyRequest } from './generate_many.ts';
+import { lazyForms } from './lazy_forms.ts';
 import type { CheckedLoadOptions } from './options.ts';
 import type { ChatPrompt, Prompt } from './prompt.ts';
 import { createSession, type Session, type SessionOptions, type SessionParts } from './session.ts';
 import { readSessionFile } from './session_file.ts';
-import { createForms } from './structured.ts';
 
 export type { ChatPrompt, Prompt };
 
@@ -76,12 +77,20 @@ export interface Model {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A chat template, what renders it, and the texts of the two tokens that it may write. */
+export interface ModelTemplate {
+  readonly template: string;
+  readonly render: typeof renderChat;
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
 export interface ModelParts {
   readonly name: string;
   readonly description: ModelDescription;
   readonly executor: Executor;
   readonly tokenizer: Tokenizer;
-  readonly chatTemplate: { readonly template: string; readonly bosToken: string; readonly eosToken: string } | null;
+  readonly chatTemplate: ModelTemplate | null;
   readonly host: Host;
   readonly options: CheckedLoadOptions;
   readonly loadMs: number;
@@ -91,7 +100,7 @@ export interface ModelParts {
 export function createModel(parts: ModelParts): Model {
   const { executor, tokenizer, host, description, options } = parts;
   const cache: KvCache = executor.createCache(options.maxSeq, onHost(options.kv, host));
-  const forms = createForms(tokenizer);
+  const forms = lazyForms(tokenizer);
   let isDisposed = false;
 
   const checkAlive = (): void => {
@@ -141,7 +150,8 @@ export function createModel(parts: ModelParts): Model {
       if ('ids' in prompt) return checkNotEmpty([...prompt.ids]);
       const template = needChatTemplate(model.chatTemplate, `model ${parts.name}`);
       const { messages, ...given } = prompt;
-      const text = renderChat(template, messages, { ...given, ...parts.chatTemplate, addGenerationPrompt: true });
+      const { render, bosToken, eosToken } = parts.chatTemplate!;
+      const text = render(template, messages, { ...given, bosToken, eosToken, addGenerationPrompt: true });
       return tokenizer.encode(text, { parseSpecial: true });
     },
     async *generate(prompt, generateOptions = {}) {

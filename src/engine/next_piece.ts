@@ -5,7 +5,7 @@ import { sampleToken } from '../sample/sampler.ts';
 import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateStopping } from '../sample/stopping.ts';
 import { createStreamDecoder } from '../text/stream_decoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { FormOptions, Forms } from './structured.ts';
+import type { FormOptions, Forms } from './forms.ts';
 
 export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
   /** Most tokens to generate; by default as many as the context has room for. */

@@ -10,10 +10,10 @@ const bytesOf = (text: string) => new TextEncoder().encode(text);
 describe('a model that cannot be understood', () => {
   test('an unknown architecture is said before what else a folder lacks', async () => {
     const folder = folderOf({
-      'config.json': bytesOf('{"model_type":"vit"}'),
+      'config.json': bytesOf('{"model_type":"gpt9"}'),
       'model.safetensors': writeSafetensors([]),
     });
-    await expect(openModel({ kind: 'folder', folder })).rejects.toThrow('model_type is "vit"; known are llama');
+    await expect(openModel({ kind: 'folder', folder })).rejects.toThrow('model_type is "gpt9"; known are llama');
     expect(folder.opened.map((source) => source.isClosed)).toEqual([true, true]);
   });
 

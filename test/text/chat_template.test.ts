@@ -1,13 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { CapacityError, ConfigError, FormatError, UnsupportedError } from '../../src/core/errors.ts';
 import type { MetaValue } from '../../src/core/metadata.ts';
-import {
-  type ChatMessage,
-  configChatTemplate,
-  ggufChatTemplate,
-  needChatTemplate,
-  renderChat,
-} from '../../src/text/chat_template.ts';
+import { type ChatMessage, renderChat } from '../../src/text/chat_template.ts';
+import { configChatTemplate, ggufChatTemplate, needChatTemplate } from '../../src/text/template_source.ts';
 
 const CHAT: readonly ChatMessage[] = [
   { role: 'system', content: 'Be brief.' },
