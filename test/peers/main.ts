@@ -3,6 +3,7 @@
  *
  *   --only NAME,NAME   only these sections; nothing is written
  *   --quick            one turn of less work; nothing is written
+ *   --turns N          at most N turns beside llama.cpp, where a run takes long; medians are of as many
  *   --nodes PATH,PATH  Nodes to run Glassformer under; by default the newest that is installed, and Node 20
  */
 
@@ -28,9 +29,15 @@ async function main(args: string[]): Promise<number> {
     options: {
       only: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      turns: { type: 'string', default: 'Infinity' },
       nodes: { type: 'string' },
     },
   });
+  const mostTurns = Number(values.turns);
+  if (!(mostTurns >= 1)) {
+    process.stderr.write(`peers: --turns is ${values.turns}, must be a number from 1\n`);
+    return 2;
+  }
   const names = values.only?.split(',') ?? SECTIONS.map((s) => s.name);
   const unknown = names.find((name) => !SECTIONS.some((s) => s.name === name));
   if (unknown !== undefined) {
@@ -42,7 +49,7 @@ async function main(args: string[]): Promise<number> {
   for (const section of SECTIONS.filter((s) => names.includes(s.name))) {
     const start = performance.now();
     try {
-      for (const [label, table] of await section.run({ quick: values.quick, nodes })) {
+      for (const [label, table] of await section.run({ quick: values.quick, mostTurns, nodes })) {
         tables.get(label)!.push(table);
         process.stdout.write(`${label}\n${showTable(table)}`);
       }

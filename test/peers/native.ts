@@ -49,7 +49,7 @@ const QUICK_DECODE_TOKENS = 32;
 /** Glassformer beside llama.cpp as native code, on the same files. */
 export const NATIVE: PeerSection = { name: 'native', run: measureNative };
 
-async function measureNative({ quick, nodes }: PeerPace): Promise<Map<string, Table>> {
+async function measureNative({ quick, mostTurns, nodes }: PeerPace): Promise<Map<string, Table>> {
   const figures = new Map<string, Figure[]>(nodes.map(({ label }) => [label, []]));
   const decodeTokens = quick ? QUICK_DECODE_TOKENS : DECODE_TOKENS;
   for (const one of CASES) {
@@ -57,7 +57,7 @@ async function measureNative({ quick, nodes }: PeerPace): Promise<Map<string, Ta
     const start = performance.now();
     const runs = await takeTurns(contendersOf(one, nodes), {
       model: await randomModel(one.shape, one.format),
-      turns: quick ? 1 : one.turns,
+      turns: quick ? 1 : Math.min(one.turns, mostTurns),
       decodeTokens,
       decodeAfter: DECODE_AFTER,
       prefillTokens: PREFILL_TOKENS,

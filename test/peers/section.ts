@@ -10,6 +10,8 @@ export interface PeerSection {
 export interface PeerPace {
   /** Fewer turns of less work, for a look while something is changed. */
   readonly quick: boolean;
+  /** Turns beside llama.cpp are no more than this. */
+  readonly mostTurns: number;
   /** The first is the newest. */
   readonly nodes: readonly NodeProgram[];
 }
