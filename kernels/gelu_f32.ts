@@ -10,7 +10,8 @@ export function geluF32(y: usize, x: usize, n: i32): void {
   if (n & 3) storeLanes(y, gelu4(loadLanes(x, n & 3)), n & 3);
 }
 
-function gelu4(x: v128): v128 {
+/** In four lanes. */
+export function gelu4(x: v128): v128 {
   const half = f32x4.mul(x, v128.load32_splat(HALVES));
   return f32x4.mul(half, f32x4.add(f32x4.splat(1), erf4(f32x4.mul(x, v128.load32_splat(HALVES, 4)))));
 }

@@ -7,6 +7,7 @@ export function siluF32(y: usize, x: usize, n: i32): void {
   if (n & 3) storeLanes(y, silu4(loadLanes(x, n & 3)), n & 3);
 }
 
-function silu4(x: v128): v128 {
+/** In four lanes. */
+export function silu4(x: v128): v128 {
   return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
 }

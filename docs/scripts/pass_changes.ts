@@ -28,6 +28,12 @@ const EXAMPLES: Readonly<Record<string, (b: GraphBuilder, x: ValueId) => ValueId
     const back = b.reshape('back', there, ['T', 8]);
     return b.add('sum', b.slice('all', back, 0, 8), b.silu('s', b.slice('right', back, 0, 8)));
   },
+  fuse_geglu(b, x) {
+    const [gate, up] = ['gate', 'up'].map((name) =>
+      b.linear(name, x, b.weight(`${name}.weight`, 'f32', [16, 8]), 'f32'),
+    );
+    return b.linear('down', b.mul('gated', b.gelu('gelu', gate!), up!), b.weight('down.weight', 'f32', [8, 16]), 'f32');
+  },
   share_common(b, x) {
     const g = b.weight('g', 'f32', [8]);
     return b.mul('product', b.silu('s', b.rmsNorm('norm', x, g, 1e-5)), b.rmsNorm('norm again', x, g, 1e-5));

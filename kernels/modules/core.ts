@@ -4,6 +4,7 @@ export { addF32 } from '../add_f32';
 export { attendF32 } from '../attend_f32';
 export { attendMixF32 } from '../attend_mix_f32';
 export { attendScoresF32 } from '../attend_scores_f32';
+export { gegluF32 } from '../geglu_f32';
 export { geluF32 } from '../gelu_f32';
 export { kvPackQ40 } from '../kv_pack_q4_0';
 export { kvPackQ80 } from '../kv_pack_q8_0';
@@ -21,6 +22,7 @@ export { ropeF32Pairs } from '../rope_f32_pairs';
 export { siluF32 } from '../silu_f32';
 export { sliceF32 } from '../slice_f32';
 export { softmaxF32 } from '../softmax_f32';
+export { swigluF32 } from '../swiglu_f32';
 export { takeRowsF32 } from '../take_rows_f32';
 
 /** First byte after the module's own constants. */

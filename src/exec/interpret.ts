@@ -55,6 +55,8 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
   gelu(x: Tensor<A>): Tensor<A>;
+  swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
+  geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
 }
 
 export interface InterpreterOptions<A extends Float32Array | Float64Array> {
@@ -209,6 +211,10 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.silu(tensorAt(0)));
       case 'gelu':
         return give(ops.gelu(tensorAt(0)));
+      case 'swiglu':
+        return give(ops.swiglu(tensorAt(0), tensorAt(1)));
+      case 'geglu':
+        return give(ops.geglu(tensorAt(0), tensorAt(1)));
       case 'take_rows':
         return give(takeRows(tensorAt(0), feedAt(1)));
       case 'weight':

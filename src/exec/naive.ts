@@ -10,6 +10,7 @@ import { attend } from '../ops/attend.ts';
 import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed } from '../ops/embed.ts';
+import { geglu } from '../ops/geglu.ts';
 import { gelu } from '../ops/gelu.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
@@ -19,6 +20,7 @@ import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
 import { softmax } from '../ops/softmax.ts';
+import { swiglu } from '../ops/swiglu.ts';
 import { FORMATS } from '../quant/formats.ts';
 import type { Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
@@ -45,6 +47,8 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   mul,
   silu,
   gelu,
+  swiglu,
+  geglu,
 };
 
 /** The definition: f32, plain loops, the bits that every faster path must give. */

@@ -10,6 +10,7 @@ import { attend64 } from '../ops/attend.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
+import { geglu64 } from '../ops/geglu.ts';
 import { gelu64 } from '../ops/gelu.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
@@ -19,6 +20,7 @@ import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu64 } from '../ops/silu.ts';
 import { softmax64 } from '../ops/softmax.ts';
+import { swiglu64 } from '../ops/swiglu.ts';
 import { FORMATS } from '../quant/formats.ts';
 import type { Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
@@ -44,6 +46,8 @@ const OPS64: OpSet<Float64Array> = {
   mul: mul64,
   silu: silu64,
   gelu: gelu64,
+  swiglu: swiglu64,
+  geglu: geglu64,
 };
 
 /** The truth: float64 with compensated sums, over weights unpacked exactly. Activations are never quantized here. */

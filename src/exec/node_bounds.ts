@@ -3,7 +3,9 @@ import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Node } from '../graph/ir.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
+import { gelu } from '../ops/gelu.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
+import { silu } from '../ops/silu.ts';
 import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
 import { takeRows } from '../ops/take_rows.ts';
@@ -133,6 +135,15 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(addBounds(x(), y()))];
     case 'mul':
       return [check(mulBounds(x(), y()))];
+    case 'swiglu':
+    case 'geglu': {
+      // Part by part: the gate's activation, which nobody recorded, is computed anew as the definition has it.
+      const [part, act, bounds] =
+        node.op === 'swiglu' ? (['silu', silu, siluBounds] as const) : (['gelu', gelu, geluBounds] as const);
+      const active = act(x());
+      const inner = { op: part, name: node.name, values: active.data, ...bounds(x()) };
+      return [inner, check(mulBounds(active, y()), 'mul')];
+    }
     case 'silu':
       return [check(siluBounds(x()))];
     case 'gelu':

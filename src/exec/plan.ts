@@ -91,6 +91,8 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'rms_norm' ||
     op === 'rope' ||
     op === 'gelu' ||
+    op === 'swiglu' ||
+    op === 'geglu' ||
     op === 'layer_norm' ||
     op === 'add_bias'
   );

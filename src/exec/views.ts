@@ -54,6 +54,8 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
         return isFirstAlone;
       case 'silu':
       case 'mul':
+      case 'swiglu':
+      case 'geglu':
         return true;
       case 'slice':
       case 'reshape':

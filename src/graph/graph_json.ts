@@ -187,6 +187,8 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   mul: nothing,
   silu: nothing,
   gelu: nothing,
+  swiglu: nothing,
+  geglu: nothing,
   take_rows: nothing,
 };
 

@@ -65,6 +65,8 @@ function attributesText(node: Node): string {
     case 'mul':
     case 'silu':
     case 'gelu':
+    case 'swiglu':
+    case 'geglu':
     case 'add_bias':
     case 'take_rows':
       return '';

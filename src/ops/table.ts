@@ -29,6 +29,7 @@ import type { RopeLayout } from './rope.ts';
  *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
+ *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
  * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
@@ -58,6 +59,8 @@ export interface OpAttributes {
   mul: object;
   silu: object;
   gelu: object;
+  swiglu: object;
+  geglu: object;
   take_rows: object;
 }
 
@@ -93,6 +96,8 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   mul: ['tensor', 'tensor'],
   silu: ['tensor'],
   gelu: ['tensor'],
+  swiglu: ['tensor', 'tensor'],
+  geglu: ['tensor', 'tensor'],
   take_rows: ['tensor', 'outRows'],
 };
 
@@ -126,6 +131,8 @@ export function roleOf(op: Op): InputRole {
     case 'mul':
     case 'silu':
     case 'gelu':
+    case 'swiglu':
+    case 'geglu':
     case 'take_rows':
       return 'tensor';
     default:
@@ -224,6 +231,8 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       return need(0, 3);
     case 'add':
     case 'mul':
+    case 'swiglu':
+    case 'geglu':
       if (!equalShapes(inputs[0]!, inputs[1]!)) {
         throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0]!)} and ${showShape(inputs[1]!)} differ`);
       }

@@ -69,7 +69,15 @@ async function nodeTimes(shape: RandomShapeName, runs: number): Promise<Figure[]
 /** The kind of a node in the table. */
 function kindOf(op: Graph['nodes'][number]['op']): string {
   if (op === 'linear') return 'matrices';
-  if (op === 'attend_scores' || op === 'softmax' || op === 'attend_mix' || op === 'attend' || op === 'silu') return op;
+  if (
+    op === 'attend_scores' ||
+    op === 'softmax' ||
+    op === 'attend_mix' ||
+    op === 'attend' ||
+    op === 'silu' ||
+    op === 'swiglu'
+  )
+    return op;
   return 'other rows';
 }
 

@@ -25,7 +25,7 @@ describe('executors of equal bits', () => {
   test('naive and wasm, with passes and without', async () => {
     const { exitCode, stdout } = await runCli(on('--ids', '0,305,318'));
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^equal bits, \d+ tensors\nin a only, .*: 2 values .*\nin b only, .*: \d+ values .*\n$/);
+    expect(stdout).toMatch(/^equal bits, \d+ tensors\nin a only, .*: \d+ values .*\nin b only, .*: \d+ values .*\n$/);
 
     const same = await runJson<Json>(on('--same-graph', '--steps', '2', 'One day'));
     expect(same).toMatchObject({ equal: true, nDifferent: 0, first: null, onlyInA: [], onlyInB: [] });

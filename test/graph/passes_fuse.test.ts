@@ -1,8 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createBuilder } from '../../src/graph/build.ts';
 import { fuseAttend } from '../../src/graph/passes/fuse_attend.ts';
+import { fuseGeglu } from '../../src/graph/passes/fuse_geglu.ts';
+import { fuseSwiglu } from '../../src/graph/passes/fuse_swiglu.ts';
+import { mergeGateUp } from '../../src/graph/passes/merge_gate_up.ts';
 import { changing, countOp } from './mutants.ts';
 import { passSuite } from './pass_suite.ts';
+import { buildGraph, type GraphSpec, geluGraphs, type LayerSpec, type Plant, randomGraphs } from './random_graph.ts';
 
 passSuite(fuseAttend, {
   firedAtLeast: 0.6,
@@ -20,6 +25,57 @@ passSuite(fuseAttend, {
       ],
     })),
   },
+});
+
+passSuite(fuseSwiglu, {
+  firedAtLeast: 0.5,
+  before: [mergeGateUp],
+  mutants: {
+    'gate and up changed over': changing(fuseSwiglu, 'swiglu', ({ inputs }) => ({ inputs: [...inputs].reverse() })),
+    'the other activation': changing(fuseSwiglu, 'swiglu', () => ({ op: 'geglu' })),
+    'the gate twice': changing(fuseSwiglu, 'swiglu', ({ inputs }) => ({ inputs: [inputs[0]!, inputs[0]!] })),
+  },
+});
+
+passSuite(fuseGeglu, {
+  firedAtLeast: 0.5,
+  graphs: geluGraphs,
+  before: [mergeGateUp],
+  mutants: {
+    'gate and up changed over': changing(fuseGeglu, 'geglu', ({ inputs }) => ({ inputs: [...inputs].reverse() })),
+    'the other activation': changing(fuseGeglu, 'geglu', () => ({ op: 'swiglu' })),
+  },
+});
+
+const base: GraphSpec = fc.sample(randomGraphs, { numRuns: 1, seed: 1 })[0]!.spec;
+const planted = (...plants: Plant[]): GraphSpec => {
+  const layer: LayerSpec = { attention: ['f32', 'f32', 'f32'], gateUp: ['q8_0', 'q8_0'], rest: 'f32', plants };
+  return { ...base, layers: [layer] };
+};
+
+describe('what fuse_swiglu and fuse_geglu leave alone', () => {
+  const fusedIn = (...plants: Plant[]) => {
+    const { graph } = buildGraph(planted(...plants));
+    return [countOp(fuseSwiglu.apply(graph), 'swiglu'), countOp(fuseGeglu.apply(graph), 'geglu')];
+  };
+  test.each<[string, Plant[], number[]]>([
+    ['they fire on the activation that they are of', [], [1, 0]],
+    ['and on the other', ['gelu'], [0, 1]],
+    ['in either order', ['swapped'], [1, 0]],
+    ['also where the gate is up', ['up is gate'], [1, 0]],
+    ['a gate that something else reads stays readable', ['reads gate'], [1, 0]],
+    ['an activation that something else reads', ['reads silu'], [0, 0]],
+    ['the same of gelu', ['reads silu', 'gelu'], [0, 0]],
+    ['a product without one', ['no silu'], [0, 0]],
+  ])('%s', (_what, plants, expected) => expect(fusedIn(...plants)).toEqual(expected));
+
+  test('an activation times itself', () => {
+    const b = createBuilder();
+    const s = b.silu('s', b.embed('x', b.input('ids'), b.weight('table', 'f32', [4, 8])));
+    const rows = b.takeRows('y', b.mul('square', s, s), b.input('outRows'));
+    const graph = b.finish(rows, { nLayers: 0, nKvHeads: 1, headDim: 8 });
+    expect(countOp(fuseSwiglu.apply(graph), 'swiglu')).toBe(0);
+  });
 });
 
 describe('what fuse_attend leaves alone', () => {

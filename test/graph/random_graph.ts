@@ -86,6 +86,9 @@ type Head = 'plain' | 'silu' | 'taken early' | 'read twice' | 'taken twice';
  *   no silu                  gate times up, nothing between
  *   swapped                  up times silu(gate)
  *   other eps                a norm that differs from the next one in its eps alone
+ *
+ * In geluGraphs alone:
+ *   gelu                     gelu where other layers have silu
  */
 export const PLANTS = [
   'dead',
@@ -111,7 +114,7 @@ export const PLANTS = [
   'swapped',
   'other eps',
 ] as const;
-export type Plant = (typeof PLANTS)[number];
+export type Plant = (typeof PLANTS)[number] | 'gelu';
 
 export interface RandomGraph {
   readonly spec: GraphSpec;
@@ -179,6 +182,11 @@ export function graphSpecs(plants: fc.Arbitrary<readonly Plant[]> = somePlants):
 }
 
 export const randomGraphs: fc.Arbitrary<RandomGraph> = graphSpecs().map(buildGraph);
+
+/** Graphs whose layers have gelu where others have silu, among what else a layer may have. */
+export const geluGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(somePlants.map((plants) => ['gelu', ...plants])).map(
+  buildGraph,
+);
 
 const EPS = 1e-5;
 /** Angles grow quickly, so that a few positions turn far. */
@@ -323,7 +331,7 @@ function feedForward(p: Parts, x: ValueId): ValueId {
   const up = has('up is gate')
     ? gate
     : p.project('ffn_up', fUp, wUp, hiddenDim, has('other activations') ? otherForm : spec.activations);
-  const active = has('no silu') ? gate : b.silu(name('ffn_silu'), gate);
+  const active = has('no silu') ? gate : has('gelu') ? b.gelu(name('ffn_gelu'), gate) : b.silu(name('ffn_silu'), gate);
   let gated = has('swapped') ? b.mul(name('ffn_gated'), up, active) : b.mul(name('ffn_gated'), active, up);
   if (has('reads gate')) gated = b.add(name('side_gate'), gated, gate);
   if (has('reads silu')) gated = b.add(name('side_silu'), gated, active);

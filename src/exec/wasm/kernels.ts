@@ -30,6 +30,10 @@ export interface CoreKernels {
   siluF32(y: number, x: number, n: number): void;
   /** y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), i < n. */
   geluF32(y: number, x: number, n: number): void;
+  /** y = silu(gate) * up: see Gated. */
+  readonly swigluF32: Gated;
+  /** y = gelu(gate) * up: see Gated. */
+  readonly gegluF32: Gated;
 
   // ---- by row
 
@@ -192,6 +196,23 @@ export interface CoreKernels {
 }
 
 /**
+ * y[t, i] = act(gate[t, i]) * up[t, i], i < width.
+ *
+ * gate, up, y: [nTokens, width] with a row stride each: gate and up may be halves of longer rows. y may be gate or up where the
+ * strides are equal.
+ */
+export type Gated = (
+  y: number,
+  yStride: number,
+  gate: number,
+  gateStride: number,
+  up: number,
+  upStride: number,
+  nTokens: number,
+  width: number,
+) => void;
+
+/**
  * y[t, h, :] = x[t, h, :] turned by the angles of positions[t]; elements from ropeDim on are copied.
  *
  * x, y: [nTokens, nHeads, headDim], row strides xStride and yStride; may be the same.  positions: i32 [nTokens].
@@ -309,6 +330,8 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   mulF32: 4,
   siluF32: 3,
   geluF32: 3,
+  swigluF32: 8,
+  gegluF32: 8,
   rmsNormF32: 6,
   layerNormF32: 7,
   addBiasF32: 5,

@@ -130,6 +130,13 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'gelu':
       kernels.geluF32(y, x, nRows * width);
       return;
+    case 'swiglu':
+    case 'geglu': {
+      const up = node.inputs[1]!;
+      const gated = node.op === 'swiglu' ? kernels.swigluF32 : kernels.gegluF32;
+      gated(y, width, x, xStride, frame.addresses[up]!, m.places[up]!.rowStride, nRows, width);
+      return;
+    }
     case 'take_rows':
       kernels.takeRowsF32(y, x, frame.outRows, nRows, width);
       return;

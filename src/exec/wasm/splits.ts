@@ -59,6 +59,13 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     grain: VECTOR,
     unitNs: EXP_NS,
   };
+  // By columns, as the products before and after it; rows may be far apart, and of few tokens there are few.
+  const gated: SplitOf<CoreKernels['swigluF32']> = (_y, _ys, _gate, _gs, _up, _us, nTokens) => ({
+    countAt: 7,
+    steps: [0, F32_BYTES, 2, F32_BYTES, 4, F32_BYTES],
+    grain: VECTOR,
+    unitNs: nTokens * EXP_NS,
+  });
   const kvWrite: SplitOf<CoreKernels['kvWriteKF32']> = (_k, headStride, _p, _x, _xs, nTokens, _n, headDim) => ({
     countAt: 6,
     steps: [0, headStride, 3, F32_BYTES * headDim],
@@ -91,6 +98,8 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     mulF32: () => binary,
     siluF32: () => unary,
     geluF32: () => unary,
+    swigluF32: gated,
+    gegluF32: gated,
     rmsNormF32: (_y, _x, _g, _n, dim) => ({
       countAt: 3,
       steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],

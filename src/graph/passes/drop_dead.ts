@@ -14,6 +14,8 @@ export const dropDead: Pass = {
   numerics: 'exact',
   after: [
     'fuse_attend',
+    'fuse_swiglu',
+    'fuse_geglu',
     'share_constants',
     'fold_constants',
     'share_common',

@@ -3,6 +3,8 @@ import type { Graph } from '../ir.ts';
 import { dropDead } from './drop_dead.ts';
 import { foldConstants } from './fold_constants.ts';
 import { fuseAttend } from './fuse_attend.ts';
+import { fuseGeglu } from './fuse_geglu.ts';
+import { fuseSwiglu } from './fuse_swiglu.ts';
 import { hoistRopeTables } from './hoist_rope_tables.ts';
 import { lastRowOnly } from './last_row_only.ts';
 import { mergeGateUp } from './merge_gate_up.ts';
@@ -22,8 +24,11 @@ import { shareConstants } from './share_constants.ts';
  *  6. merge_gate_up      the same for the feed-forward's two
  *  7. fuse_attend        after merge_qkv, which finds a layer's projections by its attend_mix
  *  8. last_row_only      leaves the old head behind as dead nodes
- *  9. drop_dead          since the others leave nodes that nothing reads
- * 10. pick_quantized     last: it writes on the products that there are then
+ *  9. fuse_swiglu        after merge_gate_up, which finds gate and up by their product; the activation that it leaves behind
+ *                        would be a reader that last_row_only does not take rows of
+ * 10. fuse_geglu         the same with the other activation
+ * 11. drop_dead          since the others leave nodes that nothing reads
+ * 12. pick_quantized     last: it writes on the products that there are then
  */
 export const PASSES: readonly Pass[] = [
   shareConstants,
@@ -34,6 +39,8 @@ export const PASSES: readonly Pass[] = [
   mergeGateUp,
   fuseAttend,
   lastRowOnly,
+  fuseSwiglu,
+  fuseGeglu,
   dropDead,
   pickQuantized,
 ];

@@ -27,6 +27,8 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   add: true,
   mul: true,
   silu: true,
+  swiglu: true,
+  geglu: true,
   input: false,
   weight: false,
   concat_weights: false,

@@ -16,7 +16,7 @@ import type { AnyKernel } from '../../../src/exec/wasm/shares.ts';
 import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
 import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
 import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
-import type { Graph } from '../../../src/graph/ir.ts';
+import type { Graph, Node } from '../../../src/graph/ir.ts';
 import { optimize, PASSES } from '../../../src/graph/passes/index.ts';
 import type { KvCache } from '../../../src/kvcache/cache.ts';
 import { createKvCache } from '../../../src/kvcache/create.ts';
@@ -82,6 +82,8 @@ interface ModelCase {
   readonly ropeLayout: 'pairs' | 'halves';
   /** Nothing is fused, so that kernels of the parts are called too. */
   readonly isPlain?: boolean;
+  /** The gate's activation is gelu. */
+  readonly isGelu?: boolean;
   /** How cached rows are stored. */
   readonly kv?: KvOptions;
 }
@@ -97,12 +99,14 @@ interface SplitCase {
 }
 
 /** A prompt of two sequences, then one token each. */
-function llamaCase({ dtype, activations, ropeLayout, isPlain, kv }: ModelCase): SplitCase {
+function llamaCase({ dtype, activations, ropeLayout, isPlain, isGelu, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
+  const built = buildLlama(tiny.config, tiny.tensors, activations);
+  const nodes = built.nodes.map((n): Node => (isGelu && n.op === 'silu' ? { ...n, op: 'gelu' } : n));
   return {
     dtype,
-    graph: optimize(buildLlama(tiny.config, tiny.tensors, activations), isPlain ? FUSING : []),
+    graph: optimize({ ...built, nodes }, isPlain ? FUSING : []),
     tensors: tiny.tensors,
     kv,
     *batches(cache) {
@@ -184,7 +188,13 @@ const CASES: readonly SplitCase[] = [
   ),
   ...FORMATS.flatMap((dtype, i) =>
     (['f32', 'q8'] as const).map((activations) =>
-      llamaCase({ dtype, activations, ropeLayout: i % 2 === 0 ? 'pairs' : 'halves', isPlain: i % 4 >= 2 }),
+      llamaCase({
+        dtype,
+        activations,
+        ropeLayout: i % 2 === 0 ? 'pairs' : 'halves',
+        isPlain: i % 4 >= 2,
+        isGelu: i === 0 && activations === 'f32',
+      }),
     ),
   ),
 ];
