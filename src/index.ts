@@ -16,13 +16,14 @@ export {
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { JsonSchema } from './engine/forms.ts';
-export type { GenerateOptions, Piece, Summary } from './engine/generate.ts';
+export type { GenerateOptions, Piece, Speculation, Summary } from './engine/generate.ts';
 export type { ManyEvent, ManyOptions, ManyRequest } from './engine/generate_many.ts';
 export type { Classification, ClassifierOptions, ClassifyOptions, ImageClassifier } from './engine/image_classifier.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
 export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
 export type { LoadOptions } from './engine/options.ts';
+export type { DraftModel, DraftOptions, LookupOptions, SpeculateOptions } from './engine/proposals.ts';
 export { sampleSeed } from './engine/sample_seed.ts';
 export type { Session, SessionOptions } from './engine/session.ts';
 export type { Logits, Tier } from './exec/executor.ts';

@@ -1,4 +1,4 @@
-import type { Piece, Summary } from '../engine/generate.ts';
+import type { Piece, Speculation, Summary } from '../engine/generate.ts';
 import type { FinishReason } from '../sample/stopping.ts';
 import { INTERRUPTED } from './io.ts';
 
@@ -17,6 +17,7 @@ export interface Generated {
   /** With a grammar or a schema: whether the text is one of its texts. */
   readonly isComplete?: boolean;
   readonly timings: Timings;
+  readonly speculation?: Speculation;
 }
 
 /**
@@ -45,8 +46,12 @@ export async function collectPieces(
     for (;;) {
       const step = await generation.next();
       if (step.done === true) {
-        const { finishReason, isComplete, ...timings } = step.value;
-        return { ...end(finishReason, timings), ...(isComplete !== undefined && { isComplete }) };
+        const { finishReason, isComplete, speculation, ...timings } = step.value;
+        return {
+          ...end(finishReason, timings),
+          ...(isComplete !== undefined && { isComplete }),
+          ...(speculation !== undefined && { speculation }),
+        };
       }
       promptDone ??= performance.now();
       pieces.push(step.value);

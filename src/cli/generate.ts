@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Model } from '../engine/model.ts';
+import type { SpeculateOptions } from '../engine/proposals.ts';
 import { sampleSeed } from '../engine/sample_seed.ts';
 import { parseCount, parseIds, parsePositive } from './arguments.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
@@ -27,6 +28,9 @@ interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags {
   readonly logprobs?: number;
   readonly n: number;
   readonly batch?: number;
+  readonly lookup?: number;
+  readonly draft?: string;
+  readonly draftTokens?: number;
 }
 
 const EXAMPLES = `
@@ -37,6 +41,7 @@ Examples:
   glassformer generate --file prompt.txt --json
   glassformer generate --file prompts.jsonl --json
   glassformer generate --n 4 "Once there was a fox"
+  glassformer generate --lookup 4 "One, two, three. One, two,"
   glassformer generate --schema answer.json "The fox, as JSON:"
   glassformer generate --model model.gguf --ids 0,305,318 --logprobs 3
 `;
@@ -58,6 +63,9 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
     .option('-f, --file <path>', 'the prompt from a file, "-" for standard input; many prompts from a .jsonl file')
     .option('--n <count>', 'samples of the prompt, with the seeds seed, seed + 1, ...', parsePositive, 1)
     .option('--batch <n>', 'most sequences that run together (default: 8)', parsePositive)
+    .option('--lookup <n>', 'guess up to n tokens from the text so far, and check them in one run', parsePositive)
+    .option('--draft <model>', 'guess tokens with a smaller model of the same vocabulary')
+    .option('--draft-tokens <n>', 'most tokens of one guess of --draft (default: 4)', parsePositive)
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
   addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
@@ -65,6 +73,7 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
   addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
+    checkGuesses(flags);
     if (isManyPrompts(flags) || flags.n > 1) await generateMany(io, words, flags);
     else await generate(io, words, flags);
   });
@@ -76,6 +85,10 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   const form = await readForm(flags);
   const input = await readPrompt(io, { words, ...flags });
   await using model = await loadForCommand(io, flags.model, options);
+  await using draft =
+    flags.draft === undefined
+      ? undefined
+      : await loadForCommand(io, flags.draft, await loadOptionsOf(draftFlags(flags)));
   const ids = promptIds(model, input);
   // A signal that came while a long prompt was cut into tokens is seen here.
   await new Promise((resolve) => setImmediate(resolve));
@@ -88,6 +101,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
     ...form,
     stop: flags.stop ?? [],
     ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
+    speculate: speculateOf(flags, draft),
     signal: io.signal,
     maxTokens,
   });
@@ -98,10 +112,31 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   else if (flags.logprobs !== undefined) io.stderr.write(logprobTable(result, tokenText));
   const { createNodeHost } = await import('../platform/node.ts');
   const seed = flags.temperature === 0 ? null : sampling.seed; // nothing was drawn at temperature 0
-  const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed);
+  const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed, result.speculation);
   io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
   refuseIncomplete(result, maxTokens, model.info.maxSeq);
+}
+
+/** Throws a usage error for guesses that exclude each other, or where several sequences run. */
+function checkGuesses(flags: Flags): void {
+  const { lookup, draft, draftTokens, n } = flags;
+  if (lookup !== undefined && draft !== undefined) throw usageError('--lookup and --draft both guess; leave one out');
+  if (draftTokens !== undefined && draft === undefined) throw usageError('--draft-tokens needs --draft');
+  if ((lookup !== undefined || draft !== undefined) && (isManyPrompts(flags) || n > 1)) {
+    throw usageError('--lookup and --draft are about one sequence; leave out --n and the .jsonl file');
+  }
+}
+
+/** The draft runs as the model does, in its own context; a graph and a choice of passes are the model's alone. */
+function draftFlags(flags: Flags): Flags {
+  const { maxSeq: _, disablePass: _d, onlyPasses: _o, loadGraph: _l, ...shared } = flags;
+  return shared;
+}
+
+function speculateOf({ lookup, draftTokens }: Flags, draft: Model | undefined): SpeculateOptions | undefined {
+  if (lookup !== undefined) return { kind: 'lookup', most: lookup };
+  return draft && { kind: 'draft', model: draft, most: draftTokens };
 }
 
 function isManyPrompts({ file }: Flags): boolean {
@@ -179,7 +214,7 @@ function refuseLateCommand(words: readonly string[]): void {
 }
 
 function resultJson(
-  { text, pieces, finishReason, isComplete, timings }: Generated,
+  { text, pieces, finishReason, isComplete, timings, speculation }: Generated,
   nTop: number | undefined,
   textOf: TokenText,
 ) {
@@ -191,7 +226,8 @@ function resultJson(
   }));
   const ids = pieces.map((piece) => piece.id);
   const completeness = isComplete !== undefined && { isComplete };
-  return { text, ids, finishReason, ...completeness, timings, ...(nTop !== undefined && { logprobs }) };
+  const guesses = speculation !== undefined && { speculation };
+  return { text, ids, finishReason, ...completeness, timings, ...guesses, ...(nTop !== undefined && { logprobs }) };
 }
 
 type TokenText = (id: number) => string;

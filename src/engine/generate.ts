@@ -15,6 +15,14 @@ export interface Summary {
   readonly genMs: number;
   /** With a grammar or a schema: whether the text is one of its texts, or ended too early. */
   readonly isComplete?: boolean;
+  /** With `speculate`: runs after the prompt, tokens that were guessed for them, and how many of these were right. */
+  readonly speculation?: Speculation;
+}
+
+export interface Speculation {
+  readonly nRuns: number;
+  readonly nProposed: number;
+  readonly nAccepted: number;
 }
 
 /** What the corridor walks through: a session (rooms 4-7), forms (room 8), a tokenizer (room 9), a clock. */
@@ -28,7 +36,7 @@ export interface Corridor {
 }
 
 /** The host gets a turn at least this often: a key press or a signal is noticed within a blink. */
-const PAUSE_EVERY_MS = 20;
+export const PAUSE_EVERY_MS = 20;
 
 /**
  * The corridor: prompt ids in, pieces out, the only place that knows the order of the rooms.

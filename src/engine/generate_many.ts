@@ -114,6 +114,9 @@ function submit(parts: ReadyParts, scheduler: Scheduler, request: ManyRequest, i
     try {
       if (!Number.isSafeInteger(n) || n < 1) throw new ConfigError(`n is ${String(n)}, must be an integer from 1`);
       signal?.throwIfAborted();
+      if (request.speculate !== undefined) {
+        throw new ConfigError('speculate is for one sequence alone; leave it out of the requests of generateMany');
+      }
       const prompt = parts.promptIds(request.prompt);
       const foreign = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
       if (foreign !== undefined) throw new ShapeError(`token id ${foreign} is outside the vocabulary 0..${vocab - 1}`);

@@ -1,4 +1,4 @@
-import { ConfigError } from '../core/errors.ts';
+import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { ByteSource, Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
@@ -10,6 +10,7 @@ import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
+import type { generateAhead } from './generate_ahead.ts';
 import { generateMany, type ManyEvent, type ManyOptions, type ManyRequest } from './generate_many.ts';
 import { lazyForms } from './lazy_forms.ts';
 import type { CheckedLoadOptions } from './options.ts';
@@ -167,7 +168,15 @@ export function createModel(parts: ModelParts): Model {
     },
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
-      return generate({ session, tokenizer, forms, host, maxSeq: options.maxSeq }, ids, generateOptions);
+      const corridor = { session, tokenizer, forms, host, maxSeq: options.maxSeq };
+      const { speculate } = generateOptions;
+      if (speculate === undefined) return generate(corridor, ids, generateOptions);
+      if (options.kv.kind === 'lossy') {
+        throw new UnsupportedError(
+          'speculate with a KV cache that drops or rounds rows: a wrong guess cannot be taken back there; leave one of them out',
+        );
+      }
+      return ahead(corridor, ids, { ...generateOptions, speculate });
     },
     generateMany(requests, manyOptions) {
       checkAlive();
@@ -204,6 +213,12 @@ export function createModel(parts: ModelParts): Model {
     [Symbol.asyncDispose]: () => model.dispose(),
   };
   return model;
+}
+
+/** Few texts are generated with guesses: the code is loaded with the first one. */
+async function* ahead(...args: Parameters<typeof generateAhead>): ReturnType<typeof generateAhead> {
+  const loaded = await import('./generate_ahead.ts');
+  return yield* loaded.generateAhead(...args);
 }
 
 /** A page file is made where the host has files, unless somewhere else was said. */

@@ -6,6 +6,7 @@ import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateS
 import { createStreamDecoder } from '../text/stream_decoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { FormOptions, Forms } from './forms.ts';
+import type { SpeculateOptions } from './proposals.ts';
 
 export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
   /** Most tokens to generate; by default as many as the context has room for. */
@@ -19,6 +20,8 @@ export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
    * computed, which over a large vocabulary saves a millisecond or two a token.
    */
   readonly topLogprobs?: number;
+  /** Guesses tokens, so that one run checks several: the same pieces, often sooner (docs/speculation.md). */
+  readonly speculate?: SpeculateOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,7 +65,7 @@ export function createPieceMaker(
   prompt: readonly number[],
   options: GenerateOptions,
 ): PieceMaker {
-  const sampling: SamplingOptions = { ...DEFAULT_SAMPLING, ...given(options) };
+  const sampling = samplingOf(options);
   validateSampling(sampling);
   const { maxTokens = Infinity, topLogprobs = null } = options;
   const rules: StopRules = { eosIds: tokenizer.eosIds, stopIds: new Set(options.stopIds), maxTokens, maxSeq };
@@ -96,6 +99,11 @@ export function createPieceMaker(
       return form?.isComplete;
     },
   };
+}
+
+/** How tokens are chosen, defaults filled in. */
+export function samplingOf(options: GenerateOptions): SamplingOptions {
+  return { ...DEFAULT_SAMPLING, ...given(options) };
 }
 
 /** The options that have a value: one that is there but undefined means the default, too. */
