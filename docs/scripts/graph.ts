@@ -1,6 +1,7 @@
 import { optimize, PASSES } from '../../src/graph/passes/index.ts';
 import { graphText } from '../../src/graph/text.ts';
 import { passRegions } from '../../test/bench/passes_report.ts';
+import { approximateLosses } from './approximate_losses.ts';
 import { table } from './number_text.ts';
 import { passChanges } from './pass_changes.ts';
 import { withModel } from './run_model.ts';
@@ -19,6 +20,7 @@ export async function graphRegions(): Promise<ReadonlyMap<string, string>> {
     return new Map([
       ...passChanges(before),
       ...passRegions(),
+      ['approximate', await approximateLosses()],
       ['passes', table(['pass', 'numerics', 'nodes before', 'nodes after'], rows)],
       ['before', excerpt(graphText(before))],
       ['after', excerpt(graphText(optimize(before)))],

@@ -54,7 +54,7 @@ export async function kvLossRegions(modelPath?: ModelPath): Promise<[name: strin
  * Stories that the model tells at temperature 1, one behind the other in one session, so that each token was drawn from what
  * the model says over all rows: as many ids as its context has.
  */
-async function ownText(model: Model): Promise<number[]> {
+export async function ownText(model: Model): Promise<number[]> {
   using session = model.createSession();
   const { maxContext } = model.info;
   const ids: number[] = [];
@@ -68,13 +68,13 @@ async function ownText(model: Model): Promise<number[]> {
   return ids.slice(0, maxContext);
 }
 
-interface Run {
+export interface Run {
   /** Natural logarithms, [vocab] for each position. */
   readonly logprobs: readonly Float64Array[];
   readonly cacheBytes: number;
 }
 
-function runOver(model: Model, ids: readonly number[], form: KvOptions): Run {
+export function runOver(model: Model, ids: readonly number[], form: KvOptions): Run {
   const cache = model.executor.createCache(ids.length, form);
   const sequence = cache.create();
   const logprobs: Float64Array[] = [];
@@ -107,7 +107,7 @@ function allLogprobs(logits: Float64Array): Float64Array {
   return logits.map((v) => v - shift);
 }
 
-interface Cost {
+export interface Cost {
   /** Mean over the positions of sum p log(p / q), in nats: p over all rows, q over what is left of them. */
   readonly kl: number;
   /** Share of positions whose likeliest token is the same. */
@@ -116,7 +116,7 @@ interface Cost {
   readonly perplexity: number;
 }
 
-function costOf(full: Run, lossy: Run, ids: readonly number[]): Cost {
+export function costOf(full: Run, lossy: Run, ids: readonly number[]): Cost {
   let kl = 0;
   let nSame = 0;
   let surprise = 0;
@@ -137,9 +137,9 @@ function largestAt(x: Float64Array): number {
   return best;
 }
 
-const COSTS = ['KL, nats', 'same top token', 'perplexity'] as const;
+export const COSTS = ['KL, nats', 'same top token', 'perplexity'] as const;
 
-function costCells({ kl, sameTop, perplexity }: Cost): string[] {
+export function costCells({ kl, sameTop, perplexity }: Cost): string[] {
   return [kl.toFixed(4), `${(100 * sameTop).toFixed(1)} %`, perplexity.toFixed(2)];
 }
 

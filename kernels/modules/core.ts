@@ -20,6 +20,7 @@ export { rmsNormF32 } from '../rms_norm_f32';
 export { ropeF32Halves } from '../rope_f32_halves';
 export { ropeF32Pairs } from '../rope_f32_pairs';
 export { siluF32 } from '../silu_f32';
+export { siluFastF32 } from '../silu_fast_f32';
 export { sliceF32 } from '../slice_f32';
 export { softmaxF32 } from '../softmax_f32';
 export { swigluF32 } from '../swiglu_f32';

@@ -117,13 +117,15 @@ export function memoryNeedOf(graph: Graph, description: ModelDescription, option
   return memoryNeed(runGraph(graph, options), checked);
 }
 
-export function passChoiceOf({ disabledPasses, onlyPasses }: LoadOptions): PassChoice {
-  return { disabled: disabledPasses ?? [], only: onlyPasses };
+export function passChoiceOf({ disabledPasses, onlyPasses, approximate }: LoadOptions): PassChoice {
+  return { disabled: disabledPasses ?? [], only: onlyPasses, approximate: approximate ?? [] };
 }
 
 /** What the wasm tier runs: a given graph as it is, when it is of this model, or the model's own after the chosen passes. */
 export function runGraph(stated: Graph, options: LoadOptions): Graph {
-  if (options.graph === undefined) return optimize(stated, options.disabledPasses, options.onlyPasses);
+  if (options.graph === undefined) {
+    return optimize(stated, options.disabledPasses, options.onlyPasses, options.approximate);
+  }
   checkGraphFits(options.graph, stated);
   return options.graph;
 }

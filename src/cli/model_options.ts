@@ -25,6 +25,7 @@ export interface GraphFlags extends CommonFlags {
   readonly maxSeq?: number;
   readonly disablePass?: readonly string[];
   readonly onlyPasses?: readonly string[];
+  readonly approximate?: readonly string[];
   readonly loadGraph?: string;
 }
 
@@ -56,6 +57,7 @@ export function addGraphOptions(command: Command): Command {
     .option('--max-seq <n>', "positions of the context (default: the model's own, at most 4096)", parseCount)
     .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect)
     .option('--only-passes <names>', 'run these graph passes alone, a,b,c', parseNames)
+    .option('--approximate <name>', 'run an approximate pass too: other numbers within a bound (repeatable)', collect)
     .option('--load-graph <path>', 'run a graph that inspect --save-graph wrote, as it is, on any executor');
 }
 
@@ -88,6 +90,7 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
     ...(flags.kernels !== undefined && { kernels: flags.kernels }),
     activations: flags.activations,
     disabledPasses: flags.disablePass ?? [],
+    approximate: flags.approximate ?? [],
     ...(flags.onlyPasses !== undefined && { onlyPasses: flags.onlyPasses }),
     ...kvOptionsOf(flags),
   };
@@ -105,8 +108,8 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
     throw usageError(`${flag} is ${JSON.stringify(unknown)}, passes are ${known}`);
   }
   if (flags.loadGraph === undefined) return options;
-  if (flags.disablePass !== undefined || flags.onlyPasses !== undefined) {
-    throw usageError('--load-graph runs a graph as it is; leave out --disable-pass and --only-passes');
+  if (flags.disablePass ?? flags.onlyPasses ?? flags.approximate) {
+    throw usageError('--load-graph runs a graph as it is; leave out --disable-pass, --only-passes and --approximate');
   }
   const { readGraphFile } = await import('./graph_file.ts');
   return { ...options, graph: await readGraphFile(flags.loadGraph) };

@@ -63,7 +63,8 @@ export async function createExecutor(
   }
   const stated = description.buildGraph(options.activations);
   if (options.graph !== undefined) checkGraphFits(options.graph, stated);
-  const graph = options.graph ?? stated;
+  // The naive tiers run the model as it is stated, with what was asked of its numbers.
+  const graph = options.graph ?? optimize(stated, [], [], options.approximate);
   const read = { signal: options.signal, onProgress: options.onProgress };
   switch (options.executor) {
     case 'naive':
@@ -72,7 +73,7 @@ export async function createExecutor(
       return createNaive64Executor(graph, await loadWeights(graph, description.tensors, read));
     case 'wasm':
       return createWasmExecutor({
-        graph: options.graph ?? optimize(stated, options.disabledPasses, options.onlyPasses),
+        graph: options.graph ?? optimize(stated, options.disabledPasses, options.onlyPasses, options.approximate),
         tensors: description.tensors,
         host,
         kernels: options.kernels,

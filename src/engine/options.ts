@@ -2,6 +2,7 @@ import { ConfigError } from '../core/errors.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { MemoryNeed } from '../exec/wasm/memory_need.ts';
 import type { Graph } from '../graph/ir.ts';
+import { checkApproximate } from '../graph/passes/index.ts';
 import { CONTIGUOUS, checkKvOptions, type KvOptions } from '../kvcache/options.ts';
 import type { OnProgress } from '../load/weights.ts';
 import type { Activations } from '../ops/linear.ts';
@@ -29,6 +30,8 @@ export interface LoadOptions {
   readonly disabledPasses?: readonly string[];
   /** Names of the only passes that run; all of them where it is not given. */
   readonly onlyPasses?: readonly string[];
+  /** Names of approximate passes that run too, on every tier: they change the numbers within a stated bound. None unless named. */
+  readonly approximate?: readonly string[];
   /** Runs this graph, on every tier, and no pass: one that was saved (`graphToJson`) and read back. It must be of this model. */
   readonly graph?: Graph;
   /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
@@ -57,6 +60,7 @@ export interface CheckedLoadOptions {
   readonly kv: KvOptions;
   readonly disabledPasses: readonly string[];
   readonly onlyPasses: readonly string[] | undefined;
+  readonly approximate: readonly string[];
   readonly graph: Graph | undefined;
   readonly onMemoryNeed: ((need: MemoryNeed) => void) | undefined;
   readonly threads: number | 'auto';
@@ -70,7 +74,9 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   oneOf('executor', o.executor, ['wasm', 'naive', 'naive64']);
   oneOf('kernels', o.kernels, ['auto', 'simd', 'relaxed']);
   oneOf('activations', o.activations, ['q8', 'f32']);
-  if (o.graph !== undefined && (o.onlyPasses !== undefined || (o.disabledPasses ?? []).length > 0)) {
+  checkApproximate(o.approximate ?? []);
+  const nChosen = (o.disabledPasses ?? []).length + (o.approximate ?? []).length;
+  if (o.graph !== undefined && (o.onlyPasses !== undefined || nChosen > 0)) {
     throw new ConfigError(
       'a graph is given and passes are chosen: a graph from a file runs as it is; leave one of them out',
     );
@@ -98,6 +104,7 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     prefillChunk,
     disabledPasses: o.disabledPasses ?? [],
     onlyPasses: o.onlyPasses,
+    approximate: o.approximate ?? [],
     graph: o.graph,
     onMemoryNeed: o.onMemoryNeed,
     threads,

@@ -54,6 +54,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
+  siluFast(x: Tensor<A>): Tensor<A>;
   gelu(x: Tensor<A>): Tensor<A>;
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
@@ -209,6 +210,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.mul(tensorAt(0), tensorAt(1)));
       case 'silu':
         return give(ops.silu(tensorAt(0)));
+      case 'silu_fast':
+        return give(ops.siluFast(tensorAt(0)));
       case 'gelu':
         return give(ops.gelu(tensorAt(0)));
       case 'swiglu':

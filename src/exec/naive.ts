@@ -19,6 +19,7 @@ import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
+import { siluFast } from '../ops/silu_fast.ts';
 import { softmax } from '../ops/softmax.ts';
 import { swiglu } from '../ops/swiglu.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -46,6 +47,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   add,
   mul,
   silu,
+  siluFast,
   gelu,
   swiglu,
   geglu,

@@ -19,6 +19,7 @@ import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu64 } from '../ops/silu.ts';
+import { siluFast64 } from '../ops/silu_fast.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -45,6 +46,7 @@ const OPS64: OpSet<Float64Array> = {
   add: add64,
   mul: mul64,
   silu: silu64,
+  siluFast: siluFast64,
   gelu: gelu64,
   swiglu: swiglu64,
   geglu: geglu64,

@@ -27,7 +27,7 @@ import {
   wide,
 } from './op_bounds.ts';
 import type { RecordedInputs } from './recorded_inputs.ts';
-import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, softmaxBounds } from './row_bounds.ts';
+import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, siluFastBounds, softmaxBounds } from './row_bounds.ts';
 import { joinTensors, rowsOf, segmentName } from './values.ts';
 
 /** Numbers of one op, and where they should lie. */
@@ -146,6 +146,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     }
     case 'silu':
       return [check(siluBounds(x()))];
+    case 'silu_fast':
+      return [check(siluFastBounds(x()))];
     case 'gelu':
       return [check(geluBounds(x()))];
     default:

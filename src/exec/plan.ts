@@ -91,6 +91,7 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'rms_norm' ||
     op === 'rope' ||
     op === 'gelu' ||
+    op === 'silu_fast' ||
     op === 'swiglu' ||
     op === 'geglu' ||
     op === 'layer_norm' ||

@@ -1,4 +1,5 @@
 import { exp } from '../core/math.ts';
+import { EXP_FAST_FIT } from '../core/math_f32.ts';
 import { F32_MIN, gamma, maxRow, sum64, sumRowRoundings } from '../core/sum.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { gelu64 } from '../ops/gelu.ts';
@@ -168,6 +169,22 @@ export function siluBounds(x: Tensor): Bounded {
     const y = Math.abs(v);
     const limit = exp(-x.data[i]!) < EXP_LARGEST ? y * gamma(EXP_ROUNDINGS + 3) : y;
     return ifFinite(limit + F32_MIN * (y + 1), Math.abs(x.data[i]!));
+  });
+  return { exact, bound };
+}
+
+/**
+ * As siluBounds, the exponential also off by d = EXP_FAST_FIT of itself: e^-x / (1 + e^-x) < 1, so that the sum is off by at
+ * most d of itself, and the quotient by d / (1 - d):
+ *   |error| <= |y| ((1 + gamma(EXP_ROUNDINGS + 3)) / (1 - d) - 1) + 2^-149 (|y| + 1)
+ */
+export function siluFastBounds(x: Tensor): Bounded {
+  const exact = silu64(wide(x)).data;
+  const bound = exact.map((v, i) => {
+    const y = Math.abs(v);
+    const relative = (1 + gamma(EXP_ROUNDINGS + 3)) / (1 - EXP_FAST_FIT) - 1;
+    const isBelow = exp(-x.data[i]!) * (1 + EXP_FAST_FIT) < EXP_LARGEST;
+    return ifFinite((isBelow ? y * relative : y) + F32_MIN * (y + 1), Math.abs(x.data[i]!));
   });
   return { exact, bound };
 }

@@ -53,6 +53,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'attend':
         return isFirstAlone;
       case 'silu':
+      case 'silu_fast':
       case 'mul':
       case 'swiglu':
       case 'geglu':

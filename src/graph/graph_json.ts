@@ -186,6 +186,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   add: nothing,
   mul: nothing,
   silu: nothing,
+  silu_fast: nothing,
   gelu: nothing,
   swiglu: nothing,
   geglu: nothing,

@@ -64,6 +64,7 @@ function attributesText(node: Node): string {
     case 'add':
     case 'mul':
     case 'silu':
+    case 'silu_fast':
     case 'gelu':
     case 'swiglu':
     case 'geglu':

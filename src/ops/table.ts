@@ -29,6 +29,7 @@ import type { RopeLayout } from './rope.ts';
  *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
+ *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
@@ -58,6 +59,7 @@ export interface OpAttributes {
   add: object;
   mul: object;
   silu: object;
+  silu_fast: object;
   gelu: object;
   swiglu: object;
   geglu: object;
@@ -95,6 +97,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   add: ['tensor', 'tensor'],
   mul: ['tensor', 'tensor'],
   silu: ['tensor'],
+  silu_fast: ['tensor'],
   gelu: ['tensor'],
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
@@ -130,6 +133,7 @@ export function roleOf(op: Op): InputRole {
     case 'add':
     case 'mul':
     case 'silu':
+    case 'silu_fast':
     case 'gelu':
     case 'swiglu':
     case 'geglu':
@@ -238,6 +242,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       }
       return inputs[0]!;
     case 'silu':
+    case 'silu_fast':
     case 'gelu':
       return inputs[0]!;
     case 'take_rows':

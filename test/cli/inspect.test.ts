@@ -204,6 +204,15 @@ describe('graph and passes', () => {
     expect(people.stdout).toMatch(/linear +29 +-> 21/);
   });
 
+  test('--approximate runs a pass that is not there unless it is named, and says of what class it is', async () => {
+    const { stdout } = await runCli(['inspect', '--passes', '--approximate', 'cheap_silu']);
+    expect(stdout).toMatch(/^cheap_silu \(bounded\)$/m);
+    expect(stdout).toMatch(/silu_fast +0 +-> 5/);
+    expect((await runCli(['inspect', '--passes'])).stdout).not.toContain('cheap_silu');
+    const refused = await runCli(['inspect', '--passes', '--approximate', 'merge_qkv']);
+    expect(refused.stderr).toContain('no approximate pass "merge_qkv"');
+  });
+
   test('--graph prints both graphs', async () => {
     const { graph } = await runJson<{ graph: { before: string; after: string } }>(['inspect', '--graph']);
     expect(graph.before).toContain('"blk.0.attn_q"');

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Tensor } from '../../src/core/tensor.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
+import type { Bounded } from '../../src/exec/op_bounds.ts';
 import type { Recording } from '../../src/exec/record.ts';
-import type { Graph } from '../../src/graph/ir.ts';
+import type { Graph, Node } from '../../src/graph/ir.ts';
 import type { Pass } from '../../src/graph/passes/pass.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { firstBitDifference } from '../support/bits.ts';
@@ -11,6 +13,8 @@ import { type RandomGraph, randomGraphs, roundsActivations } from './random_grap
 
 type Transform = (graph: Graph) => Graph;
 
+type BoundOf = (node: Node, inputs: readonly Tensor[]) => Bounded | undefined;
+
 export interface PassSuite {
   /** Wrong forms of the pass by what is wrong with them; each must be caught by the promises that the pass keeps. */
   readonly mutants: Readonly<Record<string, Transform>>;
@@ -18,6 +22,11 @@ export interface PassSuite {
   readonly firedAtLeast: number;
   /** Passes that make what this one looks for: they run first, on both sides. */
   readonly before?: readonly Pass[];
+  /**
+   * Of a pass that is not exact: for a node that it may replace, as it was, the truth and how far the new value may be from it, given
+   * the node's inputs; undefined for a node that it must not touch.
+   */
+  readonly boundOf?: BoundOf;
   /** Graphs to be tried, where those of every pass seldom have the pattern. */
   readonly graphs?: fc.Arbitrary<RandomGraph>;
 }
@@ -27,15 +36,18 @@ export const RUNS = { numRuns: 50, seed: 20 };
 /** Of the graphs in which a pass fired, at least this share must round activations somewhere: half of the specs ask for it. */
 const QUANTIZED_SHARE = 0.2;
 
-/** What is promised of every exact pass, as one suite: pass the pass, and how it may be wrong. */
-export function passSuite(pass: Pass, { mutants, firedAtLeast, before = [], graphs = randomGraphs }: PassSuite): void {
+/** What is promised of every pass, as one suite: pass the pass, and how it may be wrong. */
+export function passSuite(pass: Pass, options: PassSuite): void {
+  const { mutants, firedAtLeast, before = [], graphs = randomGraphs, boundOf } = options;
+  const what = boundOf === undefined ? 'equal bits under every name' : 'within the stated bound';
   const prepared = (graph: Graph): Graph => before.reduce((g, earlier) => earlier.apply(g), graph);
 
   describe(pass.name, () => {
-    test('verified, idempotent, equal bits under every name; fires often enough', () => {
+    test(`verified, idempotent, ${what}; fires often enough`, () => {
+      expect(pass.numerics).toBe(boundOf === undefined ? 'exact' : 'bounded');
       let nFired = 0;
       let nQuantized = 0;
-      const check = keepsPromises(pass.apply, prepared);
+      const check = keepsPromises(pass.apply, prepared, boundOf);
       fc.assert(
         fc.property(graphs, scenarios, (random, scenario) => {
           check(random, scenario);
@@ -51,22 +63,53 @@ export function passSuite(pass: Pass, { mutants, firedAtLeast, before = [], grap
     });
 
     test.each(Object.entries(mutants))('a mutant is caught: %s', (_what, mutant) => {
-      const check = keepsPromises(mutant, prepared);
+      const check = keepsPromises(mutant, prepared, boundOf);
       expect(fc.check(fc.property(graphs, scenarios, check), { ...RUNS, endOnFailure: true }).failed).toBe(true);
     });
   });
 }
 
-/** Fails (by assertion) unless `transform` keeps what an exact pass promises on one graph. */
-function keepsPromises(transform: Transform, prepared: Transform) {
+/** Fails (by assertion) unless `transform` keeps what a pass promises on one graph. */
+function keepsPromises(transform: Transform, prepared: Transform, boundOf?: BoundOf) {
   return (random: RandomGraph, scenario: Scenario): void => {
     const before = prepared(random.graph);
     const after = transform(before);
     verify(after);
     const twice = transform(after);
     if (!sameStructure(twice, after)) expect(twice, 'applied twice').toEqual(after);
-    expectSameBits(random, before, after, scenario);
+    if (boundOf === undefined) expectSameBits(random, before, after, scenario);
+    else expectWithinBounds(random, { before, after, boundOf }, scenario);
   };
+}
+
+/**
+ * Fails unless each node is there as it was, or computes what it did, on the inputs that it now has, within its bound. The distance
+ * of later values is no promise: a bound that is carried through layers says nothing.
+ */
+function expectWithinBounds(
+  random: RandomGraph,
+  { before, after, boundOf }: { readonly before: Graph; readonly after: Graph; readonly boundOf: BoundOf },
+  scenario: Scenario,
+): void {
+  if (sameStructure(before, after)) return;
+  expect(after.nodes.map(({ name }) => name)).toEqual(before.nodes.map(({ name }) => name));
+  for (const { values } of record(random, after, scenario)) {
+    before.nodes.forEach((node, id) => {
+      const now = after.nodes[id]!;
+      const bounded = boundOf(
+        node,
+        node.inputs.map((input) => values.get(before.nodes[input]!.name) as Tensor),
+      );
+      if (bounded === undefined) {
+        expect(now).toEqual(node);
+        return;
+      }
+      expect(now.inputs, `inputs of ${node.name}`).toEqual(node.inputs);
+      const { exact, bound } = bounded;
+      const outside = values.get(node.name)!.data.findIndex((v, i) => !(Math.abs(v - exact[i]!) <= bound[i]!));
+      expect(outside, `first value of ${node.name} beyond its bound`).toBe(-1);
+    });
+  }
 }
 
 /** Fails unless both graphs compute the same logits, and the same bits under every name that both have. */

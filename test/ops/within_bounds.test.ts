@@ -16,7 +16,14 @@ import {
   ropeBounds,
   wide,
 } from '../../src/exec/op_bounds.ts';
-import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, softmaxBounds } from '../../src/exec/row_bounds.ts';
+import {
+  geluBounds,
+  layerNormBounds,
+  rmsNormBounds,
+  siluBounds,
+  siluFastBounds,
+  softmaxBounds,
+} from '../../src/exec/row_bounds.ts';
 import { add } from '../../src/ops/add.ts';
 import { addBias } from '../../src/ops/add_bias.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
@@ -29,6 +36,7 @@ import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { type RopeLayout, rope } from '../../src/ops/rope.ts';
 import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
 import { silu } from '../../src/ops/silu.ts';
+import { siluFast } from '../../src/ops/silu_fast.ts';
 import { softmax } from '../../src/ops/softmax.ts';
 import { CODED_DTYPES } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
@@ -83,6 +91,11 @@ const OPS: Readonly<Record<string, Draw>> = {
     // Also where the exponential overflows, and where it vanishes.
     for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 100;
     return { values: silu(x).data, bounded: siluBounds(x) };
+  },
+  silu_fast(source, random) {
+    const x = floats(source, [random(20)], 1);
+    for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 100;
+    return { values: siluFast(x).data, bounded: siluFastBounds(x) };
   },
   gelu(source, random) {
     const x = floats(source, [random(20)], 1);

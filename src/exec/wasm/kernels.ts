@@ -28,6 +28,8 @@ export interface CoreKernels {
   mulF32(y: number, a: number, b: number, n: number): void;
   /** y[i] = x[i] / (1 + exp(-x[i])), i < n. */
   siluF32(y: number, x: number, n: number): void;
+  /** y[i] = x[i] / (1 + exp(-x[i])) with a shorter exp, i < n. */
+  siluFastF32(y: number, x: number, n: number): void;
   /** y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), i < n. */
   geluF32(y: number, x: number, n: number): void;
   /** y = silu(gate) * up: see Gated. */
@@ -329,6 +331,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   addF32: 4,
   mulF32: 4,
   siluF32: 3,
+  siluFastF32: 3,
   geluF32: 3,
   swigluF32: 8,
   gegluF32: 8,

@@ -124,9 +124,12 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       mul(m, node, y, nRows, width, frame);
       return;
     case 'silu':
-      if (xStride === width) kernels.siluF32(y, x, nRows * width);
-      else for (let t = 0; t < nRows; t++) kernels.siluF32(row(y, t, width), row(x, t, xStride), width);
+    case 'silu_fast': {
+      const act = node.op === 'silu' ? kernels.siluF32 : kernels.siluFastF32;
+      if (xStride === width) act(y, x, nRows * width);
+      else for (let t = 0; t < nRows; t++) act(row(y, t, width), row(x, t, xStride), width);
       return;
+    }
     case 'gelu':
       kernels.geluF32(y, x, nRows * width);
       return;

@@ -97,6 +97,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     addF32: () => binary,
     mulF32: () => binary,
     siluF32: () => unary,
+    siluFastF32: () => unary,
     geluF32: () => unary,
     swigluF32: gated,
     gegluF32: gated,

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../core/errors.ts';
 import type { Graph } from '../ir.ts';
+import { cheapSilu } from './cheap_silu.ts';
 import { dropDead } from './drop_dead.ts';
 import { foldConstants } from './fold_constants.ts';
 import { fuseAttend } from './fuse_attend.ts';
@@ -45,23 +46,48 @@ export const PASSES: readonly Pass[] = [
   pickQuantized,
 ];
 
-/** Which passes run: all of the list, without those in `disabled`, and of these only those in `only` where it is given. */
+/** Passes that change the numbers within a stated bound: each runs only where it is named, right before the pass given here. */
+export const APPROXIMATE: readonly { readonly pass: Pass; readonly before: string }[] = [
+  { pass: cheapSilu, before: 'fuse_swiglu' },
+];
+
+/** Which passes run: all of the list, without those in `disabled`, and of these only those in `only`; and those in `approximate`. */
 export interface PassChoice {
   readonly disabled?: readonly string[];
   readonly only?: readonly string[] | undefined;
+  readonly approximate?: readonly string[];
 }
 
-/** The chosen passes, in the list's order. Throws ConfigError for a name that is no pass. */
-export function choosePasses({ disabled = [], only }: PassChoice): readonly Pass[] {
+/** The chosen passes, in the list's order. Throws ConfigError for a name that is no pass, or none of its class. */
+export function choosePasses({ disabled = [], only, approximate = [] }: PassChoice): readonly Pass[] {
   for (const name of [...disabled, ...(only ?? [])]) {
     if (!PASSES.some((p) => p.name === name)) {
       throw new ConfigError(`there is no pass "${name}"; passes are ${PASSES.map((p) => p.name).join(', ')}`);
     }
   }
-  return PASSES.filter((p) => !disabled.includes(p.name) && (only === undefined || only.includes(p.name)));
+  checkApproximate(approximate);
+  return PASSES.flatMap((exact) => {
+    const isChosen = !disabled.includes(exact.name) && (only === undefined || only.includes(exact.name));
+    const bounded = APPROXIMATE.filter(({ pass, before }) => before === exact.name && approximate.includes(pass.name));
+    return [...bounded.map(({ pass }) => pass), ...(isChosen ? [exact] : [])];
+  });
+}
+
+/** Throws ConfigError for a name that is no approximate pass. */
+export function checkApproximate(names: readonly string[]): void {
+  const known = APPROXIMATE.map(({ pass }) => pass.name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new ConfigError(`there is no approximate pass "${unknown}"; approximate passes are ${known.join(', ')}`);
+  }
 }
 
 /** Runs the chosen passes over a graph. Throws ConfigError for a name that is no pass. */
-export function optimize(graph: Graph, disabled: readonly string[] = [], only?: readonly string[]): Graph {
-  return choosePasses({ disabled, only }).reduce((g, pass) => pass.apply(g), graph);
+export function optimize(
+  graph: Graph,
+  disabled: readonly string[] = [],
+  only?: readonly string[],
+  approximate: readonly string[] = [],
+): Graph {
+  return choosePasses({ disabled, only, approximate }).reduce((g, pass) => pass.apply(g), graph);
 }

@@ -27,6 +27,7 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   add: true,
   mul: true,
   silu: true,
+  silu_fast: true,
   swiglu: true,
   geglu: true,
   input: false,

@@ -84,6 +84,8 @@ interface ModelCase {
   readonly isPlain?: boolean;
   /** The gate's activation is gelu. */
   readonly isGelu?: boolean;
+  /** An approximate pass runs too. */
+  readonly approximate?: string;
   /** How cached rows are stored. */
   readonly kv?: KvOptions;
 }
@@ -99,14 +101,19 @@ interface SplitCase {
 }
 
 /** A prompt of two sequences, then one token each. */
-function llamaCase({ dtype, activations, ropeLayout, isPlain, isGelu, kv }: ModelCase): SplitCase {
+function llamaCase({ dtype, activations, ropeLayout, isPlain, isGelu, approximate, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   const built = buildLlama(tiny.config, tiny.tensors, activations);
   const nodes = built.nodes.map((n): Node => (isGelu && n.op === 'silu' ? { ...n, op: 'gelu' } : n));
   return {
     dtype,
-    graph: optimize({ ...built, nodes }, isPlain ? FUSING : []),
+    graph: optimize(
+      { ...built, nodes },
+      isPlain ? FUSING : [],
+      undefined,
+      approximate === undefined ? [] : [approximate],
+    ),
     tensors: tiny.tensors,
     kv,
     *batches(cache) {
@@ -183,6 +190,7 @@ const CASES: readonly SplitCase[] = [
       activations: 'f32',
       ropeLayout: 'pairs',
       isPlain: true,
+      ...(type === 'q4_0' && { approximate: 'cheap_silu' }),
       kv: { kind: 'lossy', type, debug: true },
     }),
   ),
