@@ -42,8 +42,8 @@ export function packHalf(to: usize, from: usize): bool {
 }
 
 /**
- * Stores an f16 as f32, once: the scales of super-blocks are small, 2^-10 of the largest weight and less, so many are subnormal, and a
- * processor takes a hundred cycles and more for a product with such a number each time that it decodes one.
+ * Stores an f16 as f32, once: the scales of super-blocks are small, about 2^-10 of the largest weight and less, so many are subnormal. Where
+ * all were, decoding them at every token took about a third of the time (docs/kernels.md).
  * False when it is an infinity or NaN.
  */
 export function packScale(to: usize, from: usize): bool {
