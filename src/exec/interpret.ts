@@ -56,8 +56,10 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   silu(x: Tensor<A>): Tensor<A>;
   siluFast(x: Tensor<A>): Tensor<A>;
   gelu(x: Tensor<A>): Tensor<A>;
+  geluTanh(x: Tensor<A>): Tensor<A>;
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
+  gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
 }
 
 export interface InterpreterOptions<A extends Float32Array | Float64Array> {
@@ -214,10 +216,14 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.siluFast(tensorAt(0)));
       case 'gelu':
         return give(ops.gelu(tensorAt(0)));
+      case 'gelu_tanh':
+        return give(ops.geluTanh(tensorAt(0)));
       case 'swiglu':
         return give(ops.swiglu(tensorAt(0), tensorAt(1)));
       case 'geglu':
         return give(ops.geglu(tensorAt(0), tensorAt(1)));
+      case 'geglu_tanh':
+        return give(ops.gegluTanh(tensorAt(0), tensorAt(1)));
       case 'take_rows':
         return give(takeRows(tensorAt(0), feedAt(1)));
       case 'weight':

@@ -11,7 +11,9 @@ import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed } from '../ops/embed.ts';
 import { geglu } from '../ops/geglu.ts';
+import { gegluTanh } from '../ops/geglu_tanh.ts';
 import { gelu } from '../ops/gelu.ts';
+import { geluTanh } from '../ops/gelu_tanh.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
 import { mul } from '../ops/mul.ts';
@@ -49,8 +51,10 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   silu,
   siluFast,
   gelu,
+  geluTanh,
   swiglu,
   geglu,
+  gegluTanh,
 };
 
 /** The definition: f32, plain loops, the bits that every faster path must give. */

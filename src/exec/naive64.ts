@@ -11,7 +11,9 @@ import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
 import { geglu64 } from '../ops/geglu.ts';
+import { gegluTanh64 } from '../ops/geglu_tanh.ts';
 import { gelu64 } from '../ops/gelu.ts';
+import { geluTanh64 } from '../ops/gelu_tanh.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
 import { mul64 } from '../ops/mul.ts';
@@ -48,8 +50,10 @@ const OPS64: OpSet<Float64Array> = {
   silu: silu64,
   siluFast: siluFast64,
   gelu: gelu64,
+  geluTanh: geluTanh64,
   swiglu: swiglu64,
   geglu: geglu64,
+  gegluTanh: gegluTanh64,
 };
 
 /** The truth: float64 with compensated sums, over weights unpacked exactly. Activations are never quantized here. */

@@ -4,6 +4,7 @@ import type { Node } from '../graph/ir.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
 import { gelu } from '../ops/gelu.ts';
+import { geluTanh } from '../ops/gelu_tanh.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
 import { slice } from '../ops/slice.ts';
@@ -27,8 +28,23 @@ import {
   wide,
 } from './op_bounds.ts';
 import type { RecordedInputs } from './recorded_inputs.ts';
-import { geluBounds, layerNormBounds, rmsNormBounds, siluBounds, siluFastBounds, softmaxBounds } from './row_bounds.ts';
+import {
+  geluBounds,
+  geluTanhBounds,
+  layerNormBounds,
+  rmsNormBounds,
+  siluBounds,
+  siluFastBounds,
+  softmaxBounds,
+} from './row_bounds.ts';
 import { joinTensors, rowsOf, segmentName } from './values.ts';
+
+/** The gated ops: what their activation is called, how it is defined and what bounds it. */
+const GATES = {
+  swiglu: ['silu', silu, siluBounds],
+  geglu: ['gelu', gelu, geluBounds],
+  geglu_tanh: ['gelu_tanh', geluTanh, geluTanhBounds],
+} as const;
 
 /** Numbers of one op, and where they should lie. */
 export interface Check extends Bounded {
@@ -136,10 +152,10 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'mul':
       return [check(mulBounds(x(), y()))];
     case 'swiglu':
-    case 'geglu': {
+    case 'geglu':
+    case 'geglu_tanh': {
       // Part by part: the gate's activation, which nobody recorded, is computed anew as the definition has it.
-      const [part, act, bounds] =
-        node.op === 'swiglu' ? (['silu', silu, siluBounds] as const) : (['gelu', gelu, geluBounds] as const);
+      const [part, act, bounds] = GATES[node.op];
       const active = act(x());
       const inner = { op: part, name: node.name, values: active.data, ...bounds(x()) };
       return [inner, check(mulBounds(active, y()), 'mul')];
@@ -150,6 +166,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(siluFastBounds(x()))];
     case 'gelu':
       return [check(geluBounds(x()))];
+    case 'gelu_tanh':
+      return [check(geluTanhBounds(x()))];
     default:
       return node satisfies never;
   }

@@ -91,9 +91,11 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'rms_norm' ||
     op === 'rope' ||
     op === 'gelu' ||
+    op === 'gelu_tanh' ||
     op === 'silu_fast' ||
     op === 'swiglu' ||
     op === 'geglu' ||
+    op === 'geglu_tanh' ||
     op === 'layer_norm' ||
     op === 'add_bias'
   );

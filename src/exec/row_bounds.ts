@@ -3,6 +3,7 @@ import { EXP_FAST_FIT } from '../core/math_f32.ts';
 import { F32_MIN, gamma, maxRow, sum64, sumRowRoundings } from '../core/sum.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { gelu64 } from '../ops/gelu.ts';
+import { geluTanh64 } from '../ops/gelu_tanh.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { silu64 } from '../ops/silu.ts';
@@ -112,6 +113,25 @@ export function geluBounds(x: Tensor): Bounded {
   const bound = exact.map((v, i) => {
     const size = Math.abs(x.data[i]!);
     return ifFinite((size / 2) * gamma(ERF_ROUNDINGS + 4) + gamma(3) * Math.abs(v) + 2 * F32_MIN, size);
+  });
+  return { exact, bound };
+}
+
+/** tanh32 is at most 1.5 ulp off (core/math_f32.ts): three units of U. */
+const TANH_ROUNDINGS = 3;
+
+/**
+ * y = x / 2 (1 + tanh h), h = c x (1 + a x^2). Two constants and five operations, all terms of one sign, and one more for a
+ * square that underflows beside the 1: h is off by d = gamma(8) of itself, which moves tanh by at most
+ * d / (1 - d) max |h tanh'(h)| < gamma(9) / 2 (the maximum is 0.448). tanh32 adds three units, the sum with 1, which is below 2, two:
+ *   |error| <= |x| / 2 gamma(5 + 3 + 2 + 1) + gamma(3) |y| + 2^-148
+ * Where x^2 overflows, h does, and tanh is the sign of x in both tiers.
+ */
+export function geluTanhBounds(x: Tensor): Bounded {
+  const exact = geluTanh64(wide(x)).data;
+  const bound = exact.map((v, i) => {
+    const size = Math.abs(x.data[i]!);
+    return ifFinite((size / 2) * gamma(TANH_ROUNDINGS + 8) + gamma(3) * Math.abs(v) + 2 * F32_MIN, size);
   });
   return { exact, bound };
 }

@@ -57,6 +57,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'mul':
       case 'swiglu':
       case 'geglu':
+      case 'geglu_tanh':
         return true;
       case 'slice':
       case 'reshape':

@@ -35,6 +35,7 @@ export interface GraphBuilder {
   mul(name: string, a: ValueId, b: ValueId): ValueId;
   silu(name: string, x: ValueId): ValueId;
   gelu(name: string, x: ValueId): ValueId;
+  geluTanh(name: string, x: ValueId): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
   /** Size of a value's last axis. Throws ShapeError when it is open. */
   widthOf(x: ValueId): number;
@@ -103,6 +104,7 @@ export function createBuilder(): GraphBuilder {
     mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
+    geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
       const width = at(x).shape.at(-1);

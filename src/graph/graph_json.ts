@@ -188,8 +188,10 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   silu: nothing,
   silu_fast: nothing,
   gelu: nothing,
+  gelu_tanh: nothing,
   swiglu: nothing,
   geglu: nothing,
+  geglu_tanh: nothing,
   take_rows: nothing,
 };
 

@@ -66,8 +66,10 @@ function attributesText(node: Node): string {
     case 'silu':
     case 'silu_fast':
     case 'gelu':
+    case 'gelu_tanh':
     case 'swiglu':
     case 'geglu':
+    case 'geglu_tanh':
     case 'add_bias':
     case 'take_rows':
       return '';

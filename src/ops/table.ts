@@ -29,8 +29,10 @@ import type { RopeLayout } from './rope.ts';
  *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
+ *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
+ *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
  * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
@@ -61,8 +63,10 @@ export interface OpAttributes {
   silu: object;
   silu_fast: object;
   gelu: object;
+  gelu_tanh: object;
   swiglu: object;
   geglu: object;
+  geglu_tanh: object;
   take_rows: object;
 }
 
@@ -99,8 +103,10 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   silu: ['tensor'],
   silu_fast: ['tensor'],
   gelu: ['tensor'],
+  gelu_tanh: ['tensor'],
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
+  geglu_tanh: ['tensor', 'tensor'],
   take_rows: ['tensor', 'outRows'],
 };
 
@@ -135,8 +141,10 @@ export function roleOf(op: Op): InputRole {
     case 'silu':
     case 'silu_fast':
     case 'gelu':
+    case 'gelu_tanh':
     case 'swiglu':
     case 'geglu':
+    case 'geglu_tanh':
     case 'take_rows':
       return 'tensor';
     default:
@@ -237,6 +245,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'mul':
     case 'swiglu':
     case 'geglu':
+    case 'geglu_tanh':
       if (!equalShapes(inputs[0]!, inputs[1]!)) {
         throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0]!)} and ${showShape(inputs[1]!)} differ`);
       }
@@ -244,6 +253,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'silu':
     case 'silu_fast':
     case 'gelu':
+    case 'gelu_tanh':
       return inputs[0]!;
     case 'take_rows':
       same('number of rows', need(0, 2)[0]!, 'T'); // rows are counted among the new tokens

@@ -44,6 +44,7 @@ passSuite(fuseGeglu, {
   mutants: {
     'gate and up changed over': changing(fuseGeglu, 'geglu', ({ inputs }) => ({ inputs: [...inputs].reverse() })),
     'the other activation': changing(fuseGeglu, 'geglu', () => ({ op: 'swiglu' })),
+    'the exact gelu for its approximation': changing(fuseGeglu, 'geglu_tanh', () => ({ op: 'geglu' })),
   },
 });
 
@@ -56,17 +57,20 @@ const planted = (...plants: Plant[]): GraphSpec => {
 describe('what fuse_swiglu and fuse_geglu leave alone', () => {
   const fusedIn = (...plants: Plant[]) => {
     const { graph } = buildGraph(planted(...plants));
-    return [countOp(fuseSwiglu.apply(graph), 'swiglu'), countOp(fuseGeglu.apply(graph), 'geglu')];
+    const gelus = fuseGeglu.apply(graph);
+    return [countOp(fuseSwiglu.apply(graph), 'swiglu'), countOp(gelus, 'geglu'), countOp(gelus, 'geglu_tanh')];
   };
   test.each<[string, Plant[], number[]]>([
-    ['they fire on the activation that they are of', [], [1, 0]],
-    ['and on the other', ['gelu'], [0, 1]],
-    ['in either order', ['swapped'], [1, 0]],
-    ['also where the gate is up', ['up is gate'], [1, 0]],
-    ['a gate that something else reads stays readable', ['reads gate'], [1, 0]],
-    ['an activation that something else reads', ['reads silu'], [0, 0]],
-    ['the same of gelu', ['reads silu', 'gelu'], [0, 0]],
-    ['a product without one', ['no silu'], [0, 0]],
+    ['they fire on the activation that they are of', [], [1, 0, 0]],
+    ['and on the other', ['gelu'], [0, 1, 0]],
+    ['and on its approximation', ['gelu_tanh'], [0, 0, 1]],
+    ['in either order', ['swapped'], [1, 0, 0]],
+    ['also where the gate is up', ['up is gate'], [1, 0, 0]],
+    ['a gate that something else reads stays readable', ['reads gate'], [1, 0, 0]],
+    ['an activation that something else reads', ['reads silu'], [0, 0, 0]],
+    ['the same of gelu', ['reads silu', 'gelu'], [0, 0, 0]],
+    ['and of its approximation', ['reads silu', 'gelu_tanh'], [0, 0, 0]],
+    ['a product without one', ['no silu'], [0, 0, 0]],
   ])('%s', (_what, plants, expected) => expect(fusedIn(...plants)).toEqual(expected));
 
   test('an activation times itself', () => {

@@ -46,6 +46,7 @@ describe('what merge_gate_up leaves alone', () => {
     expect(mergedIn(mergeGateUp, [layer])).toBe(1);
     expect(mergedIn(mergeGateUp, [planted('swapped'), planted('reads silu', 'reads gate')])).toBe(2);
     expect(mergedIn(mergeGateUp, [planted('gelu')])).toBe(1);
+    expect(mergedIn(mergeGateUp, [planted('gelu_tanh')])).toBe(1);
   });
   test.each<[string, LayerSpec]>([
     ['a weight with a second reader', planted('shares gate')],

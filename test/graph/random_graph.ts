@@ -88,7 +88,7 @@ type Head = 'plain' | 'silu' | 'taken early' | 'read twice' | 'taken twice';
  *   other eps                a norm that differs from the next one in its eps alone
  *
  * In geluGraphs alone:
- *   gelu                     gelu where other layers have silu
+ *   gelu, gelu_tanh          that one where other layers have silu
  */
 export const PLANTS = [
   'dead',
@@ -114,7 +114,7 @@ export const PLANTS = [
   'swapped',
   'other eps',
 ] as const;
-export type Plant = (typeof PLANTS)[number] | 'gelu';
+export type Plant = (typeof PLANTS)[number] | 'gelu' | 'gelu_tanh';
 
 export interface RandomGraph {
   readonly spec: GraphSpec;
@@ -183,10 +183,10 @@ export function graphSpecs(plants: fc.Arbitrary<readonly Plant[]> = somePlants):
 
 export const randomGraphs: fc.Arbitrary<RandomGraph> = graphSpecs().map(buildGraph);
 
-/** Graphs whose layers have gelu where others have silu, among what else a layer may have. */
-export const geluGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(somePlants.map((plants) => ['gelu', ...plants])).map(
-  buildGraph,
-);
+/** Graphs whose layers have gelu, of either form, where others have silu, among what else a layer may have. */
+export const geluGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(
+  fc.tuple(fc.constantFrom('gelu', 'gelu_tanh'), somePlants).map(([gelu, plants]) => [gelu, ...plants]),
+).map(buildGraph);
 
 const EPS = 1e-5;
 /** Angles grow quickly, so that a few positions turn far. */
@@ -331,7 +331,11 @@ function feedForward(p: Parts, x: ValueId): ValueId {
   const up = has('up is gate')
     ? gate
     : p.project('ffn_up', fUp, wUp, hiddenDim, has('other activations') ? otherForm : spec.activations);
-  const active = has('no silu') ? gate : has('gelu') ? b.gelu(name('ffn_gelu'), gate) : b.silu(name('ffn_silu'), gate);
+  const activated = (): ValueId => {
+    if (has('gelu')) return b.gelu(name('ffn_gelu'), gate);
+    return has('gelu_tanh') ? b.geluTanh(name('ffn_gelu'), gate) : b.silu(name('ffn_silu'), gate);
+  };
+  const active = has('no silu') ? gate : activated();
   let gated = has('swapped') ? b.mul(name('ffn_gated'), up, active) : b.mul(name('ffn_gated'), active, up);
   if (has('reads gate')) gated = b.add(name('side_gate'), gated, gate);
   if (has('reads silu')) gated = b.add(name('side_silu'), gated, active);

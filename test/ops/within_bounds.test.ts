@@ -18,6 +18,7 @@ import {
 } from '../../src/exec/op_bounds.ts';
 import {
   geluBounds,
+  geluTanhBounds,
   layerNormBounds,
   rmsNormBounds,
   siluBounds,
@@ -29,6 +30,7 @@ import { addBias } from '../../src/ops/add_bias.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
 import { attendScores } from '../../src/ops/attend_scores.ts';
 import { gelu } from '../../src/ops/gelu.ts';
+import { geluTanh } from '../../src/ops/gelu_tanh.ts';
 import { layerNorm } from '../../src/ops/layer_norm.ts';
 import { linear, linear64 } from '../../src/ops/linear.ts';
 import { mul } from '../../src/ops/mul.ts';
@@ -102,6 +104,11 @@ const OPS: Readonly<Record<string, Draw>> = {
     // Also where erf is -1 and 1 to the last bit.
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
     return { values: gelu(x).data, bounded: geluBounds(x) };
+  },
+  gelu_tanh(source, random) {
+    const x = floats(source, [random(20)], 1);
+    for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
+    return { values: geluTanh(x).data, bounded: geluTanhBounds(x) };
   },
   add_bias(source, random) {
     const x = floats(source, [random(3), 1 + random(20)], 1);

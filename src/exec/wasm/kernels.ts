@@ -32,10 +32,14 @@ export interface CoreKernels {
   siluFastF32(y: number, x: number, n: number): void;
   /** y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), i < n. */
   geluF32(y: number, x: number, n: number): void;
+  /** y[i] = x[i] / 2 * (1 + tanh(sqrt(2 / pi) * (x[i] + 0.044715 x[i]^3))), i < n. */
+  geluTanhF32(y: number, x: number, n: number): void;
   /** y = silu(gate) * up: see Gated. */
   readonly swigluF32: Gated;
   /** y = gelu(gate) * up: see Gated. */
   readonly gegluF32: Gated;
+  /** y = gelu_tanh(gate) * up: see Gated. */
+  readonly gegluTanhF32: Gated;
 
   // ---- by row
 
@@ -333,8 +337,10 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   siluF32: 3,
   siluFastF32: 3,
   geluF32: 3,
+  geluTanhF32: 3,
   swigluF32: 8,
   gegluF32: 8,
+  gegluTanhF32: 8,
   rmsNormF32: 6,
   layerNormF32: 7,
   addBiasF32: 5,

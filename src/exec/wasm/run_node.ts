@@ -44,6 +44,9 @@ export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weight
 
 const F32_BYTES = 4;
 
+/** The kernels that take a gate and what it is multiplied with. */
+const GATED = { swiglu: 'swigluF32', geglu: 'gegluF32', geglu_tanh: 'gegluTanhF32' } as const;
+
 /** Computes one node: one kernel call, or one for each sequence (and stretch of its cache) where attention is concerned. */
 export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
   const { graph, kernels, weights } = m;
@@ -133,10 +136,14 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'gelu':
       kernels.geluF32(y, x, nRows * width);
       return;
+    case 'gelu_tanh':
+      kernels.geluTanhF32(y, x, nRows * width);
+      return;
     case 'swiglu':
-    case 'geglu': {
+    case 'geglu':
+    case 'geglu_tanh': {
       const up = node.inputs[1]!;
-      const gated = node.op === 'swiglu' ? kernels.swigluF32 : kernels.gegluF32;
+      const gated = kernels[GATED[node.op]];
       gated(y, width, x, xStride, frame.addresses[up]!, m.places[up]!.rowStride, nRows, width);
       return;
     }

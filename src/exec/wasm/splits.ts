@@ -99,8 +99,10 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     siluF32: () => unary,
     siluFastF32: () => unary,
     geluF32: () => unary,
+    geluTanhF32: () => unary,
     swigluF32: gated,
     gegluF32: gated,
+    gegluTanhF32: gated,
     rmsNormF32: (_y, _x, _g, _n, dim) => ({
       countAt: 3,
       steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],

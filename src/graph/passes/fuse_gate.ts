@@ -2,7 +2,11 @@ import type { Graph, ValueId } from '../ir.ts';
 import { readersOf, rewrite } from '../rewrite.ts';
 
 /** What fuse_swiglu and fuse_geglu have in common: an activation and the product that alone reads it become one op. */
-export function fuseGate(graph: Graph, activation: 'silu' | 'gelu', fused: 'swiglu' | 'geglu'): Graph {
+export function fuseGate(
+  graph: Graph,
+  activation: 'silu' | 'gelu' | 'gelu_tanh',
+  fused: 'swiglu' | 'geglu' | 'geglu_tanh',
+): Graph {
   const readers = readersOf(graph);
   const found = new Map<ValueId, readonly [gate: ValueId, up: ValueId]>();
   graph.nodes.forEach((node, id) => {

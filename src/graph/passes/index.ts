@@ -27,7 +27,7 @@ import { shareConstants } from './share_constants.ts';
  *  8. last_row_only      leaves the old head behind as dead nodes
  *  9. fuse_swiglu        after merge_gate_up, which finds gate and up by their product; the activation that it leaves behind
  *                        would be a reader that last_row_only does not take rows of
- * 10. fuse_geglu         the same with the other activation
+ * 10. fuse_geglu         the same with the other activations
  * 11. drop_dead          since the others leave nodes that nothing reads
  * 12. pick_quantized     last: it writes on the products that there are then
  */

@@ -4,7 +4,7 @@ import { canJoin, joinLinears } from './join_linears.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * pattern      mul(silu(gate), up), or gelu, in either order, with gate = linear(x, wg), up = linear(x, wu)
+ * pattern      mul(silu(gate), up), or gelu or gelu_tanh, in either order, with gate = linear(x, wg), up = linear(x, wu)
  * replacement  both = linear(x, concat_weights(wg, wu)); gate, up = its halves
  * condition    the two read the same x with the same activations; the weights have one format and no other reader
  * numerics     exact: each output row is its own sum, and the sums do not change
@@ -26,11 +26,11 @@ function apply(graph: Graph): Graph {
   return joinLinears(graph, groups);
 }
 
-/** The two linears whose product is taken, the one under silu or gelu first. */
+/** The two linears whose product is taken, the one under the activation first. */
 function gateAndUp(graph: Graph, mul: NodeOf<'mul'>): readonly [ValueId, ValueId] | undefined {
   for (const [active, up] of [mul.inputs, [...mul.inputs].reverse()] as [ValueId, ValueId][]) {
     const node = graph.nodes[active]!;
-    if (node.op === 'silu' || node.op === 'gelu') return [node.inputs[0]!, up];
+    if (node.op === 'silu' || node.op === 'gelu' || node.op === 'gelu_tanh') return [node.inputs[0]!, up];
   }
   return undefined;
 }
