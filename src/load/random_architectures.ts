@@ -1,10 +1,13 @@
 import type { MetaType, MetaValue } from '../core/metadata.ts';
 import type { RandomModelShape } from './random_shape.ts';
 
-/** What a tensor is for, which decides how its weights are spread: a matrix [nOut, nIn], or a norm's factors near 1. */
+/**
+ * What a tensor is for, which decides how its weights are spread: a matrix [nOut, nIn] (or [n, nOut, nIn] for n experts), a
+ * norm's factors near 1, or a bias around 0. Only matrices are in the model's format, the others are f32.
+ */
 export interface RandomTensor {
   readonly name: string;
-  readonly role: 'matrix' | 'norm';
+  readonly role: 'matrix' | 'norm' | 'bias';
   /** Outermost axis first. */
   readonly shape: readonly number[];
 }

@@ -2,6 +2,7 @@ import type { DType } from '../core/dtype.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { MetaType, MetaValue } from '../core/metadata.ts';
 import { sizeOf } from '../core/shape.ts';
+import { packF32 } from '../quant/f32.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { GGUF_DEFAULT_ALIGNMENT } from './gguf_header.ts';
 import { alignUp } from './gguf_tensor_infos.ts';
@@ -18,6 +19,8 @@ export interface RandomModelOptions {
   readonly format: DType;
   /** An unsigned 32-bit number; equal seeds give equal files. */
   readonly seed: number;
+  /** The weights that \`format\` rounds to, but stored as f32: the same model for readers that compute with exact weights. */
+  readonly isUnpacked?: boolean;
 }
 
 /** A file that is known but not made yet. */
@@ -72,16 +75,18 @@ const FILE_TYPES: Readonly<Partial<Record<DType, number>>> = {
  * Throws ConfigError for sizes that do not go together, for rows that are no whole blocks of `format`, and for a seed that is
  * no unsigned 32-bit number.
  */
-export function randomGguf({ architecture, shape, format, seed }: RandomModelOptions): RandomModel {
+export function randomGguf({ architecture, shape, format, seed, isUnpacked = false }: RandomModelOptions): RandomModel {
   checkShape(shape);
   if (seed !== seed >>> 0) throw new ConfigError(`random model: seed is ${seed}, must be an integer in 0..2^32 - 1`);
   const { metadata, tensors } = RANDOM_ARCHITECTURES[architecture];
-  const heads = tensors(shape).map((tensor) => ({
+  const drawn = tensors(shape).map((tensor) => ({
     ...tensor,
-    type: tensor.role === 'norm' ? ('f32' as const) : format,
+    /** What the weights are rounded to. */
+    format: tensor.role === 'matrix' ? format : ('f32' as const),
   }));
-  checkBlocks(heads);
-  const fileType = FILE_TYPES[format];
+  checkBlocks(drawn);
+  const heads = drawn.map((tensor) => ({ ...tensor, type: isUnpacked ? ('f32' as const) : tensor.format }));
+  const fileType = FILE_TYPES[isUnpacked ? 'f32' : format];
   const head = writeGgufHead({
     metadata: [
       ['general.architecture', 'string', architecture],
@@ -110,19 +115,31 @@ export function randomGguf({ architecture, shape, format, seed }: RandomModelOpt
       const weights = weightsOf(tensor, words);
       let pool: Uint8Array | undefined;
       if (isPooled(n)) {
-        const key = `${tensor.type} ${tensor.role} ${tensor.shape.at(-1)}`;
-        pool = pools.get(key) ?? packedPool(tensor.type, weights, words);
+        const key = `${tensor.format} ${tensor.role} ${tensor.shape.at(-1)}`;
+        pool = pools.get(key) ?? packedPool(tensor.format, weights, words);
         pools.set(key, pool);
       }
-      yield* randomData(tensor.type, n, weights, words, pool);
+      for (const data of randomData(tensor.format, n, weights, words, pool)) {
+        yield tensor.type === tensor.format ? data : unpacked(tensor.format, data);
+      }
       yield new Uint8Array(alignUp(bytesOf(tensor), GGUF_DEFAULT_ALIGNMENT) - bytesOf(tensor));
     }
   }
   return { nBytes, nParameters: heads.reduce((n, t) => n + sizeOf(t.shape), 0), chunks };
 }
 
-function checkBlocks(tensors: readonly (RandomTensor & { readonly type: DType })[]): void {
-  for (const { name, type, shape } of tensors) {
+/** Whole blocks as f32, little-endian. */
+function unpacked(format: DType, data: Uint8Array): Uint8Array {
+  const { blockSize, blockBytes, unpack } = FORMATS[format];
+  const values = new Float32Array((data.length / blockBytes) * blockSize);
+  unpack(data, 0, values, 0, values.length);
+  const bytes = new Uint8Array(values.length * 4);
+  packF32(values, 0, values.length, bytes, 0);
+  return bytes;
+}
+
+function checkBlocks(tensors: readonly (RandomTensor & { readonly format: DType })[]): void {
+  for (const { name, format: type, shape } of tensors) {
     const { blockSize } = FORMATS[type];
     if (shape.at(-1)! % blockSize === 0) continue;
     throw new ConfigError(
@@ -132,12 +149,13 @@ function checkBlocks(tensors: readonly (RandomTensor & { readonly type: DType })
 }
 
 /**
- * Norms: 0.5 .. 1.5. Matrices: such that outputs spread about as much as inputs, so that depth changes nothing; the same for
+ * Norms: 0.5 .. 1.5. Biases: -0.25 .. 0.25. Matrices: such that outputs spread about as much as inputs, so that depth changes nothing; the same for
  * all rows of one length.
  */
 function weightsOf({ role, shape }: RandomTensor, words: RandomWords): Weights {
   const uniform = (): number => words() / 2 ** 32;
   if (role === 'norm') return { draw: () => 0.5 + uniform(), rms: Math.sqrt(13 / 12) };
+  if (role === 'bias') return { draw: () => (uniform() - 0.5) / 2, rms: Math.sqrt(1 / 48) };
   const limit = 1.7 / Math.sqrt(shape.at(-1)!);
   return { draw: () => signed(uniform()) * limit, rms: limit / Math.sqrt(3) };
 }

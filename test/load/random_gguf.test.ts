@@ -6,7 +6,7 @@ import { loadModel } from '../../src/engine/load_model.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
-import { randomGguf } from '../../src/load/random_gguf.ts';
+import { type RandomModel, randomGguf } from '../../src/load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape } from '../../src/load/random_shape.ts';
 import { FIRST_FILLER } from '../../src/load/random_vocabulary.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
@@ -37,9 +37,12 @@ function modelOf(format: DType, seed: number, { architecture = 'llama', ...chang
   return randomGguf({ architecture, shape: { ...SHAPE, ...change }, format, seed });
 }
 
-/** The chunks as one file: each is copied before the next is taken. */
 function fileOf(format: DType, seed: number, change: Change = {}): Uint8Array<ArrayBuffer> {
-  const model = modelOf(format, seed, change);
+  return joined(modelOf(format, seed, change));
+}
+
+/** The chunks as one file: each is copied before the next is taken. */
+function joined(model: RandomModel): Uint8Array<ArrayBuffer> {
   const file = new Uint8Array(model.nBytes);
   let at = 0;
   for (const chunk of model.chunks()) {
@@ -70,6 +73,19 @@ test('equal seeds give equal bytes, others do not', () => {
   const file = fileOf('q8_0', 7);
   expect(Buffer.compare(fileOf('q8_0', 7), file)).toBe(0);
   expect(Buffer.compare(fileOf('q8_0', 8), file)).not.toBe(0);
+});
+
+test.each(['q4_0', 'q8_0', 'f16'] as const)('%s: unpacked, the same weights are stored as f32', async (format) => {
+  // Large enough for blocks that come again, in the embedding.
+  const shape = { ...SHAPE, ...WIDE, vocab: 600 };
+  const packed = await tensorsOf(joined(randomGguf({ architecture: 'llama', shape, format, seed: 2 })));
+  const unpacked = await tensorsOf(
+    joined(randomGguf({ architecture: 'llama', shape, format, seed: 2, isUnpacked: true })),
+  );
+  expect(unpacked.map((info) => [info.name, info.shape])).toEqual(packed.map((info) => [info.name, info.shape]));
+  expect(new Set(unpacked.map((info) => info.type))).toEqual(new Set(['f32']));
+  expect(packed.some((info) => info.type === format)).toBe(true);
+  for (const [i, info] of packed.entries()) expect(await valuesOf(unpacked[i]!)).toEqual(await valuesOf(info));
 });
 
 test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tiers', async (dtype, activations) => {
