@@ -1,4 +1,5 @@
 import type { RecordedValue } from '../../src/exec/record.ts';
+import type { LlamaConfig } from '../../src/models/config.ts';
 import { ropeSpec } from '../../src/models/llama.ts';
 import { ropeTable } from '../../src/ops/rope_table.ts';
 import { firstValues, fixed, table } from './number_text.ts';
@@ -20,8 +21,7 @@ export function attentionRegions(walk: Walk): [string, string][] {
 
 /** Some pairs of q's head 0: the first turns fastest, the last hardly at all. */
 function turns(walk: Walk): string {
-  const { config } = walk.opened.description;
-  const spec = ropeSpec(config);
+  const spec = ropeSpec(walk.opened.description.config as LlamaConfig);
   const { cos, sin, halfDim } = ropeTable(spec, walk.at + 1);
   const before = rowOf(layerValue(walk, 'q'), walk.at);
   const after = rowOf(layerValue(walk, 'q_rope'), walk.at);

@@ -1,5 +1,6 @@
 import { exp } from '../../src/core/math.ts';
 import { tensor } from '../../src/core/tensor.ts';
+import type { LlamaConfig } from '../../src/models/config.ts';
 import { linear } from '../../src/ops/linear.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
@@ -28,7 +29,7 @@ function gates(walk: Walk): string {
  * Throws unless the last layer gives the run's own logits.
  */
 function layers(walk: Walk): string {
-  const { nLayers, normEps } = walk.opened.description.config;
+  const { nLayers, normEps } = walk.opened.description.config as LlamaConfig;
   const head = weightOf(walk, 'token_embd.weight');
   const gain = weightOf(walk, 'output_norm.weight');
   const g = new Float32Array(gain.shape[0]!);

@@ -1,5 +1,6 @@
 import { rowBytes } from '../../src/core/dtype.ts';
 import { sumSquaresRow } from '../../src/core/sum.ts';
+import type { LlamaConfig } from '../../src/models/config.ts';
 import { innerSum } from '../../src/ops/linear_q8.ts';
 import { allocQuantizedRow, quantizeActivations } from '../../src/quant/activations.ts';
 import { allocCodedBlock } from '../../src/quant/coded_block.ts';
@@ -42,7 +43,7 @@ function embedding(walk: Walk): string {
 function norm(walk: Walk): string {
   const x = rowOf(namedValue(walk.run, 'embedding'), walk.at);
   const h = rowOf(layerValue(walk, 'attn_norm'), walk.at);
-  const { normEps } = walk.opened.description.config;
+  const { normEps } = walk.opened.description.config as LlamaConfig;
   const mean = fround(sumSquaresRow(x, 0, x.length) / x.length);
   const r = fround(1 / fround(Math.sqrt(fround(mean + fround(normEps)))));
   return fence('text', [

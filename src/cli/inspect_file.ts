@@ -72,7 +72,7 @@ async function folderParts({ folder }: Extract<ModelSource, { kind: 'folder' }>)
     metadata: new Map(Object.entries(hf.config) as [string, JsonValue][]),
     weights: hf.weights,
     async describe() {
-      const description = describeHfFolder(hf);
+      const description = await describeHfFolder(hf);
       if (hf.tokenizerJson === null) throw new ConfigError(`${folder.name}: has no tokenizer.json`);
       createTokenizer({ tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? {} });
       return description;

@@ -127,7 +127,7 @@ async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>):
 
 async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> {
   try {
-    const description = describeHfFolder(hf);
+    const description = await describeHfFolder(hf);
     if (hf.tokenizerJson === null) {
       throw new ConfigError(`${name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
     }

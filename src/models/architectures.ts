@@ -1,30 +1,29 @@
-import { ConfigError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { assert, ConfigError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { getString } from '../core/metadata.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { HfFolder } from '../load/hf_folder.ts';
-import type { ModelFile, TensorInfo } from '../load/model_file.ts';
-import { ggufNameOf, isDerivedBuffer } from '../load/names.ts';
-import { dtypeOf, readTensorBytes } from '../load/weights.ts';
+import type { ModelFile } from '../load/model_file.ts';
+import { ggufNameOf } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
-import { FORMATS } from '../quant/formats.ts';
-import type { LlamaConfig } from './config.ts';
-import { buildLlama } from './llama.ts';
-import { llamaConfigFromGguf } from './llama_gguf.ts';
-import { llamaConfigFromHf } from './llama_hf.ts';
+import type { ArchitectureEntry, Decoder, Tensors } from './architecture.ts';
+import type { DecoderSizes } from './config.ts';
+import { renamed } from './hf_tensors.ts';
+import { llama } from './llama.ts';
 
 /** A file that is known to be a model: its config, and its tensors under their GGUF names. */
 export interface ModelDescription {
   readonly architecture: string;
-  readonly config: LlamaConfig;
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly config: DecoderSizes;
+  readonly facts: Decoder['facts'];
+  readonly tensors: Tensors;
   /** The graph as the architecture states it, before any pass. */
   buildGraph(activations: Activations): Graph;
 }
 
-/** What a GGUF file may say in general.architecture. */
-const GGUF_ARCHITECTURES = { llama: llamaConfigFromGguf } as const;
-/** What a config.json may say in model_type. */
-const HF_MODEL_TYPES = { llama: llamaConfigFromHf, mistral: llamaConfigFromHf } as const;
+/** All decoders that can be run. A new one is its file and its line here; only the first is part of every page. */
+export const ARCHITECTURES: readonly ArchitectureEntry[] = [
+  { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => llama },
+];
 
 /** What models/vit_config.ts reads: they generate no text. */
 const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit'];
@@ -34,74 +33,48 @@ const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit'];
  * Throws UnsupportedError for an architecture that is not known, ConfigError for metadata that does not describe one.
  */
 export async function describeGguf(file: ModelFile): Promise<ModelDescription> {
-  const architecture = getString(file.metadata, 'general.architecture');
-  if (architecture === undefined) {
+  const name = getString(file.metadata, 'general.architecture');
+  if (name === undefined) {
     throw new ConfigError(
       `${file.name}: has no general.architecture, so it is not a model; "inspect" shows what it holds`,
     );
   }
-  const readConfig = lookUp(GGUF_ARCHITECTURES, architecture, `${file.name}: architecture`);
-  const config = readConfig(file.metadata, await ropeFactors(file));
-  return description(architecture, config, file.tensors);
+  const architecture = await lookUp('ggufNames', name, `${file.name}: architecture`).load();
+  assert(architecture.fromGguf !== undefined, `${name} is read from GGUF files`);
+  return description(name, await architecture.fromGguf(file), file.tensors);
 }
 
 /** Reads a Hugging Face folder as a model; its tensor names are mapped to GGUF's. Throws as describeGguf. */
-export function describeHfFolder(folder: HfFolder): ModelDescription {
-  const modelType = folder.config['model_type'];
+export async function describeHfFolder({ config, weights }: HfFolder): Promise<ModelDescription> {
+  const modelType = config['model_type'];
   if (typeof modelType !== 'string') {
-    throw new ConfigError(`${folder.weights.name}: config.json has no model_type, so the architecture is not known`);
+    throw new ConfigError(`${weights.name}: config.json has no model_type, so the architecture is not known`);
   }
   if (IMAGE_CLASSIFIERS.includes(modelType)) {
     throw new UnsupportedError(
       `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier of the library`,
     );
   }
-  const readConfig = lookUp(HF_MODEL_TYPES, modelType, 'config.json: model_type');
-  const tensors = new Map<string, TensorInfo>();
-  for (const [hfName, info] of folder.weights.tensors) {
-    if (isDerivedBuffer(hfName)) continue;
-    const name = ggufNameOf(hfName);
-    if (name === null) {
-      throw new UnsupportedError(
-        `tensor ${hfName} has no place in a ${modelType} model; it is a variant that cannot be run yet`,
-      );
-    }
-    tensors.set(name, info);
-  }
-  // transformers' LlamaConfig is not tied unless it says so; a missing head would otherwise be taken from the embedding.
-  if (folder.config['tie_word_embeddings'] !== true && !tensors.has('output.weight')) {
+  const architecture = await lookUp('modelTypes', modelType, 'config.json: model_type').load();
+  assert(architecture.fromHf !== undefined, `${modelType} is read from folders`);
+  const tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);
+  // A missing head would otherwise be taken from the embedding, whatever the config says.
+  const isTied = (config['tie_word_embeddings'] ?? architecture.isTiedByDefault) === true;
+  if (!isTied && !tensors.has('output.weight')) {
     throw new ShapeError(
       `tensor lm_head.weight is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
     );
   }
-  return description(modelType, readConfig(folder.config), tensors);
+  return description(modelType, architecture.fromHf(config), tensors);
 }
 
-function description(
-  architecture: string,
-  config: LlamaConfig,
-  tensors: ReadonlyMap<string, TensorInfo>,
-): ModelDescription {
-  return { architecture, config, tensors, buildGraph: (activations) => buildLlama(config, tensors, activations) };
+function description(architecture: string, { config, facts, buildGraph }: Decoder, tensors: Tensors): ModelDescription {
+  return { architecture, config, facts, tensors, buildGraph: (activations) => buildGraph(tensors, activations) };
 }
 
-function lookUp<T>(known: Readonly<Record<string, T>>, name: string, what: string): T {
-  const found = Object.hasOwn(known, name) ? known[name] : undefined;
-  if (found === undefined) {
-    throw new UnsupportedError(`${what} is "${name}"; known are ${Object.keys(known).join(', ')}`);
-  }
-  return found;
-}
-
-/** The tensor rope_freqs.weight, which Llama 3.1 files have in place of scaling keys. */
-async function ropeFactors(file: ModelFile): Promise<number[] | undefined> {
-  const info = file.tensors.get('rope_freqs.weight');
-  if (info === undefined) return undefined;
-  const n = info.shape.reduce((a, b) => a * b, 1);
-  if (n > 4096) throw new ConfigError(`rope_freqs.weight has ${n} elements, expected one per pair of a head`);
-  const bytes = new Uint8Array(info.nBytes);
-  await readTensorBytes(info, 0, bytes);
-  const values = new Float32Array(n);
-  FORMATS[dtypeOf(info)].unpack(bytes, 0, values, 0, n);
-  return Array.from(values);
+function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): ArchitectureEntry {
+  const found = ARCHITECTURES.find((entry) => entry[key].includes(name));
+  if (found !== undefined) return found;
+  const known = ARCHITECTURES.flatMap((entry) => entry[key]);
+  throw new UnsupportedError(`${what} is "${name}"; known are ${known.join(', ')}`);
 }

@@ -1,16 +1,34 @@
 import { createBuilder } from '../graph/build.ts';
 import type { Graph } from '../graph/ir.ts';
-import type { TensorInfo } from '../load/model_file.ts';
 import type { Activations } from '../ops/linear.ts';
-import { divideFrequencies, type RopeSpec, ropeFrequencies, scaleLinear, scaleLlama3 } from '../ops/rope_table.ts';
+import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import type { LlamaConfig } from './config.ts';
+import { llamaConfigFromGguf } from './llama_gguf.ts';
+import { llamaConfigFromHf } from './llama_hf.ts';
+import { ropeFact, ropeSpec } from './rope_config.ts';
+import { readFactors } from './small_tensors.ts';
 import { createWeightTable } from './weight_table.ts';
+
+export { ropeSpec };
+
+export const llama: Architecture = {
+  fromGguf: async (file) => decoder(llamaConfigFromGguf(file.metadata, await readFactors(file, 'rope_freqs.weight'))),
+  fromHf: (config) => decoder(llamaConfigFromHf(config)),
+};
+
+function decoder(config: LlamaConfig): Decoder {
+  return {
+    config,
+    facts: [ropeFact(config)],
+    buildGraph: (tensors, activations) => buildLlama(config, tensors, activations),
+  };
+}
 
 /** Tensors of a Llama file that no op reads: the rope's frequency factors are in the config by now. */
 const FOLDED_TENSORS = ['rope_freqs.weight'];
 
 /**
- * A Llama decoder: embedding; nLayers x (norm, attention, residual, norm, SwiGLU, residual); norm, output projection.
+ * A Llama decoder, written out op by op (its relatives are put together from models/blocks.ts): embedding; nLayers x (norm, attention, residual, norm, SwiGLU, residual); norm, output projection.
  *
  *   x [T, dim] -> attn_norm -> q [T, nHeads, headDim], k, v [T, nKvHeads, headDim] -> rope(q), rope(k)
  *     -> cache -> scores [nHeads, T, S] -> probs -> mix [T, nHeads, headDim] -> attn_output -> + x
@@ -20,11 +38,7 @@ const FOLDED_TENSORS = ['rope_freqs.weight'];
  * Throws ShapeError for a tensor that is missing or of another shape, UnsupportedError for one that has no place.
  * Source: Touvron et al. 2023, "LLaMA", section 2.2.
  */
-export function buildLlama(
-  config: LlamaConfig,
-  tensors: ReadonlyMap<string, TensorInfo>,
-  activations: Activations,
-): Graph {
+export function buildLlama(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
   const { dim, hiddenDim, headDim, nHeads, nKvHeads, vocab } = config;
   const b = createBuilder();
   const table = createWeightTable(b, tensors, FOLDED_TENSORS);
@@ -69,22 +83,4 @@ export function buildLlama(
   const logits = b.takeRows('logits', all, outRows); // logits: [R, vocab]
   table.checkAllUsed();
   return b.finish(logits, { nLayers: config.nLayers, nKvHeads, headDim });
-}
-
-/** The angles per position of this config, with its scaling worked in. */
-export function ropeSpec(config: LlamaConfig): RopeSpec {
-  const plain = ropeFrequencies(config.ropeBase, config.ropeDim);
-  const scaling = config.ropeScaling;
-  switch (scaling.kind) {
-    case 'none':
-      return { frequencies: plain, magnitude: 1 };
-    case 'linear':
-      return { frequencies: scaleLinear(plain, scaling.factor), magnitude: 1 };
-    case 'llama3':
-      return { frequencies: scaleLlama3(plain, scaling), magnitude: 1 };
-    case 'factors':
-      return { frequencies: divideFrequencies(plain, scaling.factors), magnitude: 1 };
-    default:
-      return scaling satisfies never;
-  }
 }

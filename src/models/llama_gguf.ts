@@ -1,6 +1,8 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { getCount, getNumber, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
-import { checkConfig, type LlamaConfig, type RopeScaling } from './config.ts';
+import type { RopeLayout } from '../ops/rope.ts';
+import { checkConfig, type LlamaConfig } from './config.ts';
+import type { RopeScaling } from './rope_config.ts';
 
 /** RoPE's published base; GGUF leaves the key out when a model uses it. */
 const DEFAULT_ROPE_BASE = 10000;
@@ -13,14 +15,25 @@ const DEFAULT_ROPE_BASE = 10000;
  * Source: the GGUF specification (ggml/docs/gguf.md), section "Standardized key-value pairs".
  */
 export function llamaConfigFromGguf(meta: Metadata, ropeFactors: readonly number[] | undefined): LlamaConfig {
-  const key = (name: string): string => `llama.${name}`;
+  return commonConfigFromGguf(meta, 'llama', 'pairs', ropeFactors);
+}
+
+/** The same for a relative of the Llama family, whose keys start with its name. Throws as llamaConfigFromGguf does. */
+export function commonConfigFromGguf(
+  meta: Metadata,
+  architecture: string,
+  ropeLayout: RopeLayout,
+  ropeFactors: readonly number[] | undefined,
+): LlamaConfig {
+  const key = (name: string): string => `${architecture}.${name}`;
   const nExperts = getCount(meta, key('expert_count')) ?? 0;
-  if (nExperts > 0)
-    throw new UnsupportedError(`llama.expert_count is ${nExperts}: mixtures of experts cannot be run yet`);
+  if (nExperts > 0) {
+    throw new UnsupportedError(`${key('expert_count')} is ${nExperts}: mixtures of experts cannot be run yet`);
+  }
   const window = getCount(meta, key('attention.sliding_window')) ?? 0;
   const maxContext = needCount(meta, key('context_length'));
   if (window > 0 && window < maxContext) {
-    throw new UnsupportedError(`llama.attention.sliding_window is ${window}: sliding windows cannot be run yet`);
+    throw new UnsupportedError(`${key('attention.sliding_window')} is ${window}: sliding windows cannot be run yet`);
   }
   const dim = needCount(meta, key('embedding_length'));
   const nHeads = needCount(meta, key('attention.head_count'));
@@ -28,7 +41,7 @@ export function llamaConfigFromGguf(meta: Metadata, ropeFactors: readonly number
   const valueDim = getCount(meta, key('attention.value_length')) ?? headDim;
   if (valueDim !== headDim) {
     throw new UnsupportedError(
-      `llama.attention.value_length is ${valueDim} and key_length ${headDim}: they must be equal`,
+      `${key('attention.value_length')} is ${valueDim} and key_length ${headDim}: they must be equal`,
     );
   }
   const vocab = getCount(meta, key('vocab_size')) ?? getStrings(meta, 'tokenizer.ggml.tokens')?.length;
@@ -42,23 +55,27 @@ export function llamaConfigFromGguf(meta: Metadata, ropeFactors: readonly number
     headDim,
     maxContext,
     normEps: needNumber(meta, key('attention.layer_norm_rms_epsilon')),
-    ropeLayout: 'pairs',
+    ropeLayout,
     ropeBase: getNumber(meta, key('rope.freq_base')) ?? DEFAULT_ROPE_BASE,
     ropeDim: getCount(meta, key('rope.dimension_count')) ?? headDim,
-    ropeScaling: ropeScaling(meta, ropeFactors),
+    ropeScaling: ropeScaling(meta, key, ropeFactors),
   });
 }
 
-function ropeScaling(meta: Metadata, factors: readonly number[] | undefined): RopeScaling {
-  const kind = getString(meta, 'llama.rope.scaling.type') ?? 'none';
-  const legacyFactor = getNumber(meta, 'llama.rope.scale_linear');
+function ropeScaling(
+  meta: Metadata,
+  key: (name: string) => string,
+  factors: readonly number[] | undefined,
+): RopeScaling {
+  const kind = getString(meta, key('rope.scaling.type')) ?? 'none';
+  const legacyFactor = getNumber(meta, key('rope.scale_linear'));
   if (kind === 'linear' || (kind === 'none' && legacyFactor !== undefined && legacyFactor !== 1)) {
     if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with linear rope scaling');
-    return { kind: 'linear', factor: legacyFactor ?? needNumber(meta, 'llama.rope.scaling.factor') };
+    return { kind: 'linear', factor: legacyFactor ?? needNumber(meta, key('rope.scaling.factor')) };
   }
   if (kind !== 'none') {
     throw new UnsupportedError(
-      `llama.rope.scaling.type is "${kind}"; known are none, linear and the tensor rope_freqs.weight`,
+      `${key('rope.scaling.type')} is "${kind}"; known are none, linear and the tensor rope_freqs.weight`,
     );
   }
   return factors === undefined ? { kind: 'none' } : { kind: 'factors', factors };

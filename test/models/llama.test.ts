@@ -4,6 +4,7 @@ import type { Metadata, MetaValue } from '../../src/core/metadata.ts';
 import { verify } from '../../src/graph/verify.ts';
 import type { ModelFile, TensorInfo } from '../../src/load/model_file.ts';
 import { describeGguf, describeHfFolder } from '../../src/models/architectures.ts';
+import type { LlamaConfig } from '../../src/models/config.ts';
 import { buildLlama, ropeSpec } from '../../src/models/llama.ts';
 import { llamaConfigFromGguf } from '../../src/models/llama_gguf.ts';
 import { llamaConfigFromHf } from '../../src/models/llama_hf.ts';
@@ -129,7 +130,7 @@ describe('architectures', () => {
     );
   });
 
-  test('tensors of a Hugging Face folder that have no place are refused by name', () => {
+  test('tensors of a Hugging Face folder that have no place are refused by name', async () => {
     const weights = { ...ggufFile(), tensors: new Map([['model.layers.0.self_attn.q_norm.weight', {} as TensorInfo]]) };
     const folder = {
       config: HF,
@@ -139,16 +140,16 @@ describe('architectures', () => {
       generationConfig: null,
       chatTemplate: null,
     };
-    expect(() => describeHfFolder(folder as never)).toThrow(
+    await expect(describeHfFolder(folder as never)).rejects.toThrow(
       /tensor model\.layers\.0\.self_attn\.q_norm\.weight has no place/,
     );
   });
 
-  test('a folder that has no head and does not tie it is refused', () => {
+  test('a folder that has no head and does not tie it is refused', async () => {
     const weights = { ...ggufFile(), tensors: new Map([['model.embed_tokens.weight', {} as TensorInfo]]) };
     const folder = { weights, tokenizerJson: null, tokenizerConfig: null, generationConfig: null, chatTemplate: null };
-    expect(() => describeHfFolder({ ...folder, config: HF } as never)).toThrow(/lm_head\.weight is missing/);
-    expect(() => describeHfFolder({ ...folder, config: { ...HF, tie_word_embeddings: true } } as never)).not.toThrow();
+    await expect(describeHfFolder({ ...folder, config: HF } as never)).rejects.toThrow(/lm_head\.weight is missing/);
+    await describeHfFolder({ ...folder, config: { ...HF, tie_word_embeddings: true } } as never);
   });
 
   test('rope_freqs.weight divides the frequencies', async () => {
@@ -165,7 +166,7 @@ describe('architectures', () => {
     });
     const { config, buildGraph } = await describeGguf(ggufFile({}, tensors));
     const plain = ropeSpec(TINY_CONFIG).frequencies;
-    expect(ropeSpec(config).frequencies).toEqual(plain.map((f, i) => f / factors[i]!));
+    expect(ropeSpec(config as LlamaConfig).frequencies).toEqual(plain.map((f, i) => f / factors[i]!));
     verify(buildGraph('f32'));
   });
 });
