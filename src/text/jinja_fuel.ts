@@ -1,11 +1,8 @@
-import { Interpreter } from '@huggingface/jinja';
 import { CapacityError, ConfigError, UnsupportedError } from '../core/errors.ts';
+import { JinjaInterpreter, known, type Scope } from './jinja_interpreter.ts';
+import { pythonText } from './jinja_python.ts';
 import { findUses, type Node, type Use } from './jinja_uses.ts';
 import { isContainer, nItems, Scales, type Value } from './jinja_values.ts';
-
-export interface Scope {
-  lookupVariable(name: string): Value;
-}
 
 export interface Fuel {
   /** Evaluated nodes; long strings and lists cost more (one step for 64 characters or for one element). */
@@ -31,19 +28,6 @@ function missingFunction(callee: Node): ConfigError {
   return new ConfigError(`chat template: calls ${name}, which is not there; ${advice}`);
 }
 
-/** The interpreter of @huggingface/jinja by what is public at run time. */
-const PlainInterpreter = Interpreter as unknown as new (
-  scope: object,
-) => { evaluate(node: Node | undefined, scope: Scope): Value };
-
-/** A node that stands for a value already computed. */
-interface Known extends Node {
-  readonly type: 'Known';
-  readonly known: Value;
-}
-
-const known = (value: Value): Known => ({ type: 'Known', known: value });
-
 /**
  * The interpreter with fuel: any template, however hostile, ends within a bounded number of steps and characters.
  *
@@ -53,7 +37,7 @@ const known = (value: Value): Known => ({ type: 'Known', known: value });
  * is estimated, and only then are they run.
  * Throws CapacityError when the fuel is spent.
  */
-export class FueledInterpreter extends PlainInterpreter {
+export class FueledInterpreter extends JinjaInterpreter {
   private readonly scales: Scales;
   private readonly uses: ReadonlyMap<Node, Use>;
   private readonly maxSteps: number;
@@ -71,15 +55,19 @@ export class FueledInterpreter extends PlainInterpreter {
   }
 
   override evaluate(node: Node | undefined, scope: Scope): Value {
-    if (node?.type === 'Known') return (node as Known).known;
+    if (node?.type === 'Known') return super.evaluate(node, scope);
     this.spend(node?.type === 'Break' || node?.type === 'Continue' ? STEPS_PER_JUMP : 1);
     if (++this.nesting > MAX_NESTING) {
       throw new CapacityError(`chat template: nested deeper than ${MAX_NESTING} (a macro that calls itself?)`);
     }
     try {
       const value = node === undefined ? super.evaluate(node, scope) : this.run(node, scope);
-      if (node !== undefined) this.pay(node, value);
-      return value;
+      if (node === undefined) return value;
+      this.pay(node, value);
+      if (this.uses.get(node) !== 'printed' || typeof value.value === 'string') return value;
+      const printed = this.text(pythonText(value), scope);
+      this.pay(node, printed);
+      return printed;
     } finally {
       this.nesting--; // also when a break or continue passes through
     }
@@ -100,9 +88,9 @@ export class FueledInterpreter extends PlainInterpreter {
         const object = this.evaluate(node['object'] as Node, scope);
         const value = super.evaluate({ ...node, object: known(object) }, scope);
         if (value.type === 'FunctionValue' && typeof object.value === 'string') {
-          for (const name of ['replace', 'split']) {
-            if (object.builtins?.get(name) === value) this.methods.set(value, { name, text: object.value });
-          }
+          // Every call of a method reads its whole text, even where little comes of it.
+          const name = ['replace', 'split'].find((known) => object.builtins?.get(known) === value) ?? '';
+          this.methods.set(value, { name, text: object.value });
         }
         return value;
       }
@@ -201,6 +189,7 @@ export class FueledInterpreter extends PlainInterpreter {
     const use = this.uses.get(node);
     switch (use) {
       case 'written':
+      case 'printed':
         if (isContainer(value)) this.spend(this.scales.measure(value).chars / CHARS_PER_STEP);
         break;
       case 'walked':

@@ -5,13 +5,16 @@ export interface Node {
 }
 
 /**
- * What the place of a node says about its value: it is written out in full (printed, joined), walked along once, looped over,
- * is the namespace that a member of is set, or is what a call block calls.
+ * What the place of a node says about its value: it is printed, written out in full for another reason (joined), walked along once,
+ * looped over, is the namespace that a member of is set, or is what a call block calls.
  */
-export type Use = 'written' | 'walked' | 'looped' | 'assigned' | 'called';
+export type Use = 'printed' | 'written' | 'walked' | 'looped' | 'assigned' | 'called';
 
-/** Filters that write their operand out in full; others walk along it at most once. */
-const WRITING_FILTERS = new Set(['string', 'join', 'tojson']);
+/** Filters that go through all of their operand, parts of parts too; others walk along it at most once. */
+const WRITING_FILTERS = new Set('string trim upper lower title capitalize join tojson select reject'.split(' '));
+
+/** What stands in a body and is no expression, whose value would be printed. */
+const STATEMENTS = new Set('Program If For Set Macro CallStatement FilterStatement Comment Break Continue'.split(' '));
 
 /** Walks the parsed template once, without recursion, and notes the nodes whose values cost more than their own step. */
 export function findUses(program: Node): ReadonlyMap<Node, Use> {
@@ -26,8 +29,8 @@ export function findUses(program: Node): ReadonlyMap<Node, Use> {
     else if (node instanceof Map) for (const entry of node) open.push(entry[0], entry[1]);
     else if (isNode(node)) {
       for (const field of ['body', 'alternate', 'defaultBlock']) {
-        // Expressions among the statements of a body are printed.
-        if (Array.isArray(node[field])) for (const child of node[field]) note(child, 'written');
+        if (!Array.isArray(node[field])) continue;
+        for (const child of node[field]) note(child, STATEMENTS.has(child?.type) ? 'written' : 'printed');
       }
       switch (node.type) {
         case 'For': {
@@ -37,7 +40,7 @@ export function findUses(program: Node): ReadonlyMap<Node, Use> {
         }
         case 'BinaryExpression': {
           const operator = (node['operator'] as { value: string }).value;
-          const use = operator === '~' || operator === '+' ? 'written' : 'walked';
+          const use = ['~', '+', '==', '!='].includes(operator) ? 'written' : 'walked';
           note(node['left'], use);
           note(node['right'], use);
           break;

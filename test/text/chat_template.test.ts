@@ -95,9 +95,9 @@ describe('what templates can ask for', () => {
 
   test('tools are null unless given, further variables by name', () => {
     const template = '{% if tools %}{{ tools | tojson }}{% endif %}{{ tools is none }}{{ enable_thinking }}';
-    expect(renderChat(template, [], { variables: { enable_thinking: false } })).toBe('truefalse');
+    expect(renderChat(template, [], { variables: { enable_thinking: false } })).toBe('TrueFalse');
     expect(renderChat(template, [], { tools: [{ name: 'f' }], variables: { enable_thinking: 1 } })).toBe(
-      '[{"name": "f"}]false1',
+      '[{"name": "f"}]False1',
     );
     expect(() => renderChat('', [], { variables: { messages: [] } })).toThrow(ConfigError);
   });
@@ -172,12 +172,14 @@ describe('hostile templates end', () => {
       "{% set ns = namespace(a={}) %}{% for i in range(100) %}{% set ns.a = {'x': ns.a, 'y': ns.a} %}{% endfor %}{{ ns.a | tojson }}",
     'a list joined to itself':
       '{% set ns = namespace(a=[1]) %}{% for i in range(100) %}{% set ns.a = ns.a + ns.a %}{% endfor %}',
+    'a list compared with itself often': `{% set ns = namespace(a=[1]) %}{% for i in range(15) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}${loop('{% if ns.a == [ns.a[0], ns.a[0]] %}x{% endif %}')}`,
     'a list nested deep': `{% set ns = namespace(a=[]) %}${loop('{% set ns.a = [ns.a] %}')}{{ ns.a }}`,
     'a long list printed often': `{% set r = range(60000) %}${loop('{{ r }}')}`,
     'a long list searched often': `{% set r = range(60000) %}${loop('{% if -1 in r %}x{% endif %}')}`,
     'a long list sorted often': `{% set r = range(60000) %}${loop('{% set x = r | sort %}')}`,
     'a long list sliced often': `{% set r = range(60000) %}${loop('{% set x = r[::-1] %}')}`,
     'a long string changed often': `${doubled(17)}${loop('{% set x = ns.s.upper() %}')}`,
+    'a long string of blanks stripped often, the method stored first': `${doubled(17).replaceAll('aaaaaaaa', '        ')}{% set f = ns.s.strip %}${loop('{% set x = f() %}')}`,
     'a long string cut apart': `${doubled(18)}{{ ns.s.split('a') | length }}`,
     parentheses: `{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`,
     'branches in branches': '{% if 1 %}'.repeat(9000) + '{% endif %}'.repeat(9000),
