@@ -27,6 +27,7 @@ export { sliceF32 } from '../slice_f32';
 export { softmaxF32 } from '../softmax_f32';
 export { swigluF32 } from '../swiglu_f32';
 export { takeRowsF32 } from '../take_rows_f32';
+export { tanhF32 } from '../tanh_f32';
 
 /** First byte after the module's own constants. */
 export function heapBase(): usize {

@@ -1,6 +1,6 @@
 import { ShapeError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
-import type { Graph } from '../graph/ir.ts';
+import type { Graph, NodeOf } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import { allUpTo, type Visible, visibleAt } from '../ops/visible.ts';
@@ -19,6 +19,8 @@ export interface Batch {
   readonly positions: Int32Array;
   /** Whose rows are whose, by rising rows, without gaps. */
   readonly segments: readonly Segment[];
+  /** [T], which text of a pair a token is of: what a graph with the feed `types` reads (encoders). */
+  readonly types?: Int32Array;
   /** [R], the rows whose logits are wanted. */
   readonly outRows: Int32Array;
   /**
@@ -128,14 +130,34 @@ export function patchesOf(batch: Batch, width: number): Float32Array | Float64Ar
   );
 }
 
+type Feed = NodeOf<'input'>['feed'];
+
 /** Ids are rows of a table: how many it has. A graph that reads no ids takes any. */
 export function nIds(graph: Graph): number {
-  const isIds = (id: number): boolean => {
+  return rowsRead(graph, 'ids') ?? Infinity;
+}
+
+/** How many rows the table has that an embed reads by this feed; undefined where none does. */
+export function rowsRead(graph: Graph, feed: Feed): number | undefined {
+  const isFed = (id: number): boolean => {
     const node = graph.nodes[id]!;
-    return node.op === 'input' && node.feed === 'ids';
+    return node.op === 'input' && node.feed === feed;
   };
-  const reader = graph.nodes.find((node) => node.op === 'embed' && isIds(node.inputs[0]!));
-  return reader === undefined ? Infinity : (graph.nodes[reader.inputs[1]!]!.shape[0] as number);
+  const reader = graph.nodes.find((node) => node.op === 'embed' && isFed(node.inputs[0]!));
+  return reader === undefined ? undefined : (graph.nodes[reader.inputs[1]!]!.shape[0] as number);
+}
+
+/** What a batch brings for a graph's input. Throws ShapeError for types that are missing, or that the graph's table does not have. */
+export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array {
+  if (feed !== 'types') return batch[feed];
+  const { types } = batch;
+  if (types?.length !== batch.ids.length) {
+    throw new ShapeError(`batch: ${batch.ids.length} ids and ${types?.length ?? 'no'} types, which this model reads`);
+  }
+  const nTypes = rowsRead(graph, 'types') ?? Infinity;
+  const other = types.find((type) => !(type >= 0 && type < nTypes));
+  if (other !== undefined) throw new ShapeError(`batch: type ${other} is outside 0..${nTypes - 1}`);
+  return types;
 }
 
 /** What each row of a segment sees of its sequence's rows in the cache. */

@@ -16,6 +16,7 @@ import {
   checkBatch,
   type Executor,
   type ExecutorMemory,
+  feedOfBatch,
   type Logits,
   nIds,
   patchesOf,
@@ -57,6 +58,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   siluFast(x: Tensor<A>): Tensor<A>;
   gelu(x: Tensor<A>): Tensor<A>;
   geluTanh(x: Tensor<A>): Tensor<A>;
+  tanh(x: Tensor<A>): Tensor<A>;
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
@@ -139,7 +141,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     const give = (t: Tensor<A>): Value<A> => ({ kind: 'tensor', tensor: t });
     switch (node.op) {
       case 'input':
-        return { kind: 'feed', data: batch[node.feed] };
+        return { kind: 'feed', data: feedOfBatch(batch, node.feed, graph) };
       case 'patches':
         return give(tensor([batch.ids.length, node.width], patchesOf(batch, node.width) as A));
       case 'embed':
@@ -218,6 +220,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.gelu(tensorAt(0)));
       case 'gelu_tanh':
         return give(ops.geluTanh(tensorAt(0)));
+      case 'tanh':
+        return give(ops.tanh(tensorAt(0)));
       case 'swiglu':
         return give(ops.swiglu(tensorAt(0), tensorAt(1)));
       case 'geglu':

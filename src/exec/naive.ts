@@ -24,6 +24,7 @@ import { silu } from '../ops/silu.ts';
 import { siluFast } from '../ops/silu_fast.ts';
 import { softmax } from '../ops/softmax.ts';
 import { swiglu } from '../ops/swiglu.ts';
+import { tanhOf } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
 import type { Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
@@ -52,6 +53,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   siluFast,
   gelu,
   geluTanh,
+  tanh: tanhOf,
   swiglu,
   geglu,
   gegluTanh,

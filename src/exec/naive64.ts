@@ -24,6 +24,7 @@ import { silu64 } from '../ops/silu.ts';
 import { siluFast64 } from '../ops/silu_fast.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
+import { tanhOf64 } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
 import type { Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
@@ -51,6 +52,7 @@ const OPS64: OpSet<Float64Array> = {
   siluFast: siluFast64,
   gelu: gelu64,
   geluTanh: geluTanh64,
+  tanh: tanhOf64,
   swiglu: swiglu64,
   geglu: geglu64,
   gegluTanh: gegluTanh64,

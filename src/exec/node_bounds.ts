@@ -36,6 +36,7 @@ import {
   siluBounds,
   siluFastBounds,
   softmaxBounds,
+  tanhBounds,
 } from './row_bounds.ts';
 import { joinTensors, rowsOf, segmentName } from './values.ts';
 
@@ -168,6 +169,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(geluBounds(x()))];
     case 'gelu_tanh':
       return [check(geluTanhBounds(x()))];
+    case 'tanh':
+      return [check(tanhBounds(x()))];
     default:
       return node satisfies never;
   }

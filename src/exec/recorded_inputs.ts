@@ -3,7 +3,7 @@ import { resolveShape } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Graph, NodeOf, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
-import type { Batch, Segment } from './executor.ts';
+import { type Batch, feedOfBatch, type Segment } from './executor.ts';
 import type { Recording } from './record.ts';
 import { joinWeights, rowsOf } from './values.ts';
 
@@ -66,7 +66,7 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
     cache,
     recorded,
     tensor: tensorAt,
-    feed: (id) => batch[(graph.nodes[id] as NodeOf<'input'>).feed],
+    feed: (id) => feedOfBatch(batch, (graph.nodes[id] as NodeOf<'input'>).feed, graph),
     weight: weightAt,
     cachedRows(id, segment) {
       const node = graph.nodes[id] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;

@@ -8,6 +8,7 @@ import { layerNorm64 } from '../ops/layer_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { silu64 } from '../ops/silu.ts';
 import { softmax64 } from '../ops/softmax.ts';
+import { tanhOf64 } from '../ops/tanh.ts';
 import { seenBy, type Visible } from '../ops/visible.ts';
 import { type Bounded, ifFinite, wide } from './op_bounds.ts';
 
@@ -133,6 +134,13 @@ export function geluTanhBounds(x: Tensor): Bounded {
     const size = Math.abs(x.data[i]!);
     return ifFinite((size / 2) * gamma(TANH_ROUNDINGS + 8) + gamma(3) * Math.abs(v) + 2 * F32_MIN, size);
   });
+  return { exact, bound };
+}
+
+/** |error| <= 3 U |y| + 2^-149: tanh32 alone, and the float64 form rounded where it is compared. */
+export function tanhBounds(x: Tensor): Bounded {
+  const exact = tanhOf64(wide(x)).data;
+  const bound = exact.map((v) => gamma(TANH_ROUNDINGS + 1) * Math.abs(v) + F32_MIN);
   return { exact, bound };
 }
 

@@ -36,6 +36,7 @@ export interface GraphBuilder {
   silu(name: string, x: ValueId): ValueId;
   gelu(name: string, x: ValueId): ValueId;
   geluTanh(name: string, x: ValueId): ValueId;
+  tanh(name: string, x: ValueId): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
   /** Size of a value's last axis. Throws ShapeError when it is open. */
   widthOf(x: ValueId): number;
@@ -105,6 +106,7 @@ export function createBuilder(): GraphBuilder {
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
     geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
+    tanh: (name, x) => push({ op: 'tanh' }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
       const width = at(x).shape.at(-1);

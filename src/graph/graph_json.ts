@@ -161,7 +161,7 @@ const nothing = (): object => ({});
 
 /** How the attributes of each op are read: their types are those of ops/table.ts. */
 const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
-  input: (f) => ({ feed: f.oneOf('feed', ['ids', 'positions', 'outRows']) }),
+  input: (f) => ({ feed: f.oneOf('feed', ['ids', 'positions', 'types', 'outRows']) }),
   weight: dtype,
   concat_weights: dtype,
   patches: (f) => ({ width: f.count('width', MAX_SIZE) }),
@@ -189,6 +189,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   silu_fast: nothing,
   gelu: nothing,
   gelu_tanh: nothing,
+  tanh: nothing,
   swiglu: nothing,
   geglu: nothing,
   geglu_tanh: nothing,

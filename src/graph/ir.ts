@@ -31,7 +31,7 @@ export interface KvShape {
 /** A model's computation, in SSA order: node i makes value i. */
 export interface Graph {
   readonly nodes: readonly Node[];
-  /** The logits, [R, vocab]. */
+  /** [R, n]: the logits of decoders, n = vocab; hidden rows of encoders, n = dim. */
   readonly output: ValueId;
   /** Rope angle tables, referred to by index, shared by all layers. */
   readonly ropes: readonly RopeSpec[];

@@ -67,6 +67,7 @@ function attributesText(node: Node): string {
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'tanh':
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':

@@ -52,6 +52,7 @@ export function verify(graph: Graph): void {
 const ROLE_NAMES: Readonly<Record<InputRole, string>> = {
   ids: 'the feed ids',
   positions: 'the feed positions',
+  types: 'the feed types',
   outRows: 'the feed outRows',
   weight: 'a weight',
   keys: 'cached keys',

@@ -9,11 +9,11 @@ import type { RopeLayout } from './rope.ts';
  * The closed list of ops, with what each one carries besides its inputs.
  *
  *   op             inputs                        gives
- *   input          -                             a feed: ids [T], positions [T], outRows [R]
+ *   input          -                             a feed: ids [T], positions [T], types [T], outRows [R]
  *   weight         -                             a stored tensor, [out, in] or [n]
  *   concat_weights w, w, ...                     their rows one after the other, [sum of out, in]
  *   patches        -                             a feed: one piece of a picture for each row, [T, width]
- *   embed          ids or positions, table       [T, dim]
+ *   embed          a feed [T], table             [T, dim]
  *   rms_norm       x, g                          as x
  *   layer_norm     x, g, b                       as x
  *   linear         x, w                          [T, out]
@@ -30,6 +30,7 @@ import type { RopeLayout } from './rope.ts';
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
  *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
+ *   tanh           x                             as x
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
@@ -38,7 +39,7 @@ import type { RopeLayout } from './rope.ts';
  * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
  */
 export interface OpAttributes {
-  input: { readonly feed: 'ids' | 'positions' | 'outRows' };
+  input: { readonly feed: 'ids' | 'positions' | 'types' | 'outRows' };
   weight: { readonly dtype: DType };
   concat_weights: { readonly dtype: DType };
   patches: { readonly width: number };
@@ -64,6 +65,7 @@ export interface OpAttributes {
   silu_fast: object;
   gelu: object;
   gelu_tanh: object;
+  tanh: object;
   swiglu: object;
   geglu: object;
   geglu_tanh: object;
@@ -76,7 +78,7 @@ export type OpName = keyof OpAttributes;
  * What an input may be: a feed, a weight, all cached rows of a layer, a score matrix per sequence, or an ordinary tensor.
  * The shapes alone would let attention mix keys, or a sum read token ids.
  */
-export type InputRole = 'ids' | 'positions' | 'outRows' | 'weight' | 'keys' | 'values' | 'scores' | 'tensor';
+export type InputRole = 'ids' | 'positions' | 'types' | 'outRows' | 'weight' | 'keys' | 'values' | 'scores' | 'tensor';
 
 /** The inputs of every op, in order; a list: any of these. `concat_weights` takes any number above 0. */
 export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly InputRole[])[]>> = {
@@ -84,7 +86,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   weight: [],
   concat_weights: ['weight'],
   patches: [],
-  embed: [['ids', 'positions'], 'weight'],
+  embed: [['ids', 'positions', 'types'], 'weight'],
   rms_norm: ['tensor', 'weight'],
   layer_norm: ['tensor', 'weight', 'weight'],
   linear: ['tensor', 'weight'],
@@ -104,6 +106,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   silu_fast: ['tensor'],
   gelu: ['tensor'],
   gelu_tanh: ['tensor'],
+  tanh: ['tensor'],
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
   geglu_tanh: ['tensor', 'tensor'],
@@ -142,6 +145,7 @@ export function roleOf(op: Op): InputRole {
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'tanh':
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
@@ -254,6 +258,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'tanh':
       return inputs[0]!;
     case 'take_rows':
       same('number of rows', need(0, 2)[0]!, 'T'); // rows are counted among the new tokens

@@ -24,6 +24,7 @@ import {
   siluBounds,
   siluFastBounds,
   softmaxBounds,
+  tanhBounds,
 } from '../../src/exec/row_bounds.ts';
 import { add } from '../../src/ops/add.ts';
 import { addBias } from '../../src/ops/add_bias.ts';
@@ -40,6 +41,7 @@ import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_tabl
 import { silu } from '../../src/ops/silu.ts';
 import { siluFast } from '../../src/ops/silu_fast.ts';
 import { softmax } from '../../src/ops/softmax.ts';
+import { tanhOf } from '../../src/ops/tanh.ts';
 import { CODED_DTYPES } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
@@ -109,6 +111,11 @@ const OPS: Readonly<Record<string, Draw>> = {
     const x = floats(source, [random(20)], 1);
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
     return { values: geluTanh(x).data, bounded: geluTanhBounds(x) };
+  },
+  tanh(source, random) {
+    const x = floats(source, [random(20)], 1);
+    for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
+    return { values: tanhOf(x).data, bounded: tanhBounds(x) };
   },
   add_bias(source, random) {
     const x = floats(source, [random(3), 1 + random(20)], 1);

@@ -5,7 +5,7 @@ import type { KvCache, KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { takesQ8 } from '../../quant/codes.ts';
-import { type Batch, patchesOf, type Segment, visibleTo } from '../executor.ts';
+import { type Batch, feedOfBatch, patchesOf, rowsRead, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
 import {
@@ -26,6 +26,8 @@ export interface RunFrame {
   /** i32 [T] each. */
   readonly ids: number;
   readonly positions: number;
+  /** Only where the graph reads them. */
+  readonly types: number;
   /** What each row sees of its sequence's rows (src/ops/visible.ts): i32 [T] each, and the cache's sinks. */
   readonly lengths: number;
   readonly starts: number;
@@ -73,6 +75,7 @@ const I32_BYTES = 4;
 /** Lays out the scratch memory of each run. One buffer, which grows when a run needs more and is used again by the next. */
 export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nThreads = 1): Frames {
   const sizesOf = partSizes(graph, build, nThreads);
+  const hasTypes = rowsRead(graph, 'types') !== undefined;
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
   let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
@@ -111,7 +114,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, starts, outRows | quantized rows | panel | scores | runs | tile
+      // values | ids, positions, lengths, starts, types, outRows | quantized rows | panel | scores | runs | tile
       const { feedBytes, quantizedBytes, panelBytes, scoreBytes, runBytes } = sizesOf(nTokens, nOut, longest);
       const tileBytes = cache.codes === null ? 0 : tileBytesOf(graph.kv);
       const needed = totalBytes + feedBytes + quantizedBytes + panelBytes + scoreBytes + runBytes + tileBytes;
@@ -126,7 +129,8 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const positions = ids + nTokens * I32_BYTES;
       const lengths = positions + nTokens * I32_BYTES;
       const starts = lengths + nTokens * I32_BYTES;
-      const outRows = starts + nTokens * I32_BYTES;
+      const types = starts + nTokens * I32_BYTES;
+      const outRows = types + (hasTypes ? nTokens * I32_BYTES : 0);
       const quantized = ids + feedBytes;
       const panel = quantized + quantizedBytes;
       const scores = panel + panelBytes;
@@ -138,6 +142,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         arena.i32(lengths + segment.from * I32_BYTES, segment.count).set(visible.lengths);
         arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
       }
+      if (hasTypes) arena.i32(types, nTokens).set(feedOfBatch(batch, 'types', graph));
       arena.i32(outRows, nOut).set(batch.outRows);
       return {
         batch,
@@ -145,6 +150,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         addresses: place(offsets, values),
         ids,
         positions,
+        types,
         lengths,
         starts,
         sinks: cache.window?.sinks ?? 0,
@@ -208,12 +214,13 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const shapes = [...quantized.values()];
   const groups = graph.nodes.flatMap((n) => (n.op === 'attend' ? [(n.shape[1] as number) / graph.kv.nKvHeads] : []));
   const group = Math.max(0, ...groups);
+  const nFeeds = rowsRead(graph, 'types') === undefined ? 4 : 5;
   return (nTokens: number, nOut: number, stride: number) => {
     const cells = wholeCells(stride);
     const nRows = Math.max(nTokens, nOut);
     const bytes = shapes.map(({ width, blockSize }) => quantizedRowsBytes(build, nRows, width, blockSize));
     return {
-      feedBytes: Math.ceil(((4 * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
+      feedBytes: Math.ceil(((nFeeds * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
       quantizedBytes: Math.max(0, ...bytes),
       panelBytes,
       scoreBytes: nThreads * attendScratchBytes(nTokens, group, cells),

@@ -34,6 +34,8 @@ export interface CoreKernels {
   geluF32(y: number, x: number, n: number): void;
   /** y[i] = x[i] / 2 * (1 + tanh(sqrt(2 / pi) * (x[i] + 0.044715 x[i]^3))), i < n. */
   geluTanhF32(y: number, x: number, n: number): void;
+  /** y[i] = tanh(x[i]); y may be x. */
+  tanhF32(y: number, x: number, n: number): void;
   /** y = silu(gate) * up: see Gated. */
   readonly swigluF32: Gated;
   /** y = gelu(gate) * up: see Gated. */
@@ -338,6 +340,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   siluFastF32: 3,
   geluF32: 3,
   geluTanhF32: 3,
+  tanhF32: 3,
   swigluF32: 8,
   gegluF32: 8,
   gegluTanhF32: 8,

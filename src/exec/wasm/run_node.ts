@@ -68,7 +68,15 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'embed': {
       const w = weights.matrix(node.inputs[1]!);
       const { feed } = graph.nodes[node.inputs[0]!] as NodeOf<'input'>;
-      kernels.format(w.dtype).embed(y, feed === 'positions' ? frame.positions : frame.ids, nRows, w.address, w.nIn);
+      kernels
+        .format(w.dtype)
+        .embed(
+          y,
+          feed === 'ids' ? frame.ids : feed === 'types' ? frame.types : frame.positions,
+          nRows,
+          w.address,
+          w.nIn,
+        );
       return;
     }
     case 'rms_norm':
@@ -138,6 +146,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'gelu_tanh':
       kernels.geluTanhF32(y, x, nRows * width);
+      return;
+    case 'tanh':
+      kernels.tanhF32(y, x, nRows * width);
       return;
     case 'swiglu':
     case 'geglu':

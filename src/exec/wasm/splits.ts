@@ -100,6 +100,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     siluFastF32: () => unary,
     geluF32: () => unary,
     geluTanhF32: () => unary,
+    tanhF32: () => unary,
     swigluF32: gated,
     gegluF32: gated,
     gegluTanhF32: gated,

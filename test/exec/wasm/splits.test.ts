@@ -83,7 +83,7 @@ interface ModelCase {
   /** Nothing is fused, so that kernels of the parts are called too. */
   readonly isPlain?: boolean;
   /** The gate's activation, where it is not silu. */
-  readonly gelu?: 'gelu' | 'gelu_tanh' | undefined;
+  readonly act?: 'gelu' | 'gelu_tanh' | 'tanh' | undefined;
   /** An approximate pass runs too. */
   readonly approximate?: string;
   /** How cached rows are stored. */
@@ -101,11 +101,11 @@ interface SplitCase {
 }
 
 /** A prompt of two sequences, then one token each. */
-function llamaCase({ dtype, activations, ropeLayout, isPlain, gelu, approximate, kv }: ModelCase): SplitCase {
+function llamaCase({ dtype, activations, ropeLayout, isPlain, act, approximate, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   const built = buildLlama(tiny.config, tiny.tensors, activations);
-  const nodes = built.nodes.map((n): Node => (gelu && n.op === 'silu' ? { ...n, op: gelu } : n));
+  const nodes = built.nodes.map((n): Node => (act && n.op === 'silu' ? { ...n, op: act } : n));
   return {
     dtype,
     graph: optimize(
@@ -190,7 +190,7 @@ const CASES: readonly SplitCase[] = [
       activations: 'f32',
       ropeLayout: 'pairs',
       isPlain: true,
-      ...(type === 'q4_0' ? { approximate: 'cheap_silu' } : { gelu: 'gelu_tanh' as const }),
+      ...(type === 'q4_0' ? { approximate: 'cheap_silu' } : { act: 'gelu_tanh' as const }),
       kv: { kind: 'lossy', type, debug: true },
     }),
   ),
@@ -201,7 +201,7 @@ const CASES: readonly SplitCase[] = [
         activations,
         ropeLayout: i % 2 === 0 ? 'pairs' : 'halves',
         isPlain: i % 4 >= 2,
-        gelu: i === 0 ? (activations === 'f32' ? 'gelu' : 'gelu_tanh') : undefined,
+        act: i === 0 ? (activations === 'f32' ? 'gelu' : 'gelu_tanh') : i === 2 ? 'tanh' : undefined,
       }),
     ),
   ),
