@@ -31,7 +31,8 @@ const EXP_LARGEST = (2 ** 128 - 2 ** 104) * (1 - gamma(4));
  * 2^-148 covers underflow of the squares' mean, of the division and of eps; the two products add 2^-149 (|g| + 1).
  */
 export function rmsNormBounds(x: Tensor, g: Tensor, eps: number): Bounded {
-  const [nRows, dim] = x.shape as [number, number];
+  const dim = x.shape.at(-1)!;
+  const nRows = dim === 0 ? 0 : x.data.length / dim;
   const exact = rmsNorm64(wide(x), wide(g), eps).data;
   const bound = new Float64Array(exact.length);
   const nRoundings = sumRowRoundings(dim) + 3;

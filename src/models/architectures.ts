@@ -23,6 +23,7 @@ export interface ModelDescription {
 /** All decoders that can be run. A new one is its file and its line here; only the first is part of every page. */
 export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => llama },
+  { ggufNames: ['qwen2'], modelTypes: ['qwen2'], load: async () => (await import('./qwen2.ts')).qwen2 },
 ];
 
 /** What models/vit_config.ts reads: they generate no text. */

@@ -1,7 +1,7 @@
-import { UnsupportedError } from '../core/errors.ts';
+import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
-import { number, optionalNumber, refuse, ropeBaseOf, ropeScalingOf } from './hf_config.ts';
+import { number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
 
 /** Defaults of transformers' LlamaConfig, which leaves them out of config.json. */
 const DEFAULT_ROPE_BASE = 10000;
@@ -29,6 +29,7 @@ export function llamaConfigFromHf(config: JsonObject): LlamaConfig {
  */
 export function commonConfigFromHf(config: JsonObject, family: string): LlamaConfig {
   refuse(config, 'hidden_act', ['silu'], family);
+  refuseOtherLayers(config);
   const dim = number(config, 'hidden_size');
   const nHeads = number(config, 'num_attention_heads');
   const headDim = optionalNumber(config, 'head_dim') ?? Math.floor(dim / nHeads);
@@ -44,7 +45,29 @@ export function commonConfigFromHf(config: JsonObject, family: string): LlamaCon
     normEps: optionalNumber(config, 'rms_norm_eps') ?? DEFAULT_NORM_EPS,
     ropeLayout: 'halves',
     ropeBase: ropeBaseOf(config, DEFAULT_ROPE_BASE),
-    ropeDim: headDim,
+    ropeDim: turnedDim(config, headDim),
     ropeScaling: ropeScalingOf(config),
   });
+}
+
+/** Throws UnsupportedError when some layers are of another kind than the rest, e.g. look back over a window. */
+function refuseOtherLayers(config: JsonObject): void {
+  const kinds = config['layer_types'] ?? [];
+  if (!Array.isArray(kinds)) {
+    throw new ConfigError(`config.json: layer_types is ${JSON.stringify(kinds)}, expected an array`);
+  }
+  const other = kinds.find((kind) => kind !== 'full_attention');
+  if (other !== undefined) {
+    throw new UnsupportedError(
+      `config.json: layer_types has ${JSON.stringify(other)}; only full_attention can be run here yet`,
+    );
+  }
+}
+
+/** Elements of a head that turn: a share of them, rounded down. */
+function turnedDim(config: JsonObject, headDim: number): number {
+  const rope = ropeObject(config);
+  const share =
+    (rope && optionalNumber(rope, 'partial_rotary_factor')) ?? optionalNumber(config, 'partial_rotary_factor') ?? 1;
+  return Math.floor(headDim * share);
 }

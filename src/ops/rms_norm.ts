@@ -1,4 +1,4 @@
-import { match, type Shape } from '../core/shape.ts';
+import { match, type Shape, sizeOf } from '../core/shape.ts';
 import { sum64, sumSquaresRow } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 
@@ -7,7 +7,8 @@ const { fround } = Math;
 /**
  * y[t, i] = g[i] * x[t, i] / sqrt(mean_i(x[t, i]^2) + eps)
  *
- * x, y: f32 [T, dim].  g: f32 [dim].  eps: added inside the root. The squares are added in the stated order of core/sum.ts.
+ * x, y: f32 [T, dim], or [T, nHeads, headDim], where each head is a row of its own.  g: f32 [dim] (or [headDim]).  eps: added
+ * inside the root. The squares are added in the stated order of core/sum.ts.
  * Throws ShapeError when g is not [dim].
  * Source: Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", eq. 4.
  */
@@ -36,7 +37,7 @@ export function rmsNorm64(x: Tensor<Float64Array>, g: Tensor<Float64Array>, eps:
 
 function normDims(x: Shape, g: Shape): { nRows: number; dim: number } {
   const dims: Record<string, number> = {};
-  match('x', x, 'T dim', dims);
+  match('x', x, x.length === 3 ? 'T nHeads dim' : 'T dim', dims);
   match('g', g, 'dim', dims);
-  return { nRows: x[0]!, dim: x[1]! };
+  return { nRows: sizeOf(x.slice(0, -1)), dim: x.at(-1)! };
 }

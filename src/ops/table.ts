@@ -191,9 +191,11 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       return ['T', op.width];
     case 'embed':
       return [need(0, 1)[0]!, need(1, 2)[1]!];
-    case 'rms_norm':
-      same('width', need(0, 2)[1]!, need(1, 1)[0]!);
-      return need(0, 2);
+    case 'rms_norm': {
+      const x = need(0, inputs[0]!.length === 3 ? 3 : 2);
+      same('width', x.at(-1)!, need(1, 1)[0]!);
+      return x;
+    }
     case 'layer_norm':
       same('width', need(0, 2)[1]!, need(1, 1)[0]!);
       same('width', need(0, 2)[1]!, need(2, 1)[0]!);

@@ -120,7 +120,7 @@ describe('architectures', () => {
   test('unknown ones are refused by name', async () => {
     await expect(describeGguf(ggufFile({ 'general.architecture': 'mamba' }))).rejects.toMatchObject({
       name: 'UnsupportedError',
-      message: 'tiny.gguf: architecture is "mamba"; known are llama',
+      message: expect.stringMatching(/^tiny\.gguf: architecture is "mamba"; known are llama, /),
     });
     await expect(describeGguf(ggufFile({ 'general.architecture': 'toString' }))).rejects.toThrow(
       /"toString"; known are/,

@@ -17,7 +17,7 @@ const MAX_CONTEXT = 128;
 /** As many kv heads as heads, groups, one for all; widths that no vector divides. Quantized rows need whole blocks. */
 export const LAYOUTS = {
   'own kv heads': layout({ nLayers: 2, dim: 72, nHeads: 6, nKvHeads: 6, hiddenDim: 100, tied: false }),
-  grouped: layout({ nLayers: 3, dim: 96, nHeads: 6, nKvHeads: 2, hiddenDim: 160, tied: true }),
+  grouped: layout({ nLayers: 6, dim: 96, nHeads: 6, nKvHeads: 2, hiddenDim: 160, tied: true }),
   'one kv head': layout({ nLayers: 2, dim: 80, nHeads: 5, nKvHeads: 1, hiddenDim: 132, tied: false }),
   'whole blocks': layout({ nLayers: 2, dim: 256, nHeads: 4, nKvHeads: 2, hiddenDim: 512, tied: false }),
 } as const satisfies Readonly<Record<string, RandomModelShape>>;

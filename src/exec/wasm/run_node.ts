@@ -79,9 +79,11 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
         );
       return;
     }
-    case 'rms_norm':
-      kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows, width, node.eps);
+    case 'rms_norm': {
+      const dim = node.shape.at(-1) as number; // of a row, or of each of its heads
+      kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows * (width / dim), dim, node.eps);
       return;
+    }
     case 'layer_norm': {
       const [, g, b] = node.inputs.map((input, i) => (i === 0 ? 0 : weights.vector(input))) as [number, number, number];
       kernels.layerNormF32(y, x, g, b, nRows, width, node.eps);

@@ -4,7 +4,8 @@ import { canJoin, joinLinears } from './join_linears.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * pattern      q = linear(x, wq), k = linear(x, wk), v = linear(x, wv) of one layer's attention
+ * pattern      q = linear(x, wq), k = linear(x, wk), v = linear(x, wv) of one layer's attention, whatever is done to each
+ *              before they meet: biases, norms, rope
  * replacement  qkv = linear(x, concat_weights(wq, wk, wv)); q, k, v = slices of qkv
  * condition    the three read the same x with the same activations; the weights have one format and no other reader
  * numerics     exact: each output row is its own sum, and the sums do not change
@@ -32,7 +33,7 @@ function apply(graph: Graph): Graph {
   return joinLinears(graph, groups);
 }
 
-/** Walks back over ops that keep the row (reshape, rope, softmax, cache writes) to the first node of kind `op`. */
+/** Walks back over ops that keep the row (biases, norms of heads, rope, softmax, cache writes) to the first node of kind `op`. */
 function throughTo(graph: Graph, from: ValueId, op: 'linear' | 'attend_scores'): ValueId | undefined {
   let id = from;
   for (;;) {
@@ -40,6 +41,8 @@ function throughTo(graph: Graph, from: ValueId, op: 'linear' | 'attend_scores'):
     if (node.op === op) return id;
     const isCarrier =
       node.op === 'reshape' ||
+      node.op === 'add_bias' ||
+      node.op === 'rms_norm' ||
       node.op === 'rope' ||
       node.op === 'softmax' ||
       node.op === 'kv_write_k' ||

@@ -1,0 +1,60 @@
+import { UnsupportedError } from '../core/errors.ts';
+import type { Graph } from '../graph/ir.ts';
+import type { JsonObject } from '../load/json_file.ts';
+import type { Activations } from '../ops/linear.ts';
+import type { Architecture, Decoder, Tensors } from './architecture.ts';
+import { createBlocks } from './blocks.ts';
+import type { LlamaConfig } from './config.ts';
+import { commonConfigFromGguf } from './llama_gguf.ts';
+import { commonConfigFromHf } from './llama_hf.ts';
+import { ropeFact, ropeSpec } from './rope_config.ts';
+
+export const qwen2: Architecture = {
+  fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen2', 'halves', undefined)),
+  fromHf(config) {
+    refuseWindows(config);
+    return decoder(commonConfigFromHf(config, 'Qwen 2'));
+  },
+};
+
+/** Some checkpoints have windows in part of their layers, switched off: then the other keys about them mean nothing. */
+export function refuseWindows(config: JsonObject): void {
+  if (config['use_sliding_window'] === true) {
+    throw new UnsupportedError('config.json: use_sliding_window is true: sliding windows cannot be run yet');
+  }
+}
+
+function decoder(config: LlamaConfig): Decoder {
+  return {
+    config,
+    facts: [ropeFact(config)],
+    buildGraph: (tensors, activations) => buildQwen2(config, tensors, activations),
+  };
+}
+
+/**
+ * Qwen 2 and 2.5: a Llama whose q, k and v have biases.
+ *
+ *   attn_norm(x) -> q + b, k + b, v + b -> rope -> attention -> attn_output -> + x;  ffn_norm -> SwiGLU -> + x
+ *
+ * Throws as buildLlama does.  Source: Yang et al. 2024, "Qwen2 Technical Report", 2.2.1.
+ */
+export function buildQwen2(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
+  const { dim, headDim, normEps } = config;
+  const m = createBlocks(config, tensors, activations);
+  const turn = m.rope(ropeSpec(config), config.ropeLayout);
+
+  let x = m.embedding(); // x: [T, dim]
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const at = `blk.${layer}`;
+    const h = m.rmsNorm(`${at}.attn_norm`, x, normEps);
+    const { q, k, v } = m.queryKeyValue(at, h, 'bias');
+    const turned = { q: turn(`${at}.q_rope`, q), k: turn(`${at}.k_rope`, k), v };
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
+
+    const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);
+    x = m.builder.add(`${at}.ffn_residual`, attended, m.swiglu(at, f));
+  }
+  return m.finish(m.rmsNorm('output_norm', x, normEps));
+}
