@@ -81,7 +81,7 @@ function rows4<P extends GroupedFormat>(
   let acc = f32x4.splat(0);
   for (let b = 0; b < nBlocks; b++, q += step, record += format.recordBytes()) {
     let total = i32x4.splat(0);
-    let at = record;
+    let at = record + format.codesAt();
     let a = q;
     for (let j: usize = 0; j < nChunks; j++, at += format.chunkBytes(), a += 8 * QUAD) {
       total = format.addChunk(total, record, j, at, a, q);

@@ -48,7 +48,7 @@ function unpackGroup<P extends GroupedFormat>(to: usize, record: usize, nBlocks:
   for (let b = 0; b < nBlocks; b++, record += format.recordBytes()) {
     const d = format.d(record);
     const dmin = format.dmin(record);
-    let at = record;
+    let at = record + format.codesAt();
     for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++, at += format.chunkBytes()) {
       // The vector of codes of each four columns lies where the last of them will be stored.
       format.unpackSigned(to + 3 * F32_STEP, 4 * F32_STEP, at);
@@ -95,7 +95,7 @@ export function embedGrouped<P extends GroupedFormat>(y: usize, ids: usize, nTok
 /** 32 columns of one row. Their codes, those of the other rows with them, first lie in the same 128 bytes. */
 function embedChunk<P extends GroupedFormat>(y: usize, record: usize, j: usize, row: i32): void {
   const format = changetype<P>(0);
-  format.unpackSigned(y, CODES_STEP, record + j * format.chunkBytes());
+  format.unpackSigned(y, CODES_STEP, record + format.codesAt() + j * format.chunkBytes());
   for (let column: usize = 0; column < <usize>CHUNK; column += 4, y += CODES_STEP) {
     const u = (j * CHUNK + column) / format.unit();
     const d = lane(format.d(record), row);

@@ -16,7 +16,12 @@ export interface GroupedFormat {
   activationScaleAt(): usize;
   /** Bytes of 4 rows of a block. */
   recordBytes(): usize;
-  /** Bytes of 4 rows x 32 columns of codes: a record begins with its chunks. */
+  /**
+   * Where a record's chunks of codes begin. Super-blocks have their scales before them, so that a record is read in the order of its bytes:
+   * with the scales behind, hardware no longer took the records for one stream (docs/kernels.md).
+   */
+  codesAt(): usize;
+  /** Bytes of a chunk, 4 rows x 32 columns of codes. */
   chunkBytes(): usize;
   /** total + the scaled sums of chunk j at `at`; a: its activations; q: the record that they are in. */
   addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128;

@@ -25,7 +25,7 @@ export function repackGrouped<P extends GroupedSource>(dst: usize, src: usize, n
       let record = dst;
       for (let b = 0; b < nBlocks; b++, src += format.fileBytes(), record += format.recordBytes()) {
         for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++) {
-          format.packChunk(record + j * format.chunkBytes(), <usize>r, src, j);
+          format.packChunk(record + format.codesAt() + j * format.chunkBytes(), <usize>r, src, j);
         }
         if (!format.packHead(record, <usize>r, src)) finite = false;
       }

@@ -21,7 +21,7 @@ export function unpackBlocks<P extends GroupedFormat>(to: usize, group: usize, g
   const format = changetype<P>(0);
   for (let b = 0; b < nBlocks; b++, group += format.recordBytes()) {
     for (let plane: usize = 0; plane < format.planes(); plane++) {
-      let at = group;
+      let at = group + format.codesAt();
       for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++, at += format.chunkBytes()) {
         const codes = ASC_FEATURE_RELAXED_SIMD ? to : to + CHUNK_BYTES;
         format.unpack(codes, TWO_VECTORS, at, plane);

@@ -26,6 +26,10 @@ export class Iq4Nl implements GroupedSource {
     return 72;
   }
 
+  codesAt(): usize {
+    return 0;
+  }
+
   chunkBytes(): usize {
     return CHUNK_4_BITS;
   }

@@ -1,7 +1,7 @@
 // iq4_xs in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/iq4_xs.ts
-//   8 x 64 bytes   codes of 32 columns, packed as in codes4.ts
 //   8 x 4 x i8     scales, [32 columns][row], their offset of 32 taken off
 //   4 x f32        d
+//   8 x 64 bytes   codes of 32 columns, packed as in codes4.ts
 import { CHUNK_4_BITS } from './codes4';
 import { startAt } from './dots';
 import { packNibbles } from './file_codes';
@@ -9,8 +9,9 @@ import { GroupedSource, packScale } from './grouped_repack';
 import { addIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
-const SCALES: usize = 512;
-const D: usize = 544;
+const SCALES: usize = 0;
+const D: usize = 32;
+const CODES: usize = 48;
 
 export class Iq4Xs implements GroupedSource {
   columns(): i32 {
@@ -27,6 +28,10 @@ export class Iq4Xs implements GroupedSource {
 
   recordBytes(): usize {
     return 560;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

@@ -33,6 +33,10 @@ export class Mxfp4 implements GroupedSource {
     return 68;
   }
 
+  codesAt(): usize {
+    return 0;
+  }
+
   chunkBytes(): usize {
     return CHUNK_4_BITS;
   }

@@ -1,8 +1,8 @@
 // q2_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q2_k.ts
-//   8 x 32 bytes   codes of 32 columns, see codes2.ts
 //   16 x 4 bytes   scales (low nibble) and minima (high one), [16 columns][row]
 //   4 x f32        d
 //   4 x f32        dmin
+//   8 x 32 bytes   codes of 32 columns, see codes2.ts
 import { nibblesOfWords } from '../lanes';
 import { CHUNK_2_BITS, dot16Of2Bits, pack2Bits, unpack2Bits } from './codes2';
 import { addScaled, QUAD } from './dots';
@@ -10,9 +10,10 @@ import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 import { minSums16 } from './record_parts';
 
-const SCALES: usize = 256;
-const D: usize = 320;
-const DMIN: usize = 336;
+const SCALES: usize = 0;
+const D: usize = 64;
+const DMIN: usize = 80;
+const CODES: usize = 96;
 
 export class Q2K implements GroupedSource {
   columns(): i32 {
@@ -29,6 +30,10 @@ export class Q2K implements GroupedSource {
 
   recordBytes(): usize {
     return 352;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

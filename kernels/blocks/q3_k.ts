@@ -1,14 +1,15 @@
 // q3_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q3_k.ts
-//   8 x 48 bytes   codes of 32 columns, see codes3.ts
 //   16 x 4 x i8    scales, [16 columns][row], their offset of 32 taken off
 //   4 x f32        d
+//   8 x 48 bytes   codes of 32 columns, see codes3.ts
 import { CHUNK_3_BITS, dotFirstOf3Bits, dotLastOf3Bits, pack3Bits, unpack3Bits } from './codes3';
 import { addScaled, QUAD, startAt } from './dots';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
-const SCALES: usize = 384;
-const D: usize = 448;
+const SCALES: usize = 0;
+const D: usize = 64;
+const CODES: usize = 80;
 /** Codes are stored as code + 4. */
 const LOG2_OFFSET = 2;
 
@@ -27,6 +28,10 @@ export class Q3K implements GroupedSource {
 
   recordBytes(): usize {
     return 464;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

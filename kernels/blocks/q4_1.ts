@@ -30,6 +30,10 @@ export class Q41 implements GroupedSource {
     return 80;
   }
 
+  codesAt(): usize {
+    return 0;
+  }
+
   chunkBytes(): usize {
     return CHUNK_4_BITS;
   }

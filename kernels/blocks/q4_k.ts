@@ -1,9 +1,9 @@
 // q4_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q4_k.ts
-//   8 x 64 bytes   codes of 32 columns, see codes4.ts
 //   8 x 4 bytes    scales, [32 columns][row]
 //   8 x 4 bytes    minima
 //   4 x f32        d
 //   4 x f32        dmin
+//   8 x 64 bytes   codes of 32 columns, see codes4.ts
 import { CHUNK_4_BITS, dot16Of4Bits, unpack4Bits } from './codes4';
 import { addScaled, QUAD } from './dots';
 import { packNibbles } from './file_codes';
@@ -12,10 +12,11 @@ import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_
 import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
-const SCALES: usize = 512;
-const MINS: usize = 544;
-const D: usize = 576;
-const DMIN: usize = 592;
+const SCALES: usize = 0;
+const MINS: usize = 32;
+const D: usize = 64;
+const DMIN: usize = 80;
+const CODES: usize = 96;
 
 export class Q4K implements GroupedSource {
   columns(): i32 {
@@ -32,6 +33,10 @@ export class Q4K implements GroupedSource {
 
   recordBytes(): usize {
     return 608;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

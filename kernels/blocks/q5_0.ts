@@ -29,6 +29,10 @@ export class Q50 implements GroupedSource {
     return 88;
   }
 
+  codesAt(): usize {
+    return 0;
+  }
+
   chunkBytes(): usize {
     return CHUNK_5_BITS;
   }

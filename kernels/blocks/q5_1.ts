@@ -30,6 +30,10 @@ export class Q51 implements GroupedSource {
     return 96;
   }
 
+  codesAt(): usize {
+    return 0;
+  }
+
   chunkBytes(): usize {
     return CHUNK_5_BITS;
   }

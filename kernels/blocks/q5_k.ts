@@ -1,9 +1,9 @@
 // q5_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q5_k.ts
-//   8 x 80 bytes   codes of 32 columns, see codes5.ts
 //   8 x 4 bytes    scales, [32 columns][row]
 //   8 x 4 bytes    minima
 //   4 x f32        d
 //   4 x f32        dmin
+//   8 x 80 bytes   codes of 32 columns, see codes5.ts
 import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, pack5Bits, unpack5Bits } from './codes5';
 import { addScaled, QUAD } from './dots';
 import { GroupedSource, packScale } from './grouped_repack';
@@ -11,10 +11,11 @@ import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_
 import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
-const SCALES: usize = 640;
-const MINS: usize = 672;
-const D: usize = 704;
-const DMIN: usize = 720;
+const SCALES: usize = 0;
+const MINS: usize = 32;
+const D: usize = 64;
+const DMIN: usize = 80;
+const CODES: usize = 96;
 
 export class Q5K implements GroupedSource {
   columns(): i32 {
@@ -31,6 +32,10 @@ export class Q5K implements GroupedSource {
 
   recordBytes(): usize {
     return 736;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

@@ -1,14 +1,15 @@
 // q6_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q6_k.ts
-//   8 x 96 bytes   codes of 32 columns, see codes6.ts
 //   16 x 4 x i8    scales, [16 columns][row]
 //   4 x f32        d
+//   8 x 96 bytes   codes of 32 columns, see codes6.ts
 import { CHUNK_6_BITS, dot16Of6Bits, pack6Bits, unpack6Bits } from './codes6';
 import { addScaled, QUAD, startAt } from './dots';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
-const SCALES: usize = 768;
-const D: usize = 832;
+const SCALES: usize = 0;
+const D: usize = 64;
+const CODES: usize = 80;
 /** Codes are stored as code + 32. */
 const LOG2_OFFSET = 5;
 
@@ -27,6 +28,10 @@ export class Q6K implements GroupedSource {
 
   recordBytes(): usize {
     return 848;
+  }
+
+  codesAt(): usize {
+    return CODES;
   }
 
   chunkBytes(): usize {

@@ -66,9 +66,13 @@ export function groupedPanels(dtype: GroupedDType, bytes: Uint8Array, nRows: num
       const codes = layout.isFp4
         ? fp4Codes(bytes, from)
         : Array.from(block.codes, (code) => layout.values?.indexOf(code) ?? code + layout.offset);
-      const afterCodes = putCodes(record, o % GROUP_ROWS, codes, layout.bits);
-      if (layout.isFp4) record[afterCodes + (o % GROUP_ROWS)] = bytes[from]!;
-      else putScales(record.subarray(afterCodes), o % GROUP_ROWS, block, layout, format.hasMins);
+      // Super-blocks have their scales before the codes, other blocks after them.
+      const codeBytes = (blockSize * GROUP_ROWS * layout.bits) / 8;
+      const codesAt = layout.isPlain ? 0 : recordBytes - codeBytes;
+      putCodes(record.subarray(codesAt), o % GROUP_ROWS, codes, layout.bits);
+      const scales = record.subarray(layout.isPlain ? codeBytes : 0);
+      if (layout.isFp4) scales[o % GROUP_ROWS] = bytes[from]!;
+      else putScales(scales, o % GROUP_ROWS, block, layout, format.hasMins);
     }
   }
   return packed;
@@ -78,8 +82,7 @@ function fp4Codes(bytes: Uint8Array, block: number): number[] {
   return Array.from({ length: CHUNK }, (_, i) => (bytes[block + 1 + (i % 16)]! >> (i < 16 ? 0 : 4)) & 0x0f);
 }
 
-/** Gives where the codes of the record end. */
-function putCodes(record: Uint8Array, row: number, codes: readonly number[], bits: GroupedLayout['bits']): number {
+function putCodes(record: Uint8Array, row: number, codes: readonly number[], bits: GroupedLayout['bits']): void {
   let at = 0;
   for (let first = 0; first < codes.length; first += CHUNK, at += (CHUNK * GROUP_ROWS * bits) / 8) {
     for (let column = 0; column < 4; column++) {
@@ -90,10 +93,9 @@ function putCodes(record: Uint8Array, row: number, codes: readonly number[], bit
       });
     }
   }
-  return at;
 }
 
-/** What follows the codes of a record. */
+/** All of a record but its codes. */
 function putScales(rest: Uint8Array, row: number, block: CodedBlock, layout: GroupedLayout, hasMins: boolean): void {
   let at = 0;
   const putBytes = (values: Int16Array): void => {

@@ -19,10 +19,10 @@ import { storedAs } from './stored_as.ts';
  *   q2_k to q6_k, iq4_xs, q4_1, q5_0, q5_1, iq4_nl, mxfp4
  *                    panels of 16 rows:  [ceil(out / 16)][4 groups of 4 rows][in / block] records of 4 rows x one block:
  *
- *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of a vector, and vectors are
- *                                packed as kernels/blocks/codes<bits>.ts draw it
  *     scales of sub-blocks       [sub-block][row], one byte each; then minima in the same way (q2_k: both in one byte)
  *     d, then dmin (or m)        of each row: f32 where blocks are of 256, else f16; mxfp4: its exponents, one byte
+ *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of a vector, and vectors are
+ *                                packed as kernels/blocks/codes<bits>.ts draw it; before d where blocks are of 32
  *
  *     bytes of a record          q4_1 80, q5_0 88, q5_1 96, iq4_nl 72, mxfp4 68: those of the file; q6_k 848, iq4_xs 560,
  *                                q5_k 736, q2_k 352, q3_k 464, q4_k 608: 1.01, 1.03, 1.05, 1.05, 1.05 and 1.06 times as many
