@@ -7,6 +7,7 @@ import { createWasmExecutor } from '../../src/exec/wasm/executor.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import type { KvSequence } from '../../src/kvcache/cache.ts';
+import type { TensorInfo } from '../../src/load/model_file.ts';
 import { buildLlama } from '../../src/models/llama.ts';
 import type { Activations } from '../../src/ops/linear.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
@@ -40,16 +41,22 @@ export async function executorOf(
   nThreads = 1,
 ): Promise<Executor> {
   const graph = buildLlama(model.config, model.tensors, activations);
-  if (tier === 'naive') return createNaiveExecutor(graph, await loadWeights(graph, model.tensors));
-  if (tier === 'naive64') return createNaive64Executor(graph, await loadWeights(graph, model.tensors));
+  return executorOfGraph(tier, graph, model.tensors, passes, nThreads);
+}
+
+/** The same over the graph of any model, whose tensors are given under the names that it reads. */
+export async function executorOfGraph(
+  tier: TierName,
+  graph: Graph,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  passes: (graph: Graph) => Graph = optimize,
+  nThreads = 1,
+): Promise<Executor> {
+  if (tier === 'naive') return createNaiveExecutor(graph, await loadWeights(graph, tensors));
+  if (tier === 'naive64') return createNaive64Executor(graph, await loadWeights(graph, tensors));
   const kernels = tier === 'wasm simd' ? 'simd' : 'relaxed';
-  return createWasmExecutor({
-    graph: passes(graph),
-    tensors: model.tensors,
-    host: HOST,
-    kernels,
-    threads: { nThreads, shareNs: 1 },
-  });
+  const threads = { nThreads, shareNs: 1 };
+  return createWasmExecutor({ graph: passes(graph), tensors, host: HOST, kernels, threads });
 }
 
 /** Reserves room for `ids` behind what `sequence` has and makes the batch that runs them alone. */
