@@ -16,7 +16,7 @@ export {
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { JsonSchema } from './engine/forms.ts';
-export type { GenerateOptions, Piece, Speculation, Summary } from './engine/generate.ts';
+export type { Beam, GenerateOptions, Piece, Speculation, Summary } from './engine/generate.ts';
 export type { ManyEvent, ManyOptions, ManyRequest } from './engine/generate_many.ts';
 export type { Classification, ClassifierOptions, ClassifyOptions, ImageClassifier } from './engine/image_classifier.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';

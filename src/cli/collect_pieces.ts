@@ -1,4 +1,4 @@
-import type { Piece, Speculation, Summary } from '../engine/generate.ts';
+import type { Beam, Piece, Speculation, Summary } from '../engine/generate.ts';
 import type { FinishReason } from '../sample/stopping.ts';
 import { INTERRUPTED } from './io.ts';
 
@@ -18,6 +18,7 @@ export interface Generated {
   readonly isComplete?: boolean;
   readonly timings: Timings;
   readonly speculation?: Speculation;
+  readonly beams?: readonly Beam[];
 }
 
 /**
@@ -46,11 +47,12 @@ export async function collectPieces(
     for (;;) {
       const step = await generation.next();
       if (step.done === true) {
-        const { finishReason, isComplete, speculation, ...timings } = step.value;
+        const { finishReason, isComplete, speculation, beams, ...timings } = step.value;
         return {
           ...end(finishReason, timings),
           ...(isComplete !== undefined && { isComplete }),
           ...(speculation !== undefined && { speculation }),
+          ...(beams !== undefined && { beams }),
         };
       }
       promptDone ??= performance.now();

@@ -3,6 +3,7 @@ import type { Model } from '../engine/model.ts';
 import type { SpeculateOptions } from '../engine/proposals.ts';
 import { sampleSeed } from '../engine/sample_seed.ts';
 import { parseCount, parseIds, parsePositive } from './arguments.ts';
+import { addBeamOptions, type BeamFlags, beamsOf } from './beam_options.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
 import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
@@ -21,7 +22,7 @@ import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_o
 import { styleOf } from './style.ts';
 import { usageError } from './usage.ts';
 
-interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags {
+interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags, BeamFlags {
   readonly ids?: readonly number[];
   readonly file?: string;
   readonly raw?: boolean;
@@ -69,17 +70,21 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
     .option('--raw', 'the exact text, without the start token')
     .option('--logprobs <n>', 'list the n likeliest tokens of each step', parseCount);
   addSamplingOptions(command, `${DEFAULT_MAX_TOKENS}; ${EMBEDDED_MAX_TOKENS} with the embedded model`);
-  addFormOptions(command);
+  addFormOptions(addBeamOptions(command));
   addKvOptions(addExecutorOption(addRunOptions(command)));
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (isImplied) refuseLateCommand(words);
     checkGuesses(flags);
+    const beams = beamsOf(command, flags);
+    if (beams.beams !== undefined && isManyPrompts(flags)) {
+      throw usageError('--beams is about one prompt; leave out the .jsonl file');
+    }
     if (isManyPrompts(flags) || flags.n > 1) await generateMany(io, words, flags);
-    else await generate(io, words, flags);
+    else await generate(io, words, flags, beams);
   });
 }
 
-async function generate(io: Io, words: readonly string[], flags: Flags): Promise<void> {
+async function generate(io: Io, words: readonly string[], flags: Flags, beams: BeamFlags): Promise<void> {
   const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
   const form = await readForm(flags);
@@ -97,7 +102,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
 
   const maxTokens = flags.maxTokens ?? defaultMaxTokens(flags.model);
   const generation = model.generateIn(session, ids, {
-    ...sampling,
+    ...(beams.beams === undefined ? sampling : beams),
     ...form,
     stop: flags.stop ?? [],
     ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
@@ -111,7 +116,7 @@ async function generate(io: Io, words: readonly string[], flags: Flags): Promise
   if (flags.json === true) writeJson(io.stdout, resultJson(result, flags.logprobs, tokenText));
   else if (flags.logprobs !== undefined) io.stderr.write(logprobTable(result, tokenText));
   const { createNodeHost } = await import('../platform/node.ts');
-  const seed = flags.temperature === 0 ? null : sampling.seed; // nothing was drawn at temperature 0
+  const seed = flags.temperature === 0 || beams.beams !== undefined ? null : sampling.seed; // nothing was drawn at temperature 0
   const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed, result.speculation);
   io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
@@ -214,7 +219,7 @@ function refuseLateCommand(words: readonly string[]): void {
 }
 
 function resultJson(
-  { text, pieces, finishReason, isComplete, timings, speculation }: Generated,
+  { text, pieces, finishReason, isComplete, timings, speculation, beams }: Generated,
   nTop: number | undefined,
   textOf: TokenText,
 ) {
@@ -227,7 +232,17 @@ function resultJson(
   const ids = pieces.map((piece) => piece.id);
   const completeness = isComplete !== undefined && { isComplete };
   const guesses = speculation !== undefined && { speculation };
-  return { text, ids, finishReason, ...completeness, timings, ...guesses, ...(nTop !== undefined && { logprobs }) };
+  const nBest = beams !== undefined && { beams };
+  return {
+    text,
+    ids,
+    finishReason,
+    ...completeness,
+    timings,
+    ...guesses,
+    ...nBest,
+    ...(nTop !== undefined && { logprobs }),
+  };
 }
 
 type TokenText = (id: number) => string;

@@ -17,12 +17,25 @@ export interface Summary {
   readonly isComplete?: boolean;
   /** With `speculate`: runs after the prompt, tokens that were guessed for them, and how many of these were right. */
   readonly speculation?: Speculation;
+  /** With `beams`: the best texts, best first; the pieces are those of the first one. */
+  readonly beams?: readonly Beam[];
 }
 
 export interface Speculation {
   readonly nRuns: number;
   readonly nProposed: number;
   readonly nAccepted: number;
+}
+
+/** One of the best texts that a search has found. */
+export interface Beam {
+  readonly text: string;
+  /** All that were generated, an end token included. */
+  readonly ids: readonly number[];
+  /** Natural log-probability of all ids together, and that over ids.length^lengthPenalty: what beams are ranked by. */
+  readonly logprob: number;
+  readonly score: number;
+  readonly finishReason: FinishReason;
 }
 
 /** What the corridor walks through: a session (rooms 4-7), forms (room 8), a tokenizer (room 9), a clock. */

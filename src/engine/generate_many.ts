@@ -117,6 +117,11 @@ function submit(parts: ReadyParts, scheduler: Scheduler, request: ManyRequest, i
       if (request.speculate !== undefined) {
         throw new ConfigError('speculate is for one sequence alone; leave it out of the requests of generateMany');
       }
+      if (request.beams !== undefined || request.lengthPenalty !== undefined) {
+        throw new ConfigError(
+          'beams are hypotheses of one prompt alone; leave them out of the requests of generateMany',
+        );
+      }
       const prompt = parts.promptIds(request.prompt);
       const foreign = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
       if (foreign !== undefined) throw new ShapeError(`token id ${foreign} is outside the vocabulary 0..${vocab - 1}`);

@@ -11,6 +11,7 @@ import { throwNonFinite } from './diagnose.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import type { generateAhead } from './generate_ahead.ts';
+import type { generateBeams } from './generate_beams.ts';
 import { generateMany, type ManyEvent, type ManyOptions, type ManyRequest } from './generate_many.ts';
 import { lazyForms } from './lazy_forms.ts';
 import type { CheckedLoadOptions } from './options.ts';
@@ -169,7 +170,11 @@ export function createModel(parts: ModelParts): Model {
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
       const corridor = { session, tokenizer, forms, host, maxSeq: options.maxSeq };
-      const { speculate } = generateOptions;
+      const { speculate, beams, lengthPenalty } = generateOptions;
+      if (beams !== undefined || lengthPenalty !== undefined) {
+        const { maxSeq } = options;
+        return withBeams({ ...sessionParts, tokenizer, maxSeq }, session, ids, generateOptions);
+      }
       if (speculate === undefined) return generate(corridor, ids, generateOptions);
       if (options.kv.kind === 'lossy') {
         throw new UnsupportedError(
@@ -219,6 +224,12 @@ export function createModel(parts: ModelParts): Model {
 async function* ahead(...args: Parameters<typeof generateAhead>): ReturnType<typeof generateAhead> {
   const loaded = await import('./generate_ahead.ts');
   return yield* loaded.generateAhead(...args);
+}
+
+/** Loaded with the first search. */
+async function* withBeams(...args: Parameters<typeof generateBeams>): ReturnType<typeof generateBeams> {
+  const loaded = await import('./generate_beams.ts');
+  return yield* loaded.generateBeams(...args);
 }
 
 /** A page file is made where the host has files, unless somewhere else was said. */

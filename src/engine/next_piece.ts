@@ -22,6 +22,10 @@ export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
   readonly topLogprobs?: number;
   /** Guesses tokens, so that one run checks several: the same pieces, often sooner (docs/speculation.md). */
   readonly speculate?: SpeculateOptions | undefined;
+  /** Searches for the likeliest text, so many hypotheses at once (docs/beams.md), instead of choosing token by token. */
+  readonly beams?: number | undefined;
+  /** With beams: texts are ranked by log-probability over length^lengthPenalty; 1 unless said. */
+  readonly lengthPenalty?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,8 +35,8 @@ export interface Piece {
   /** What can be shown now: empty while a character, or what may become a stop string, is incomplete. */
   readonly text: string;
   /**
-   * Natural logarithm of the token's probability under the model's own, unmodified distribution; NaN unless topLogprobs was
-   * given.
+   * Natural logarithm of the token's probability under the model's own, unmodified distribution; NaN unless topLogprobs or
+   * beams was given.
    */
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];

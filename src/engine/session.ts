@@ -12,6 +12,8 @@ import { type SessionOwner, sessionFile } from './session_file.ts';
 export interface Session {
   /** The ids appended so far. */
   readonly ids: readonly number[];
+  /** Its rows in the cache, for a run of several sequences at once. Right after an append it has all ids, and who changes it owns a fork. */
+  readonly sequence: KvSequence;
   /**
    * Runs `ids` after those that are there, in chunks; any chunking gives the same bits.
    * Gives the logits of the last position, or of every new position ('all'): data [R, vocab].
@@ -85,6 +87,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
 
   const session: Session = {
     ids,
+    sequence,
     async append(newIds, { logits: which = 'last', signal } = {}) {
       checkIdle();
       if (newIds.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');

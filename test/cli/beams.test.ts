@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import type { Beam } from '../../src/engine/generate.ts';
+import { runCli, runJson } from './fake_io.ts';
+
+const COMMON = ['generate', '--max-tokens', '12', 'The fox saw'];
+
+describe('generate --beams', () => {
+  test('prints the best text; --json has all, best first', async () => {
+    const { text, ids, beams } = await runJson<{ text: string; ids: number[]; beams: Beam[] }>([
+      ...COMMON,
+      ...['--beams', '3', '--length-penalty', '0.5'],
+    ]);
+    expect(beams).toHaveLength(3);
+    expect(beams[0]).toMatchObject({ text, ids });
+    const scores = beams.map(({ score }) => score);
+    expect(scores).toEqual([...scores].sort((a, b) => b - a));
+    const { stdout, stderr } = await runCli([...COMMON, '--beams', '3', '--length-penalty', '0.5', '--kv', 'paged']);
+    expect(stdout).toBe(text);
+    expect(stderr).not.toContain('seed');
+  });
+
+  test('refuses what does not fit', async () => {
+    const refused = async (...flags: string[]) => {
+      const { exitCode, stderr } = await runCli([...COMMON, ...flags]);
+      return `${exitCode} ${stderr}`;
+    };
+    for (const flags of [
+      ['--top-k', '3'],
+      ['--temperature', '0'],
+      ['--seed', '1'],
+      ['--n', '2'],
+      ['--lookup', '2'],
+      ['--logprobs', '1'],
+    ]) {
+      expect(await refused('--beams', '2', ...flags)).toMatch(new RegExp(`^2 .*${flags[0]} does not fit --beams`, 's'));
+    }
+    expect(await refused('--beams', '0')).toMatch(/^2 .*at least 1/s);
+    expect(await refused('--length-penalty', '1')).toMatch(/^2 .*--length-penalty needs --beams/s);
+    expect(await refused('--beams', '2', '--length-penalty', '99')).toMatch(/^2 .*must lie in -10\.\.10/s);
+    const { stderr } = await runCli(['generate', '--file', 'prompts.jsonl', '--beams', '2']);
+    expect(stderr).toContain('--beams is about one prompt; leave out the .jsonl file');
+  });
+});
