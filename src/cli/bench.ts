@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { rowBytes } from '../core/dtype.ts';
 import { CapacityError } from '../core/errors.ts';
 import type { Model } from '../engine/model.ts';
+import { chosenBytes } from '../exec/traffic.ts';
 import type { Graph, NodeOf } from '../graph/ir.ts';
 import { parsePositive } from './arguments.ts';
 import { plural, showBytes, showMs, showRate, table } from './format.ts';
@@ -144,6 +145,7 @@ const PAUSE_EVERY = 8;
 export function bytesPerToken(graph: Graph): number {
   let nBytes = 0;
   for (const node of graph.nodes) {
+    if (node.op === 'expert_linear') nBytes += chosenBytes(graph, node);
     if (node.op !== 'linear') continue;
     const { dtype, shape } = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;
     nBytes += (shape[0] as number) * rowBytes(dtype, shape[1] as number);

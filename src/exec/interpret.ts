@@ -5,6 +5,7 @@ import type { Graph, Node, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import type { KvLayout } from '../kvcache/layout.ts';
 import type { KvOptions } from '../kvcache/options.ts';
+import { chooseExperts } from '../ops/choose_experts.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
@@ -62,6 +63,11 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
+  sigmoid(x: Tensor<A>): Tensor<A>;
+  softmaxRows(x: Tensor<A>): Tensor<A>;
+  expertWeights(scores: Tensor<A>, experts: Tensor<A>, isNormalized: boolean, scale: number): Tensor<A>;
+  expertLinear(x: Tensor<A>, w: Weight, experts: Tensor<A>, activations: Activations): Tensor<A>;
+  expertSum(x: Tensor<A>, weights: Tensor<A>): Tensor<A>;
 }
 
 export interface InterpreterOptions<A extends Float32Array | Float64Array> {
@@ -228,6 +234,18 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.geglu(tensorAt(0), tensorAt(1)));
       case 'geglu_tanh':
         return give(ops.gegluTanh(tensorAt(0), tensorAt(1)));
+      case 'sigmoid':
+        return give(ops.sigmoid(tensorAt(0)));
+      case 'softmax_rows':
+        return give(ops.softmaxRows(tensorAt(0)));
+      case 'choose_experts':
+        return give(chooseExperts(tensorAt(0), node.nChosen, node.groups));
+      case 'expert_weights':
+        return give(ops.expertWeights(tensorAt(0), tensorAt(1), node.isNormalized, node.scale));
+      case 'expert_linear':
+        return give(ops.expertLinear(tensorAt(0), weightAt(1), tensorAt(2), node.activations));
+      case 'expert_sum':
+        return give(ops.expertSum(tensorAt(0), tensorAt(1)));
       case 'take_rows':
         return give(takeRows(tensorAt(0), feedAt(1)));
       case 'weight':

@@ -10,6 +10,9 @@ import { attend } from '../ops/attend.ts';
 import { attendMix } from '../ops/attend_mix.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { embed } from '../ops/embed.ts';
+import { expertLinear } from '../ops/expert_linear.ts';
+import { expertSum } from '../ops/expert_sum.ts';
+import { expertWeights } from '../ops/expert_weights.ts';
 import { geglu } from '../ops/geglu.ts';
 import { gegluTanh } from '../ops/geglu_tanh.ts';
 import { gelu } from '../ops/gelu.ts';
@@ -20,9 +23,11 @@ import { mul } from '../ops/mul.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
+import { sigmoid } from '../ops/sigmoid.ts';
 import { silu } from '../ops/silu.ts';
 import { siluFast } from '../ops/silu_fast.ts';
 import { softmax } from '../ops/softmax.ts';
+import { softmaxRows } from '../ops/softmax_rows.ts';
 import { swiglu } from '../ops/swiglu.ts';
 import { tanhOf } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -57,6 +62,11 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   swiglu,
   geglu,
   gegluTanh,
+  sigmoid,
+  softmaxRows,
+  expertWeights,
+  expertLinear,
+  expertSum,
 };
 
 /** The definition: f32, plain loops, the bits that every faster path must give. */

@@ -10,6 +10,9 @@ import { attend64 } from '../ops/attend.ts';
 import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { embed64 } from '../ops/embed.ts';
+import { expertLinear64 } from '../ops/expert_linear.ts';
+import { expertSum64 } from '../ops/expert_sum.ts';
+import { expertWeights64 } from '../ops/expert_weights.ts';
 import { geglu64 } from '../ops/geglu.ts';
 import { gegluTanh64 } from '../ops/geglu_tanh.ts';
 import { gelu64 } from '../ops/gelu.ts';
@@ -20,9 +23,11 @@ import { mul64 } from '../ops/mul.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
+import { sigmoid64 } from '../ops/sigmoid.ts';
 import { silu64 } from '../ops/silu.ts';
 import { siluFast64 } from '../ops/silu_fast.ts';
 import { softmax64 } from '../ops/softmax.ts';
+import { softmaxRows64 } from '../ops/softmax_rows.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
 import { tanhOf64 } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -56,6 +61,11 @@ const OPS64: OpSet<Float64Array> = {
   swiglu: swiglu64,
   geglu: geglu64,
   gegluTanh: gegluTanh64,
+  sigmoid: sigmoid64,
+  softmaxRows: softmaxRows64,
+  expertWeights: expertWeights64,
+  expertLinear: expertLinear64,
+  expertSum: expertSum64,
 };
 
 /** The truth: float64 with compensated sums, over weights unpacked exactly. Activations are never quantized here. */

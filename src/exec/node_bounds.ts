@@ -2,6 +2,7 @@ import { DTYPES } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Node } from '../graph/ir.ts';
 import { attendScores } from '../ops/attend_scores.ts';
+import { chooseExperts } from '../ops/choose_experts.ts';
 import { embed64 } from '../ops/embed.ts';
 import { gelu } from '../ops/gelu.ts';
 import { geluTanh } from '../ops/gelu_tanh.ts';
@@ -9,10 +10,12 @@ import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
 import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
+import { asHeads } from '../ops/softmax_rows.ts';
 import { takeRows } from '../ops/take_rows.ts';
 import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { visibleTo } from './executor.ts';
+import { expertLinearBounds, expertSumBounds, expertWeightsBounds, slotRows } from './expert_bounds.ts';
 import {
   activationBounds,
   addBiasBounds,
@@ -33,6 +36,7 @@ import {
   geluTanhBounds,
   layerNormBounds,
   rmsNormBounds,
+  sigmoidBounds,
   siluBounds,
   siluFastBounds,
   softmaxBounds,
@@ -171,6 +175,28 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(geluTanhBounds(x()))];
     case 'tanh':
       return [check(tanhBounds(x()))];
+    case 'sigmoid':
+      return [check(sigmoidBounds(x()))];
+    case 'softmax_rows':
+      return [check(softmaxBounds(...asHeads(x())), 'softmax')];
+    case 'choose_experts':
+      return [check(exactly(chooseExperts(wide(x()), node.nChosen, node.groups).data))];
+    case 'expert_weights':
+      return [check(expertWeightsBounds(x(), y(), node.isNormalized, node.scale))];
+    case 'expert_linear': {
+      const w = weight();
+      const experts = run.tensor(node.inputs[2]!);
+      if (node.activations === 'f32' || !takesQ8(w.dtype)) {
+        return [check(expertLinearBounds(x(), w, experts, linearBounds))];
+      }
+      const { rounded, ...activations } = activationBounds(slotRows(x(), w, experts), DTYPES[w.dtype].blockSize);
+      return [
+        { op: 'activations q8', name: node.name, values: rounded, ...activations },
+        check(expertLinearBounds(x(), w, experts, linearQ8Bounds), 'expert_linear q8'),
+      ];
+    }
+    case 'expert_sum':
+      return [check(expertSumBounds(x(), y()))];
     default:
       return node satisfies never;
   }

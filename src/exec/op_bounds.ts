@@ -38,7 +38,7 @@ export function ifFinite(bound: number, reach: number): number {
 }
 
 /** Bound of n roundings of terms whose magnitudes add up to sumAbs, with nProducts that may underflow. */
-function roundingBound(n: number, sumAbs: number, nProducts: number): number {
+export function roundingBound(n: number, sumAbs: number, nProducts: number): number {
   return ifFinite(gamma(n) * sumAbs + nProducts * F32_MIN, sumAbs * (1 + gamma(n)));
 }
 

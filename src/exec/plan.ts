@@ -94,6 +94,8 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'gelu_tanh' ||
     op === 'tanh' ||
     op === 'silu_fast' ||
+    op === 'sigmoid' ||
+    op === 'softmax_rows' ||
     op === 'swiglu' ||
     op === 'geglu' ||
     op === 'geglu_tanh' ||

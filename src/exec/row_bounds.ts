@@ -6,6 +6,7 @@ import { gelu64 } from '../ops/gelu.ts';
 import { geluTanh64 } from '../ops/gelu_tanh.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
+import { sigmoid64 } from '../ops/sigmoid.ts';
 import { silu64 } from '../ops/silu.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { tanhOf64 } from '../ops/tanh.ts';
@@ -198,6 +199,18 @@ export function siluBounds(x: Tensor): Bounded {
     const y = Math.abs(v);
     const limit = exp(-x.data[i]!) < EXP_LARGEST ? y * gamma(EXP_ROUNDINGS + 3) : y;
     return ifFinite(limit + F32_MIN * (y + 1), Math.abs(x.data[i]!));
+  });
+  return { exact, bound };
+}
+
+/**
+ * y = 1 / (1 + e^-x), as siluBounds: |error| <= y gamma(5) + 2^-149. Where e^-x overflows the result is +0, off by y itself.
+ */
+export function sigmoidBounds(x: Tensor): Bounded {
+  const exact = sigmoid64(wide(x)).data;
+  const bound = exact.map((y, i) => {
+    const limit = exp(-x.data[i]!) < EXP_LARGEST ? y * gamma(EXP_ROUNDINGS + 3) : y;
+    return limit + F32_MIN;
   });
   return { exact, bound };
 }

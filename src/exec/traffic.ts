@@ -1,5 +1,5 @@
 import { rowBytes } from '../core/dtype.ts';
-import type { Graph, Node, ValueId } from '../graph/ir.ts';
+import type { Graph, Node, NodeOf, ValueId } from '../graph/ir.ts';
 import { placesOf } from './views.ts';
 
 /** The open sizes for which traffic is stated: one token that is decoded, its row of logits, and this many positions. */
@@ -9,7 +9,7 @@ const F32_BYTES = 4;
 
 /**
  * Bytes that the nodes of a graph read and write for one decoded token after 511 others: every input and every output of every
- * node, weights as their file has them, everything else in f32. Views move nothing. What a kernel reads again, or what a cache
+ * node, weights as their file has them (of experts, those that are chosen), everything else in f32. Views move nothing. What a kernel reads again, or what a cache
  * of the processor saves, is not in it: it is a count for comparing graphs.
  */
 export function bytesMoved(graph: Graph): number {
@@ -21,6 +21,7 @@ function bytesOfNode(graph: Graph, node: Node): number {
   if (node.op === 'input' || node.op === 'patches' || node.op === 'weight' || node.op === 'concat_weights') return 0;
   const isWrite = node.op === 'kv_write_k' || node.op === 'kv_write_v';
   const read = node.inputs.reduce((n, input, index) => {
+    if (node.op === 'expert_linear' && index === 1) return n + chosenBytes(graph, node);
     const isRowOnly = (node.op === 'embed' && index === 1) || (node.op === 'take_rows' && index === 0);
     return n + (isRowOnly ? rowOf(graph, input) : bytesOfValue(graph, input));
   }, 0);
@@ -33,6 +34,13 @@ function bytesOfValue(graph: Graph, id: ValueId): number {
   if (node.op !== 'weight' && node.op !== 'concat_weights') return f32Bytes(node.shape);
   const sizes = node.shape as readonly number[];
   return sizes.slice(0, -1).reduce((n, size) => n * size, 1) * rowBytes(node.dtype, sizes.at(-1)!);
+}
+
+/** The matrices of the experts that one token chooses. */
+export function chosenBytes(graph: Graph, node: NodeOf<'expert_linear'>): number {
+  const [, stack, experts] = node.inputs as [ValueId, ValueId, ValueId];
+  const [nExperts, nChosen] = [graph.nodes[stack]!.shape[0], graph.nodes[experts]!.shape[1]] as [number, number];
+  return (bytesOfValue(graph, stack) / nExperts) * nChosen;
 }
 
 /** One row: of a table that embed reads, or of a value whose rows are taken. */

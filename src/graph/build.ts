@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.ts';
 import { assert, ShapeError } from '../core/errors.ts';
 import { equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
+import type { ExpertGroups } from '../ops/choose_experts.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
@@ -37,6 +38,12 @@ export interface GraphBuilder {
   gelu(name: string, x: ValueId): ValueId;
   geluTanh(name: string, x: ValueId): ValueId;
   tanh(name: string, x: ValueId): ValueId;
+  sigmoid(name: string, x: ValueId): ValueId;
+  softmaxRows(name: string, x: ValueId): ValueId;
+  chooseExperts(name: string, scores: ValueId, nChosen: number, groups?: ExpertGroups): ValueId;
+  expertWeights(name: string, scores: ValueId, experts: ValueId, isNormalized: boolean, scale: number): ValueId;
+  expertLinear(name: string, x: ValueId, w: ValueId, experts: ValueId, activations: Activations): ValueId;
+  expertSum(name: string, x: ValueId, weights: ValueId): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
   /** Size of a value's last axis. Throws ShapeError when it is open. */
   widthOf(x: ValueId): number;
@@ -107,6 +114,15 @@ export function createBuilder(): GraphBuilder {
     gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
     geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
     tanh: (name, x) => push({ op: 'tanh' }, name, [x]),
+    sigmoid: (name, x) => push({ op: 'sigmoid' }, name, [x]),
+    softmaxRows: (name, x) => push({ op: 'softmax_rows' }, name, [x]),
+    chooseExperts: (name, scores, nChosen, groups) =>
+      push({ op: 'choose_experts', nChosen, ...(groups && { groups }) }, name, [scores]),
+    expertWeights: (name, scores, experts, isNormalized, scale) =>
+      push({ op: 'expert_weights', isNormalized, scale }, name, [scores, experts]),
+    expertLinear: (name, x, w, experts, activations) =>
+      push({ op: 'expert_linear', activations }, name, [x, w, experts]),
+    expertSum: (name, x, weights) => push({ op: 'expert_sum' }, name, [x, weights]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
       const width = at(x).shape.at(-1);

@@ -1,6 +1,7 @@
 import { ALL_DTYPES, type DType } from '../core/dtype.ts';
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { Dim, SymbolicShape } from '../core/shape.ts';
+import type { ExpertGroups } from '../ops/choose_experts.ts';
 import type { LinearKernel } from '../ops/linear_kernel.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
 import type { OpAttributes, OpName } from '../ops/table.ts';
@@ -113,7 +114,10 @@ class Fields {
     const isText = typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
     return isText ? value : this.fail(`${this.where}.${key}`, `a text of at most ${MAX_NAME} characters`);
   }
-  oneOf<T extends string>(key: string, known: readonly T[]): T {
+  object(key: string): Fields {
+    return new Fields(this.take(key), `${this.where}.${key}`, this.fail);
+  }
+  oneOf<T extends string | boolean>(key: string, known: readonly T[]): T {
     const value = this.take(key);
     return known.find((k) => k === value) ?? this.fail(`${this.where}.${key}`, `one of ${known.join(', ')}`);
   }
@@ -193,8 +197,28 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   swiglu: nothing,
   geglu: nothing,
   geglu_tanh: nothing,
+  sigmoid: nothing,
+  softmax_rows: nothing,
+  choose_experts: (f) => ({
+    nChosen: f.count('nChosen', MAX_SIZE),
+    ...(f.has('groups') && { groups: groupsFrom(f) }),
+  }),
+  expert_weights: (f) => ({ isNormalized: f.oneOf('isNormalized', [true, false]), scale: f.number('scale') }),
+  expert_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']) }),
+  expert_sum: nothing,
   take_rows: nothing,
 };
+
+function groupsFrom(f: Fields): ExpertGroups {
+  const fields = f.object('groups');
+  const groups = {
+    count: fields.count('count', MAX_SIZE),
+    chosen: fields.count('chosen', MAX_SIZE),
+    scoredBy: fields.count('scoredBy', MAX_SIZE),
+  };
+  fields.end();
+  return groups;
+}
 
 /** What follows a chain of views step by step must not follow one of thousands. */
 function checkViews({ nodes }: Graph, fail: Fail): void {

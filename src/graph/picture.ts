@@ -72,6 +72,7 @@ function kindOf(node: Node): Box['kind'] {
     case 'patches':
       return 'feed';
     case 'linear':
+    case 'expert_linear':
     case 'embed':
       return 'matrix';
     case 'kv_write_k':

@@ -47,6 +47,14 @@ function attributesText(node: Node): string {
       return node.kernel === undefined
         ? ` {activations=${node.activations}}`
         : ` {activations=${node.activations}, kernel=${node.kernel}}`;
+    case 'choose_experts': {
+      const groups = node.groups && `, groups=${node.groups.chosen} of ${node.groups.count} by ${node.groups.scoredBy}`;
+      return ` {nChosen=${node.nChosen}${groups ?? ''}}`;
+    }
+    case 'expert_weights':
+      return ` {isNormalized=${node.isNormalized}, scale=${node.scale}}`;
+    case 'expert_linear':
+      return ` {activations=${node.activations}}`;
     case 'slice':
       return ` {from=${node.from}, width=${node.width}}`;
     case 'rope':
@@ -71,6 +79,9 @@ function attributesText(node: Node): string {
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
+    case 'sigmoid':
+    case 'softmax_rows':
+    case 'expert_sum':
     case 'add_bias':
     case 'take_rows':
       return '';

@@ -37,6 +37,7 @@ export function verify(graph: Graph): void {
     );
     checkReaders(graph, node, what);
     if (node.op === 'linear') checkKernel(graph, node, what);
+    if (node.op === 'expert_linear' || node.op === 'expert_weights') checkExperts(graph, node, what);
     if (node.op === 'rope') checkRope(graph, node, what);
     if (node.op === 'kv_write_k' || node.op === 'kv_write_v') checkWrite(graph, node, what, written);
   });
@@ -58,6 +59,7 @@ const ROLE_NAMES: Readonly<Record<InputRole, string>> = {
   keys: 'cached keys',
   values: 'cached values',
   scores: 'a score matrix',
+  experts: 'chosen experts',
   tensor: 'a tensor',
 };
 
@@ -86,6 +88,15 @@ function checkKernel(graph: Graph, node: NodeOf<'linear'>, what: string): void {
     node.kernel === kernel,
     `${what}: says ${node.kernel}, ${w.dtype} with activations ${node.activations} takes ${kernel}`,
   );
+}
+
+/** The experts were chosen among as many as there are. */
+function checkExperts(graph: Graph, node: NodeOf<'expert_linear' | 'expert_weights'>, what: string): void {
+  const choice = graph.nodes[node.inputs.at(-1)!]!;
+  const nAmong = graph.nodes[choice.inputs[0]!]!.shape[1];
+  const nHere =
+    graph.nodes[node.inputs[node.op === 'expert_linear' ? 1 : 0]!]!.shape[node.op === 'expert_linear' ? 0 : 1];
+  assert(nAmong === nHere, `${what}: has ${nHere} experts, ${choice.name} chooses among ${nAmong}`);
 }
 
 /** The rope's table is there, and turns no more elements than a head has. */

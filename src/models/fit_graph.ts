@@ -1,6 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import { equalShapes, showShape } from '../core/shape.ts';
-import type { Graph } from '../graph/ir.ts';
+import type { Graph, Node, NodeOf } from '../graph/ir.ts';
 
 /**
  * Throws ConfigError naming the first thing in which a graph that was loaded from a file does not belong to a model.
@@ -8,9 +8,9 @@ import type { Graph } from '../graph/ir.ts';
  */
 export function checkGraphFits(graph: Graph, stated: Graph): void {
   const weights = new Map(stated.nodes.flatMap((node) => (node.op === 'weight' ? [[node.name, node] as const] : [])));
-  const [asked] = stated.nodes.flatMap((node) => (node.op === 'linear' ? [node.activations] : []));
+  const [asked] = stated.nodes.flatMap((node) => (isProduct(node) ? [node.activations] : []));
   for (const node of graph.nodes) {
-    if (node.op === 'linear' && node.activations !== asked) {
+    if (isProduct(node) && node.activations !== asked) {
       throw new ConfigError(
         `graph: ${node.name} takes activations as ${node.activations}, ${asked} was asked for; load it with --activations ${node.activations}`,
       );
@@ -40,4 +40,9 @@ export function checkGraphFits(graph: Graph, stated: Graph): void {
   const other = graph.ropes.findIndex((spec) => !known.has(JSON.stringify(spec.frequencies)));
   if (other >= 0)
     throw new ConfigError(`graph: rope table ${other} turns by other angles than the model; it is of another model`);
+}
+
+/** Ops that say how activations enter. */
+function isProduct(node: Node): node is NodeOf<'linear' | 'expert_linear'> {
+  return node.op === 'linear' || node.op === 'expert_linear';
 }

@@ -1,6 +1,7 @@
 import { DTYPES, type DType } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { type Dim, equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
+import { checkChoice, type ExpertGroups } from './choose_experts.ts';
 import type { Activations } from './linear.ts';
 import type { LinearKernel } from './linear_kernel.ts';
 import type { RopeLayout } from './rope.ts';
@@ -10,7 +11,7 @@ import type { RopeLayout } from './rope.ts';
  *
  *   op             inputs                        gives
  *   input          -                             a feed: ids [T], positions [T], types [T], outRows [R]
- *   weight         -                             a stored tensor, [out, in] or [n]
+ *   weight         -                             a stored tensor, [out, in], [n], or of experts [nExperts, out, in]
  *   concat_weights w, w, ...                     their rows one after the other, [sum of out, in]
  *   patches        -                             a feed: one piece of a picture for each row, [T, width]
  *   embed          a feed [T], table             [T, dim]
@@ -34,6 +35,12 @@ import type { RopeLayout } from './rope.ts';
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
+ *   sigmoid        x                             as x
+ *   softmax_rows   x [T, n]                      as x: each row a softmax of its own
+ *   choose_experts scores [T, nExperts]          [T, nChosen]: the numbers of the best of each row
+ *   expert_weights scores, experts               [T, nChosen]: the scores of those chosen, as they are or over their sum
+ *   expert_linear  x, w, experts                 [T, nChosen * out]: x by the matrix of each chosen expert
+ *   expert_sum     x [T, nChosen * dim], weights [T, dim]: what the experts gave, weighted
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
  * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
@@ -69,16 +76,32 @@ export interface OpAttributes {
   swiglu: object;
   geglu: object;
   geglu_tanh: object;
+  sigmoid: object;
+  softmax_rows: object;
+  choose_experts: { readonly nChosen: number; readonly groups?: ExpertGroups };
+  expert_weights: { readonly isNormalized: boolean; readonly scale: number };
+  expert_linear: { readonly activations: Activations };
+  expert_sum: object;
   take_rows: object;
 }
 
 export type OpName = keyof OpAttributes;
 
 /**
- * What an input may be: a feed, a weight, all cached rows of a layer, a score matrix per sequence, or an ordinary tensor.
- * The shapes alone would let attention mix keys, or a sum read token ids.
+ * What an input may be: a feed, a weight, all cached rows of a layer, a score matrix per sequence, the experts that rows have
+ * chosen, or an ordinary tensor. The shapes alone would let attention mix keys, or a sum read token ids.
  */
-export type InputRole = 'ids' | 'positions' | 'types' | 'outRows' | 'weight' | 'keys' | 'values' | 'scores' | 'tensor';
+export type InputRole =
+  | 'ids'
+  | 'positions'
+  | 'types'
+  | 'outRows'
+  | 'weight'
+  | 'keys'
+  | 'values'
+  | 'scores'
+  | 'experts'
+  | 'tensor';
 
 /** The inputs of every op, in order; a list: any of these. `concat_weights` takes any number above 0. */
 export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly InputRole[])[]>> = {
@@ -110,6 +133,12 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
   geglu_tanh: ['tensor', 'tensor'],
+  sigmoid: ['tensor'],
+  softmax_rows: ['tensor'],
+  choose_experts: ['tensor'],
+  expert_weights: ['tensor', 'experts'],
+  expert_linear: ['tensor', 'weight', 'experts'],
+  expert_sum: ['tensor', 'tensor'],
   take_rows: ['tensor', 'outRows'],
 };
 
@@ -128,6 +157,8 @@ export function roleOf(op: Op): InputRole {
     case 'attend_scores':
     case 'softmax':
       return 'scores';
+    case 'choose_experts':
+      return 'experts';
     case 'patches':
     case 'embed':
     case 'rms_norm':
@@ -149,6 +180,11 @@ export function roleOf(op: Op): InputRole {
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
+    case 'sigmoid':
+    case 'softmax_rows':
+    case 'expert_weights':
+    case 'expert_linear':
+    case 'expert_sum':
     case 'take_rows':
       return 'tensor';
     default:
@@ -261,7 +297,31 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'gelu':
     case 'gelu_tanh':
     case 'tanh':
+    case 'sigmoid':
       return inputs[0]!;
+    case 'softmax_rows':
+      return need(0, 2);
+    case 'choose_experts':
+      checkChoice(fixed(op.op, need(0, 2)[1]!), op.nChosen, op.groups);
+      return [need(0, 2)[0]!, op.nChosen];
+    case 'expert_weights':
+      same('number of rows', need(0, 2)[0]!, need(1, 2)[0]!);
+      return need(1, 2);
+    case 'expert_linear': {
+      const [rows, width] = need(0, 2) as [Dim, Dim];
+      const [, nOut, nIn] = need(1, 3).map((size) => fixed(op.op, size)) as [number, number, number];
+      const nChosen = fixed(op.op, need(2, 2)[1]!);
+      same('number of rows', rows, need(2, 2)[0]!);
+      if (width !== nIn) same('inner size', width, nChosen * nIn);
+      return [rows, nChosen * nOut];
+    }
+    case 'expert_sum': {
+      const [rows, width] = need(0, 2) as [Dim, Dim];
+      const nChosen = fixed(op.op, need(1, 2)[1]!);
+      same('number of rows', rows, need(1, 2)[0]!);
+      same('width', width, nChosen * Math.floor(fixed(op.op, width) / nChosen));
+      return [rows, fixed(op.op, width) / nChosen];
+    }
     case 'take_rows':
       same('number of rows', need(0, 2)[0]!, 'T'); // rows are counted among the new tokens
       return [need(1, 1)[0]!, need(0, 2)[1]!];

@@ -5,9 +5,10 @@ import type { Arena } from '../../src/exec/wasm/arena.ts';
 import { arenaStorage } from '../../src/exec/wasm/arena_storage.ts';
 import { createFrames } from '../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
+import { createMachine } from '../../src/exec/wasm/machine.ts';
 import { loadPackedWeights, matrixFormats } from '../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../src/exec/wasm/rope_tables.ts';
-import { createMachine, runNode } from '../../src/exec/wasm/run_node.ts';
+import { runNode } from '../../src/exec/wasm/run_node.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import type { KvCache, KvSequence } from '../../src/kvcache/cache.ts';
@@ -68,7 +69,7 @@ async function nodeTimes(shape: RandomShapeName, runs: number): Promise<Figure[]
 
 /** The kind of a node in the table. */
 function kindOf(op: Graph['nodes'][number]['op']): string {
-  if (op === 'linear') return 'matrices';
+  if (op === 'linear' || op === 'expert_linear') return 'matrices';
   if (
     op === 'attend_scores' ||
     op === 'softmax' ||

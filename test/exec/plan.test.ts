@@ -24,7 +24,19 @@ import { TINY_CONFIG, tinyLlama } from '../support/tiny_llama.ts';
 
 const sizesOf: fc.Arbitrary<RunSizes> = fc.record({ T: fc.nat(5), R: fc.nat(3), attendCells: fc.nat(40) });
 /** Of these the kernels say that the output may lie where an input lay (src/exec/wasm/kernels.ts). */
-const OVER_INPUT = ['softmax', 'silu', 'add', 'mul', 'rms_norm', 'rope', 'swiglu', 'geglu', 'geglu_tanh'];
+const OVER_INPUT = [
+  'softmax',
+  'silu',
+  'add',
+  'mul',
+  'rms_norm',
+  'rope',
+  'swiglu',
+  'geglu',
+  'geglu_tanh',
+  'sigmoid',
+  'softmax_rows',
+];
 
 type Planner = (graph: Graph, sizes: RunSizes) => BufferPlan;
 

@@ -400,7 +400,7 @@ function ropeTables(b: GraphBuilder, { ropes, sizes, layers }: GraphSpec): (laye
 /** One value in this many is an outlier, and as many are 0. */
 const RARE = 24;
 
-function randomWeight(name: string, format: DType, shape: readonly number[], random: () => number): Weight {
+export function randomWeight(name: string, format: DType, shape: readonly number[], random: () => number): Weight {
   const nIn = shape.at(-1)!;
   if (DTYPES[format].blockSize > 32) return drawnBlocks(name, format, shape, random);
   const nRows = shape.slice(0, -1).reduce((n, size) => n * size, 1);
@@ -434,7 +434,7 @@ function drawnBlocks(name: string, format: DType, shape: readonly number[], rand
 /** Whether some product of the graph rounds its activations. */
 export function roundsActivations({ nodes }: Graph): boolean {
   return nodes.some((node) => {
-    if (node.op !== 'linear' || node.activations !== 'q8') return false;
+    if ((node.op !== 'linear' && node.op !== 'expert_linear') || node.activations !== 'q8') return false;
     const w = nodes[node.inputs[1]!]!;
     return (w.op === 'weight' || w.op === 'concat_weights') && takesQ8(w.dtype);
   });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ALL_DTYPES, DTYPES, type DType } from '../../src/core/dtype.ts';
 import { bf16ToF32, f32ToBf16 } from '../../src/core/half.ts';
 import { type Tensor, tensor, type Weight } from '../../src/core/tensor.ts';
+import { expertSumBounds, expertWeightsBounds } from '../../src/exec/expert_bounds.ts';
 import {
   activationBounds,
   addBiasBounds,
@@ -21,6 +22,7 @@ import {
   geluTanhBounds,
   layerNormBounds,
   rmsNormBounds,
+  sigmoidBounds,
   siluBounds,
   siluFastBounds,
   softmaxBounds,
@@ -30,6 +32,9 @@ import { add } from '../../src/ops/add.ts';
 import { addBias } from '../../src/ops/add_bias.ts';
 import { attendMix } from '../../src/ops/attend_mix.ts';
 import { attendScores } from '../../src/ops/attend_scores.ts';
+import { chooseExperts } from '../../src/ops/choose_experts.ts';
+import { expertSum } from '../../src/ops/expert_sum.ts';
+import { expertWeights } from '../../src/ops/expert_weights.ts';
 import { gelu } from '../../src/ops/gelu.ts';
 import { geluTanh } from '../../src/ops/gelu_tanh.ts';
 import { layerNorm } from '../../src/ops/layer_norm.ts';
@@ -38,6 +43,7 @@ import { mul } from '../../src/ops/mul.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { type RopeLayout, rope } from '../../src/ops/rope.ts';
 import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
+import { sigmoid } from '../../src/ops/sigmoid.ts';
 import { silu } from '../../src/ops/silu.ts';
 import { siluFast } from '../../src/ops/silu_fast.ts';
 import { softmax } from '../../src/ops/softmax.ts';
@@ -181,6 +187,27 @@ const OPS: Readonly<Record<string, Draw>> = {
     const x = floats(source, [nHeads, visible.lengths.length, nPositions], 1);
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * 60; // differences that exp feels
     return { values: softmax(x, visible).data, bounded: softmaxBounds(x, visible) };
+  },
+  sigmoid(source, random) {
+    const x = floats(source, [random(20)], 1);
+    for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 100;
+    return { values: sigmoid(x).data, bounded: sigmoidBounds(x) };
+  },
+  expert_weights(source, random) {
+    const [nRows, nExperts] = [random(3), 1 + random(7)];
+    const scores = floats(source, [nRows, nExperts], 1);
+    const experts = chooseExperts(scores, 1 + random(nExperts - 1));
+    const [isNormalized, scale] = [random(1) === 0, random(1) === 0 ? 1 : 2.5];
+    return {
+      values: expertWeights(scores, experts, isNormalized, scale).data,
+      bounded: expertWeightsBounds(scores, experts, isNormalized, scale),
+    };
+  },
+  expert_sum(source, random) {
+    const [nRows, nChosen, dim] = [random(3), 1 + random(5), random(9)];
+    const x = floats(source, [nRows, nChosen * dim], 1);
+    const weights = floats(source, [nRows, nChosen], 2);
+    return { values: expertSum(x, weights).data, bounded: expertSumBounds(x, weights) };
   },
   attend_mix(source, random) {
     const { visible, nKvHeads, nHeads, nPositions } = attention(random);

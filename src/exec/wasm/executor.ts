@@ -11,10 +11,11 @@ import { stepsOf } from '../plan.ts';
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
 import { instantiateKernels, type LoadedKernels, type ThreadChoice } from './instantiate.ts';
+import { createMachine } from './machine.ts';
 import { checkMemoryNeed, type MemoryNeed, memoryNeed, type RunLimits } from './memory_need.ts';
 import { loadPackedWeights, matrixFormats } from './packed_weights.ts';
 import { createRopeTables } from './rope_tables.ts';
-import { createMachine, runNode } from './run_node.ts';
+import { runNode } from './run_node.ts';
 import { traceNode } from './trace_node.ts';
 
 export interface WasmExecutorOptions {

@@ -49,6 +49,12 @@ export interface RunFrame {
   readonly scores: number;
   readonly runs: number;
   setRuns(runs: readonly KvRun[]): void;
+  /** A view of n floats, valid until memory grows. */
+  floats(address: number, n: number): Float32Array;
+  /** Writes i32 words for one kernel call, at most those of the chosen experts or two, and gives the address of each. */
+  putWords(words: readonly number[]): readonly number[];
+  /** Scratch of expert_linear: the rows that chose one expert, nFloats of them, and behind them what it gives. */
+  experts(nFloats: number): { readonly rows: number; readonly products: number };
 }
 
 export interface FrameSegment extends Segment {
@@ -114,10 +120,11 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, starts, types, outRows | quantized rows | panel | scores | runs | tile
-      const { feedBytes, quantizedBytes, panelBytes, scoreBytes, runBytes } = sizesOf(nTokens, nOut, longest);
+      // values | ids, positions, lengths, starts, types, outRows | quantized rows | panel | scores | runs | words | experts | tile
+      const parts = sizesOf(nTokens, nOut, longest);
+      const { feedBytes, quantizedBytes, panelBytes, scoreBytes, runBytes, wordBytes, expertBytes } = parts;
       const tileBytes = cache.codes === null ? 0 : tileBytesOf(graph.kv);
-      const needed = totalBytes + feedBytes + quantizedBytes + panelBytes + scoreBytes + runBytes + tileBytes;
+      const needed = Object.values(parts).reduce((sum, nBytes) => sum + nBytes, totalBytes + tileBytes);
       if (needed > memory.nBytes) {
         // Given back first, so that both need not fit; forgotten at once, in case the larger one does not fit either.
         if (memory.nBytes > 0) arena.free(memory.address);
@@ -135,6 +142,8 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const panel = quantized + quantizedBytes;
       const scores = panel + panelBytes;
       const runs = scores + scoreBytes;
+      const words = runs + runBytes;
+      const experts = words + wordBytes;
       arena.i32(ids, nTokens).set(batch.ids);
       arena.i32(positions, nTokens).set(batch.positions);
       for (const segment of batch.segments) {
@@ -163,16 +172,22 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         panel,
         scores,
         runs,
-        tile: runs + runBytes,
+        tile: experts + expertBytes,
+        floats: (address, n) => arena.f32(address, n),
+        putWords: (values) => {
+          arena.i32(words, values.length).set(values);
+          return values.map((_, i) => words + i * I32_BYTES);
+        },
+        experts: (nFloats) => ({ rows: experts, products: experts + nFloats * Float32Array.BYTES_PER_ELEMENT }),
         setRuns: (stretches) => {
-          const words = arena.i32(runs, stretches.length * RUN_WORDS);
+          const table = arena.i32(runs, stretches.length * RUN_WORDS);
           stretches.forEach(({ from, count, kAddress, vAddress, headStride }, i) => {
             const at = i * RUN_WORDS;
-            words[at] = from;
-            words[at + 1] = count;
-            words[at + 2] = kAddress; // above 2 GiB it wraps around, and the kernel takes it as unsigned
-            words[at + 3] = vAddress;
-            words[at + 4] = headStride;
+            table[at] = from;
+            table[at + 1] = count;
+            table[at + 2] = kAddress; // above 2 GiB it wraps around, and the kernel takes it as unsigned
+            table[at + 3] = vAddress;
+            table[at + 4] = headStride;
           });
         },
       };
@@ -215,6 +230,9 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const groups = graph.nodes.flatMap((n) => (n.op === 'attend' ? [(n.shape[1] as number) / graph.kv.nKvHeads] : []));
   const group = Math.max(0, ...groups);
   const nFeeds = rowsRead(graph, 'types') === undefined ? 4 : 5;
+  const stacks = graph.nodes.flatMap((n) => (n.op === 'expert_linear' ? [graph.nodes[n.inputs[1]!]!.shape] : []));
+  const expertFloats = Math.max(0, ...stacks.map(([, nOut, nIn]) => (nOut as number) + (nIn as number)));
+  const hasRows = graph.nodes.some((n) => n.op === 'softmax_rows');
   return (nTokens: number, nOut: number, stride: number) => {
     const cells = wholeCells(stride);
     const nRows = Math.max(nTokens, nOut);
@@ -226,6 +244,9 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
       scoreBytes: nThreads * attendScratchBytes(nTokens, group, cells),
       // Stretches are whole blocks of the cache, the last one aside.
       runBytes: (cells / LANE_POSITIONS + 1) * RUN_WORDS * I32_BYTES,
+      // The rows of one expert, of which each token is at most one; the two words of softmax_rows.
+      wordBytes: Math.max(hasRows ? 2 : 0, stacks.length > 0 ? nRows : 0) * I32_BYTES,
+      expertBytes: nRows * expertFloats * Float32Array.BYTES_PER_ELEMENT,
     };
   };
 }
@@ -236,8 +257,10 @@ function wholeCells(cells: number): number {
 
 function matrices(graph: Graph): { width: number; dtype: NodeOf<'weight'>['dtype']; takesQ8: boolean }[] {
   return graph.nodes.flatMap((node) => {
-    if (node.op !== 'linear') return [];
+    if (node.op !== 'linear' && node.op !== 'expert_linear') return [];
     const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight'>;
-    return [{ width: w.shape[1] as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && takesQ8(w.dtype) }];
+    return [
+      { width: w.shape.at(-1) as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && takesQ8(w.dtype) },
+    ];
   });
 }

@@ -36,6 +36,8 @@ export interface CoreKernels {
   geluTanhF32(y: number, x: number, n: number): void;
   /** y[i] = tanh(x[i]); y may be x. */
   tanhF32(y: number, x: number, n: number): void;
+  /** y[i] = 1 / (1 + exp(-x[i])), i < n. */
+  sigmoidF32(y: number, x: number, n: number): void;
   /** y = silu(gate) * up: see Gated. */
   readonly swigluF32: Gated;
   /** y = gelu(gate) * up: see Gated. */
@@ -78,6 +80,11 @@ export interface CoreKernels {
   takeRowsF32(y: number, x: number, rows: number, nRows: number, dim: number): void;
   /** y[t, i] = x[t, i], i < width.  y: [nTokens, width], dense.  x: the first column taken, row stride xStride. */
   sliceF32(y: number, x: number, xStride: number, nTokens: number, width: number): void;
+
+  // ---- experts
+
+  /** y[t, i] = sum_j w[t, j] * x[t, j, i].  x: [nTokens, nChosen, dim], w: [nTokens, nChosen], y: [nTokens, dim], dense. */
+  expertSumF32(y: number, x: number, w: number, nTokens: number, nChosen: number, dim: number): void;
 
   // ---- attention; src/kvcache/layout.ts draws how K and V lie. Any range of kv heads, tokens or positions is a call of its
   // own: addresses move to its first one, strides stay.
@@ -341,6 +348,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   geluF32: 3,
   geluTanhF32: 3,
   tanhF32: 3,
+  sigmoidF32: 3,
   swigluF32: 8,
   gegluF32: 8,
   gegluTanhF32: 8,
@@ -352,6 +360,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   ropeF32Halves: 11,
   takeRowsF32: 5,
   sliceF32: 5,
+  expertSumF32: 6,
   kvWriteKF32: 8,
   kvWriteVF32: 8,
   kvPackQ80: 9,

@@ -10,15 +10,19 @@ import type { Arena } from './arena.ts';
 import type { Kernels } from './kernels.ts';
 import { packedBytes, panelCount, VECTOR_BYTES } from './layout.ts';
 import { type Chunk, readAhead, withStaging } from './read_ahead.ts';
-import { chunkBytes, matrixChunks } from './repack.ts';
+import { chunkBytes, matrixChunks, type PackTarget } from './repack.ts';
 
-/** A matrix in its packed layout (layout.ts). */
+/** A matrix in its packed layout (layout.ts), or those of several experts one behind the other. */
 export interface PackedMatrix {
   readonly dtype: DType;
   readonly address: number;
   readonly nOut: number;
   readonly nIn: number;
   readonly nPanels: number;
+  /** Of one matrix: where the next expert's begins. */
+  readonly nBytes: number;
+  /** 1 where it is no weight of experts. */
+  readonly nExperts: number;
 }
 
 /** All weights of a graph in WASM memory. */
@@ -63,11 +67,12 @@ export async function loadPackedWeights(
       continue;
     }
     const { dtype } = node;
-    const [nOut, nIn] = node.shape as [number, number];
-    const matrix = { dtype, address: arena.alloc(packedBytes(dtype, nOut, nIn)), nOut, nIn };
-    packed.set(id, { ...matrix, nPanels: panelCount(dtype, nOut) });
+    const { nExperts, nOut, nIn, nBytes } = sizesOf(node);
+    const matrix = { dtype, address: arena.alloc(nExperts * nBytes), nOut, nIn };
+    packed.set(id, { ...matrix, nPanels: panelCount(dtype, nOut), nBytes, nExperts });
     const parts = node.op === 'concat_weights' ? node.inputs.map(infoOf) : [infoOf(id)];
-    chunks.push(...matrixChunks(parts, matrix, kernels));
+    if (nExperts === 1) chunks.push(...matrixChunks(parts, matrix, kernels));
+    else chunks.push(...parts.flatMap((all) => expertChunks(all, nExperts, nBytes, matrix, kernels)));
   }
 
   const totalBytes = [...infos.values()].reduce((n, info) => n + info.nBytes, 0);
@@ -112,16 +117,39 @@ export function weightsNeed(graph: Graph): { readonly nBytes: number; readonly s
   let nBytes = 0;
   let stagingBytes = 0;
   for (const { node } of heldWeights(graph)) {
-    const [nOut, nIn] = node.shape as [number, number?];
-    if (nIn === undefined) {
+    if (node.shape.length === 1) {
+      const nOut = node.shape[0] as number;
       nBytes += roundUpToVector(nOut * Float32Array.BYTES_PER_ELEMENT);
       stagingBytes = Math.max(stagingBytes, rowBytes(node.dtype, nOut));
     } else {
-      nBytes += roundUpToVector(packedBytes(node.dtype, nOut, nIn));
+      const { nExperts, nOut, nIn, nBytes: ofOne } = sizesOf(node);
+      nBytes += roundUpToVector(nExperts * ofOne);
       stagingBytes = Math.max(stagingBytes, chunkBytes({ dtype: node.dtype, nOut, nIn }));
     }
   }
   return { nBytes, stagingBytes: roundUpToVector(stagingBytes) };
+}
+
+/** A matrix [out, in], or [nExperts, out, in]. */
+function sizesOf({ dtype, shape }: HeldWeight['node']) {
+  const [nOut, nIn] = shape.slice(-2) as [number, number];
+  const nExperts = shape.length === 3 ? (shape[0] as number) : 1;
+  return { nExperts, nOut, nIn, nBytes: roundUpToVector(packedBytes(dtype, nOut, nIn)) };
+}
+
+/** Each expert's matrix by itself, so that it begins with a panel of its own. */
+function expertChunks(
+  all: TensorInfo,
+  nExperts: number,
+  nBytes: number,
+  matrix: PackTarget,
+  kernels: Kernels,
+): Chunk[] {
+  return Array.from({ length: nExperts }, (_, expert) => {
+    const fileBytes = all.nBytes / nExperts;
+    const one = { ...all, shape: all.shape.slice(1), offset: all.offset + expert * fileBytes, nBytes: fileBytes };
+    return matrixChunks([one], { ...matrix, address: matrix.address + expert * nBytes }, kernels);
+  }).flat();
 }
 
 /** Weights of one axis are few: they are unpacked to f32 without kernels. */

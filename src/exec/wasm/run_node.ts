@@ -1,46 +1,14 @@
-import { DTYPES } from '../../core/dtype.ts';
 import { assert } from '../../core/errors.ts';
-import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
+import type { NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
-import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
-import { cacheStepsOf, stepsOf } from '../plan.ts';
-import { type Place, placesOf, rowWidth } from '../views.ts';
 import type { FrameSegment, RunFrame } from './frame.ts';
-import type { Kernels } from './kernels.ts';
+
 import { ATTEND_TOKENS } from './layout.ts';
-import type { PackedWeights } from './packed_weights.ts';
-import type { RopeTables } from './rope_tables.ts';
-
-/** What does not change from run to run. */
-export interface Machine {
-  readonly graph: Graph;
-  readonly kernels: Kernels;
-  readonly weights: PackedWeights;
-  readonly ropes: RopeTables;
-  /** Elements of one row of each value: the product of the fixed axes behind the first. */
-  readonly widths: readonly number[];
-  /** Where each value lies, and how far its rows are apart. */
-  readonly places: readonly Place[];
-  /** See stepsOf and cacheStepsOf. Views have no step: they move nothing. */
-  readonly steps: readonly ValueId[];
-  readonly cacheSteps: readonly ValueId[];
-}
-
-/** What is the same for every run is looked up once: a token of a small model has 500 nodes and 4 ms. */
-export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weights' | 'ropes'>): Machine {
-  const { graph } = parts;
-  const places = placesOf(graph);
-  const moves = (id: ValueId): boolean => places[id]!.root === id;
-  return {
-    ...parts,
-    places,
-    steps: stepsOf(graph).filter(moves),
-    cacheSteps: cacheStepsOf(graph).filter(moves),
-    widths: graph.nodes.map(({ shape }) => rowWidth(shape)),
-  };
-}
+import type { Machine } from './machine.ts';
+import { runExpertLinear, runRouting } from './run_experts.ts';
+import { runLinear } from './run_linear.ts';
 
 const F32_BYTES = 4;
 
@@ -93,7 +61,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       kernels.addBiasF32(y, x, weights.vector(node.inputs[1]!), nRows, width);
       return;
     case 'linear':
-      linear(m, node, y, x, xStride, nRows, frame);
+      runLinear(m, node, y, x, xStride, nRows, frame);
       return;
     case 'slice':
       kernels.sliceF32(y, x + node.from * F32_BYTES, xStride, nRows, node.width);
@@ -160,6 +128,18 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       gated(y, width, x, xStride, frame.addresses[up]!, m.places[up]!.rowStride, nRows, width);
       return;
     }
+    case 'sigmoid':
+      kernels.sigmoidF32(y, x, nRows * width);
+      return;
+    case 'softmax_rows':
+    case 'choose_experts':
+    case 'expert_weights':
+    case 'expert_sum':
+      runRouting(m, node, y, nRows, width, frame);
+      return;
+    case 'expert_linear':
+      runExpertLinear(m, node, y, x, nRows, frame);
+      return;
     case 'take_rows':
       kernels.takeRowsF32(y, x, frame.outRows, nRows, width);
       return;
@@ -183,33 +163,6 @@ function mul(m: Machine, node: NodeOf<'mul'>, y: number, nRows: number, width: n
     return;
   }
   for (let t = 0; t < nRows; t++) m.kernels.mulF32(row(y, t, width), row(aAt, t, aStride), row(bAt, t, bStride), width);
-}
-
-function linear(
-  m: Machine,
-  node: NodeOf<'linear'>,
-  y: number,
-  x: number,
-  xStride: number,
-  nRows: number,
-  frame: RunFrame,
-): void {
-  const w = m.weights.matrix(node.inputs[1]!);
-  const kernel = m.kernels.format(w.dtype);
-  if (node.activations === 'f32' || kernel.q8 === undefined) {
-    kernel.f32(y, w.nOut, x, xStride, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
-    return;
-  }
-  // The rows of one value are quantized once for all linears that read it one after the other (gate and up).
-  const { blockSize } = DTYPES[w.dtype];
-  if (frame.quantizedOf !== node.inputs[0] || frame.quantizedBlock !== blockSize) {
-    const { quantizeRowsQ8, quantizeRowsQ8Super } = m.kernels;
-    const quantize = blockSize === SUPER_BLOCK_SIZE ? quantizeRowsQ8Super : quantizeRowsQ8;
-    quantize(frame.quantized, x, xStride, nRows, w.nIn);
-    frame.quantizedOf = node.inputs[0];
-    frame.quantizedBlock = blockSize;
-  }
-  kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
 }
 
 /** Stores new rows where the cache has reserved their places, which may lie in several stretches. */

@@ -101,6 +101,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     geluF32: () => unary,
     geluTanhF32: () => unary,
     tanhF32: () => unary,
+    sigmoidF32: () => unary,
     swigluF32: gated,
     gegluF32: gated,
     gegluTanhF32: gated,
@@ -134,6 +135,12 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     ropeF32Halves: rope,
     takeRowsF32: null, // as few rows as logits are wanted
     sliceF32: null, // only what cannot be read in place is copied
+    expertSumF32: (_y, _x, _w, _n, nChosen, dim) => ({
+      countAt: 3,
+      steps: [0, F32_BYTES * dim, 1, F32_BYTES * nChosen * dim, 2, F32_BYTES * nChosen],
+      grain: 1,
+      unitNs: nChosen * dim * MOVE_NS,
+    }),
     kvWriteKF32: kvWrite,
     kvWriteVF32: kvWrite,
     kvPackQ80: kvPack,

@@ -33,6 +33,12 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   swiglu: true,
   geglu: true,
   geglu_tanh: true,
+  sigmoid: true,
+  softmax_rows: true,
+  choose_experts: true,
+  expert_weights: true,
+  expert_linear: true,
+  expert_sum: true,
   input: false,
   weight: false,
   concat_weights: false,
@@ -61,7 +67,8 @@ function apply(graph: Graph): Graph {
       if (known !== undefined) return known;
       const value = graph.nodes[old]!;
       let made: ValueId;
-      if (taken.has(old)) {
+      // Rows of chosen experts are not taken but chosen anew: they are numbers, not a value like others.
+      if (taken.has(old) || value.op === 'choose_experts') {
         const { name: _name, inputs, shape: _shape, ...op } = value;
         const isRowed = (input: ValueId): boolean => graph.nodes[input]!.shape[0] === 'T';
         const next = inputs.map((i) => (isRowed(i) ? take(i, `${graph.nodes[i]!.name}.taken`) : to.keep(i)));

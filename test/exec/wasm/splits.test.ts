@@ -9,9 +9,10 @@ import { createFrames } from '../../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../../src/exec/wasm/instantiate.ts';
 import type { CoreKernels, FormatKernels } from '../../../src/exec/wasm/kernels.ts';
 import { linearScratchBytes } from '../../../src/exec/wasm/layout.ts';
+import { createMachine } from '../../../src/exec/wasm/machine.ts';
 import { loadPackedWeights } from '../../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
-import { createMachine, runNode } from '../../../src/exec/wasm/run_node.ts';
+import { runNode } from '../../../src/exec/wasm/run_node.ts';
 import type { AnyKernel } from '../../../src/exec/wasm/shares.ts';
 import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
 import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
@@ -27,6 +28,7 @@ import { buildVit, vitTensors } from '../../../src/models/vit.ts';
 import type { Activations } from '../../../src/ops/linear.ts';
 import { SUPER_BLOCK_SIZE } from '../../../src/quant/ggml_block.ts';
 import { batchOf, firstDifference, HOST } from '../../support/executors.ts';
+import { buildExpertModel } from '../../support/expert_model.ts';
 import { tinyLlama } from '../../support/tiny_llama.ts';
 import { picturesBatch, tinyVit } from '../../support/tiny_vit.ts';
 
@@ -147,6 +149,33 @@ function vitCase(): SplitCase {
   };
 }
 
+/** Experts, whose few ops of their own are shared as others are. */
+function expertCase(): SplitCase {
+  const { graph, tensors } = buildExpertModel({
+    seed: 4,
+    dtype: 'f32',
+    activations: 'f32',
+    nExperts: 40,
+    nChosen: 4,
+    groups: { count: 2, chosen: 1, scoredBy: 2 },
+    scoring: 'sigmoid',
+    hasBias: true,
+    isNormalized: true,
+    scale: 2.5,
+    ties: 'none',
+    nLayers: 1,
+    hiddenDim: 64,
+  });
+  return {
+    dtype: 'f32',
+    graph,
+    tensors,
+    *batches(cache) {
+      yield batchOf(cache, [{ sequence: cache.create(), ids: Array.from({ length: 17 }, (_, i) => (i * i) % 23) }]);
+    },
+  };
+}
+
 /** Logits of all runs of a case, of whole calls (null) or with `change`. */
 async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: SplitCase, used: Set<string>) {
   const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
@@ -184,6 +213,7 @@ async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: Spl
 
 const CASES: readonly SplitCase[] = [
   vitCase(),
+  expertCase(),
   ...(['q8_0', 'q4_0'] as const).map((type) =>
     llamaCase({
       dtype: 'f32',
