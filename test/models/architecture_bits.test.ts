@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bufferSource } from '../../src/core/host.ts';
+import { boundedRun } from '../../src/exec/bounds.ts';
+import { loadWeights } from '../../src/exec/load_weights.ts';
 import { openModelFile } from '../../src/load/open_model.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
 import { describeGguf } from '../../src/models/architectures.ts';
-import { ALL_ARCHITECTURES } from '../support/architecture_cases.ts';
-import { executorOfGraph, F32_TIERS, firstDifference, logitsInChunks, traceOf } from '../support/executors.ts';
+import { ALL_ARCHITECTURES, ALL_LAYOUTS, fileOfCase } from '../support/architecture_cases.ts';
+import { batchOf, executorOfGraph, F32_TIERS, firstDifference, logitsInChunks, traceOf } from '../support/executors.ts';
 
 /** Every architecture of which random models can be written: naive and wasm have the same bits, on random small models. */
 
@@ -66,3 +68,22 @@ test.each(ALL_ARCHITECTURES)('%s: every value, in chunks and with two threads to
   );
   expect(nCompared).toBeGreaterThan(40);
 });
+
+test.each(ALL_ARCHITECTURES)(
+  '%s: every value lies within its bound of float64 on the same inputs',
+  async (architecture) => {
+    for (const layout of ALL_LAYOUTS.slice(1, 3)) {
+      const bytes = fileOfCase({ architecture, layout, format: 'f32', seed: 11 });
+      const { tensors, buildGraph } = await describeGguf(await openModelFile(bufferSource('random.gguf', bytes)));
+      const graph = buildGraph('f32');
+      const executor = await executorOfGraph('naive', graph, tensors);
+      const cache = executor.createCache(16);
+      const batch = batchOf(cache, [{ sequence: cache.create(), ids: [1, 77, 130, 299, 300, 45, 12] }]);
+      const { ops, firstOutside } = boundedRun(executor, await loadWeights(graph, tensors), batch, cache);
+      expect(firstOutside).toBeUndefined();
+      expect(ops.length).toBeGreaterThan(5);
+      for (const { op, worstRatio } of ops) expect(worstRatio, op).toBeLessThanOrEqual(1);
+      executor.dispose();
+    }
+  },
+);
