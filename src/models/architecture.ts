@@ -33,6 +33,8 @@ export interface Architecture {
   hfTensors?(tensors: Tensors, config: JsonObject): Tensors;
   /** What a config.json without tie_word_embeddings means; false by default. */
   readonly isTiedByDefault?: boolean;
+  /** What a folder calls the output matrix, for messages; lm_head.weight by default. */
+  readonly hfHead?: string;
 }
 
 /** A line of the list of architectures. */

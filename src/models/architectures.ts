@@ -66,7 +66,7 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
   const isTied = (config['tie_word_embeddings'] ?? architecture.isTiedByDefault) === true;
   if (!isTied && !tensors.has('output.weight')) {
     throw new ShapeError(
-      `tensor lm_head.weight is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
+      `tensor ${architecture.hfHead ?? 'lm_head.weight'} is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
     );
   }
   return description(modelType, architecture.fromHf(config), tensors);

@@ -10,6 +10,7 @@ export const gptNeox: Architecture = {
   fromGguf: async (file) => decoder(gptNeoxConfigFromGguf(file.metadata)),
   fromHf: (config) => decoder(gptNeoxConfigFromHf(config)),
   hfTensors: gptNeoxTensorsFromHf,
+  hfHead: 'embed_out.weight',
 };
 
 function decoder(config: GptNeoxConfig): Decoder {

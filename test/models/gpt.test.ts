@@ -314,6 +314,13 @@ test('a folder without one of its tensors, or with one more, is refused by name'
     const less = new Map([...opened.weights.tensors].filter(([name]) => name !== lacking));
     const model = await describeHfFolder({ ...opened, weights: { ...opened.weights, tensors: less } });
     expect(() => model.buildGraph('f32')).toThrow('tensor blk.1.attn_output.weight [48, 48] is missing');
+    const head = folder.nameOf('output.weight');
+    if (opened.config['tie_word_embeddings'] === false || folder.architecture === 'gptneox') {
+      const headless = new Map([...opened.weights.tensors].filter(([name]) => name !== head));
+      await expect(describeHfFolder({ ...opened, weights: { ...opened.weights, tensors: headless } })).rejects.toThrow(
+        `tensor ${head} is missing`,
+      );
+    }
     const surplus = lacking.replace('.1.', '.01.');
     const more = new Map(opened.weights.tensors).set(surplus, opened.weights.tensors.get(lacking)!);
     await expect(describeHfFolder({ ...opened, weights: { ...opened.weights, tensors: more } })).rejects.toThrow(
