@@ -24,6 +24,9 @@ export interface ModelDescription {
 export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => llama },
   { ggufNames: ['qwen2'], modelTypes: ['qwen2'], load: async () => (await import('./qwen2.ts')).qwen2 },
+  { ggufNames: ['qwen3'], modelTypes: ['qwen3'], load: async () => (await import('./qwen3.ts')).qwen3 },
+  { ggufNames: ['olmo2'], modelTypes: ['olmo2'], load: async () => (await import('./olmo2.ts')).olmo2 },
+  { ggufNames: ['smollm3'], modelTypes: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { ggufNames: ['gpt2'], modelTypes: ['gpt2'], load: async () => (await import('./gpt2.ts')).gpt2 },
   { ggufNames: ['gptneox'], modelTypes: ['gpt_neox'], load: async () => (await import('./gptneox.ts')).gptNeox },
   { ggufNames: ['falcon'], modelTypes: ['falcon'], load: async () => (await import('./falcon.ts')).falcon },

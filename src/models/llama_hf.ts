@@ -3,9 +3,15 @@ import type { JsonObject } from '../load/json_file.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import { number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
 
-/** Defaults of transformers' LlamaConfig, which leaves them out of config.json. */
-const DEFAULT_ROPE_BASE = 10000;
-const DEFAULT_NORM_EPS = 1e-6;
+/** What transformers leaves out of config.json since its class for the architecture says so. */
+export interface HfDefaults {
+  readonly ropeBase: number;
+  readonly normEps: number;
+  /** undefined: dim / nHeads. */
+  readonly headDim: number | undefined;
+}
+
+const LLAMA_DEFAULTS: HfDefaults = { ropeBase: 10000, normEps: 1e-6, headDim: undefined };
 
 /**
  * The config of a Hugging Face folder whose model_type is "llama" or "mistral". RoPE rotates halves there.
@@ -27,12 +33,17 @@ export function llamaConfigFromHf(config: JsonObject): LlamaConfig {
  * The fields whose names and defaults the Llama family's relatives share. family: what messages call it.
  * Throws as llamaConfigFromHf does.
  */
-export function commonConfigFromHf(config: JsonObject, family: string): LlamaConfig {
+export function commonConfigFromHf(
+  config: JsonObject,
+  family: string,
+  defaults: Partial<HfDefaults> = {},
+): LlamaConfig {
+  const { ropeBase, normEps, headDim: fixedDim } = { ...LLAMA_DEFAULTS, ...defaults };
   refuse(config, 'hidden_act', ['silu'], family);
   refuseOtherLayers(config);
   const dim = number(config, 'hidden_size');
   const nHeads = number(config, 'num_attention_heads');
-  const headDim = optionalNumber(config, 'head_dim') ?? Math.floor(dim / nHeads);
+  const headDim = optionalNumber(config, 'head_dim') ?? fixedDim ?? Math.floor(dim / nHeads);
   return checkConfig({
     vocab: number(config, 'vocab_size'),
     dim,
@@ -42,12 +53,19 @@ export function commonConfigFromHf(config: JsonObject, family: string): LlamaCon
     nKvHeads: optionalNumber(config, 'num_key_value_heads') ?? nHeads,
     headDim,
     maxContext: number(config, 'max_position_embeddings'),
-    normEps: optionalNumber(config, 'rms_norm_eps') ?? DEFAULT_NORM_EPS,
+    normEps: optionalNumber(config, 'rms_norm_eps') ?? normEps,
     ropeLayout: 'halves',
-    ropeBase: ropeBaseOf(config, DEFAULT_ROPE_BASE),
+    ropeBase: ropeBaseOf(config, ropeBase),
     ropeDim: turnedDim(config, headDim),
     ropeScaling: ropeScalingOf(config),
   });
+}
+
+/** Some checkpoints have windows in part of their layers, switched off: then the other keys about them mean nothing. */
+export function refuseWindows(config: JsonObject): void {
+  if (config['use_sliding_window'] === true) {
+    throw new UnsupportedError('config.json: use_sliding_window is true: sliding windows cannot be run yet');
+  }
 }
 
 /** Throws UnsupportedError when some layers are of another kind than the rest, e.g. look back over a window. */

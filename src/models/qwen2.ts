@@ -1,12 +1,10 @@
-import { UnsupportedError } from '../core/errors.ts';
 import type { Graph } from '../graph/ir.ts';
-import type { JsonObject } from '../load/json_file.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf } from './llama_hf.ts';
+import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
 import { ropeFact, ropeSpec } from './rope_config.ts';
 
 export const qwen2: Architecture = {
@@ -16,13 +14,6 @@ export const qwen2: Architecture = {
     return decoder(commonConfigFromHf(config, 'Qwen 2'));
   },
 };
-
-/** Some checkpoints have windows in part of their layers, switched off: then the other keys about them mean nothing. */
-export function refuseWindows(config: JsonObject): void {
-  if (config['use_sliding_window'] === true) {
-    throw new UnsupportedError('config.json: use_sliding_window is true: sliding windows cannot be run yet');
-  }
-}
 
 function decoder(config: LlamaConfig): Decoder {
   return {

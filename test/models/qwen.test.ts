@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { optimize } from '../../src/graph/passes/index.ts';
 import type { JsonObject } from '../../src/load/json_file.ts';
 import { countOp } from '../graph/mutants.ts';
-import { describeFolder, ggufAndFolderTensors, hfSizes } from '../support/hf_folders.ts';
+import { describeFolder, ggufAndFolderTensors, hfSizes, USUAL_PARTS } from '../support/hf_folders.ts';
 
 describe('qwen2', () => {
   const QWEN2: JsonObject = {
@@ -39,6 +39,38 @@ describe('qwen2', () => {
 
   test('the three products become one, though biases follow them', async () => {
     const { gguf } = await ggufAndFolderTensors('qwen2', 'grouped');
+    expect(countOp(optimize(gguf.buildGraph('q8'), [], ['merge_qkv']), 'concat_weights')).toBe(gguf.config.nLayers);
+  });
+});
+
+describe('qwen3', () => {
+  const QWEN3: JsonObject = { ...hfSizes('grouped'), model_type: 'qwen3', head_dim: 32, sliding_window: null };
+  const PARTS = { ...USUAL_PARTS, attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
+
+  test('a folder has the graph of a GGUF file; heads have a size of their own', async () => {
+    const { gguf, tensors } = await ggufAndFolderTensors('qwen3', 'grouped', PARTS);
+    expect(gguf.config).toMatchObject({ dim: 96, nHeads: 6, headDim: 32 });
+    const folder = await describeFolder(QWEN3, tensors);
+    expect(folder.config).toEqual(gguf.config);
+    expect(folder.buildGraph('q8')).toEqual(gguf.buildGraph('q8'));
+  });
+
+  test('a head size that is not said is 128', async () => {
+    const { tensors } = await ggufAndFolderTensors('qwen3', 'grouped', PARTS);
+    expect((await describeFolder({ ...QWEN3, head_dim: null }, tensors)).config.headDim).toBe(128);
+  });
+
+  test('biases and windows are refused', async () => {
+    const { tensors } = await ggufAndFolderTensors('qwen3', 'grouped', PARTS);
+    await expect(describeFolder({ ...QWEN3, attention_bias: true }, tensors)).rejects.toThrow(/attention_bias is true/);
+    await expect(describeFolder({ ...QWEN3, use_sliding_window: true }, tensors)).rejects.toThrow(/use_sliding_window/);
+    const biased = new Map(tensors).set('model.layers.0.self_attn.q_proj.bias', tensors.get('model.norm.weight')!);
+    const model = await describeFolder(QWEN3, biased);
+    expect(() => model.buildGraph('q8')).toThrow(/tensor blk\.0\.attn_q\.bias has no place/);
+  });
+
+  test('the three products become one, though norms follow them', async () => {
+    const { gguf } = await ggufAndFolderTensors('qwen3', 'grouped', PARTS);
     expect(countOp(optimize(gguf.buildGraph('q8'), [], ['merge_qkv']), 'concat_weights')).toBe(gguf.config.nLayers);
   });
 });

@@ -1,3 +1,4 @@
+import type { RandomModelShape } from '../random_shape.ts';
 import {
   bias,
   decoderMetadata,
@@ -28,3 +29,34 @@ export const randomQwen2: RandomArchitecture = {
     ]);
   },
 };
+
+/** Qwen 3: heads of a size of their own (twice dim / nHeads, as in its smallest models), with norms. */
+export const randomQwen3: RandomArchitecture = {
+  metadata(shape) {
+    const headDim = qwen3HeadDim(shape);
+    return [
+      ...decoderMetadata('qwen3', shape, headDim),
+      ['qwen3.attention.key_length', 'u32', headDim],
+      ['qwen3.attention.value_length', 'u32', headDim],
+    ];
+  },
+  tensors(shape) {
+    const { dim, nHeads, nKvHeads } = shape;
+    const headDim = qwen3HeadDim(shape);
+    return decoderTensors(shape, (at) => [
+      norm(`${at}.attn_norm`, dim),
+      matrix(`${at}.attn_q`, nHeads * headDim, dim),
+      norm(`${at}.attn_q_norm`, headDim),
+      matrix(`${at}.attn_k`, nKvHeads * headDim, dim),
+      norm(`${at}.attn_k_norm`, headDim),
+      matrix(`${at}.attn_v`, nKvHeads * headDim, dim),
+      matrix(`${at}.attn_output`, dim, nHeads * headDim),
+      norm(`${at}.ffn_norm`, dim),
+      ...gatedFeedForward(at, shape),
+    ]);
+  },
+};
+
+function qwen3HeadDim({ dim, nHeads }: RandomModelShape): number {
+  return 2 * (dim / nHeads);
+}

@@ -1,0 +1,69 @@
+import type { Graph } from '../graph/ir.ts';
+import { ggufNames, LLAMA_NAMES } from '../load/names.ts';
+import type { Activations } from '../ops/linear.ts';
+import type { Architecture, Decoder, Tensors } from './architecture.ts';
+import { createBlocks } from './blocks.ts';
+import type { LlamaConfig } from './config.ts';
+import { refuse } from './hf_config.ts';
+import { renamed } from './hf_tensors.ts';
+import { commonConfigFromGguf } from './llama_gguf.ts';
+import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { ropeFact, ropeSpec } from './rope_config.ts';
+
+/** Of transformers' Qwen3Config: heads are not dim / nHeads wide. */
+const DEFAULT_HEAD_DIM = 128;
+
+const nameOf = ggufNames({
+  ...LLAMA_NAMES,
+  layer: [...LLAMA_NAMES.layer, ['self_attn.q_norm', 'attn_q_norm'], ['self_attn.k_norm', 'attn_k_norm']],
+});
+
+export const qwen3: Architecture = {
+  fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen3', 'halves', undefined)),
+  fromHf(config) {
+    refuseWindows(config);
+    refuse(config, 'attention_bias', [false], 'Qwen 3');
+    return decoder(commonConfigFromHf(config, 'Qwen 3', { headDim: DEFAULT_HEAD_DIM }));
+  },
+  hfTensors: (tensors) => renamed(tensors, nameOf, 'qwen3'),
+};
+
+function decoder(config: LlamaConfig): Decoder {
+  return {
+    config,
+    facts: [ropeFact(config)],
+    buildGraph: (tensors, activations) => buildQwen3(config, tensors, activations),
+  };
+}
+
+/**
+ * Qwen 3: a Llama that norms each head of q and k before it turns them, all heads of a layer by the same gain.
+ *
+ *   attn_norm(x) -> q, k, v -> norm of each head of q and of k -> rope -> attention -> attn_output -> + x
+ *     -> ffn_norm -> SwiGLU -> + x
+ *
+ * Throws as buildLlama does.  Source: Yang et al. 2025, "Qwen3 Technical Report", 2.
+ */
+export function buildQwen3(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
+  const { dim, headDim, normEps } = config;
+  const m = createBlocks(config, tensors, activations);
+  const turn = m.rope(ropeSpec(config), config.ropeLayout);
+
+  let x = m.embedding(); // x: [T, dim]
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const at = `blk.${layer}`;
+    const h = m.rmsNorm(`${at}.attn_norm`, x, normEps);
+    const { q, k, v } = m.queryKeyValue(at, h);
+    const turned = {
+      q: turn(`${at}.q_rope`, m.rmsNorm(`${at}.attn_q_norm`, q, normEps)),
+      k: turn(`${at}.k_rope`, m.rmsNorm(`${at}.attn_k_norm`, k, normEps)),
+      v,
+    };
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
+
+    const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);
+    x = m.builder.add(`${at}.ffn_residual`, attended, m.swiglu(at, f));
+  }
+  return m.finish(m.rmsNorm('output_norm', x, normEps));
+}
