@@ -30,6 +30,7 @@ export function attendF32(
   headDim: i32,
   sStride: i32,
   scale: f32,
+  cap: f32,
   scratch: usize,
 ): void {
   const headBytes = (<usize>headDim) << 2;
@@ -48,7 +49,7 @@ export function attendF32(
         // biome-ignore format: the kernel's arguments in its own order
         attendScoresF32(
           scratch, sStride, sHeadStride, qt, qStride, k, headStride, lengths + seen, starts + seen, sinks,
-          n, 1, heads, headDim, load<i32>(run), load<i32>(run, 4), scale,
+          n, 1, heads, headDim, load<i32>(run), load<i32>(run, 4), scale, cap,
         );
       }
       softmaxF32(scratch, scratch, lengths + seen, starts + seen, sinks, heads, sHeadStride, n, sStride);

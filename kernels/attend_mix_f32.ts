@@ -2,6 +2,7 @@
 //                                                                              Twin: src/ops/attend_mix.ts
 // Values lie [position][headDim]: lanes are head dims. y holds the sums between chunks of positions, which rounds nothing: a
 // chunk of values stays in the first-level cache while all rows of the group walk over it, four rows at a time.
+import { largest, smallest } from './lanes';
 
 /** 64 positions x 64 head dims are 16 kB. */
 const CHUNK_POSITIONS = 64;
@@ -38,13 +39,19 @@ export function attendMixF32(
   }
   // The sinks, which every row sees as far as it is long, then the rest from each row's start on: always by rising positions.
   const nSinks = max(0, min(nPositions, sinks - from));
+  const lowest = smallest(starts, nTokens) - from;
+  const end = min(nPositions, largest(lengths, nTokens) - from);
   for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
     const h = kvHead * group;
     const yGroup = y + <usize>h * headBytes;
     const pGroup = p + <usize>h * sHeadBytes;
-    for (let s = 0; s < nPositions; ) {
+    for (let s = 0; s < end; ) {
       const isSink = s < nSinks;
-      const n = min(CHUNK_POSITIONS, (isSink ? nSinks : nPositions) - s);
+      if (!isSink && s < lowest) {
+        if (lowest >= end) break;
+        s = lowest; // nobody sees what lies before
+      }
+      const n = min(CHUNK_POSITIONS, (isSink ? min(nSinks, end) : end) - s);
       const chunk = v + <usize>kvHead * <usize>vHeadStride + <usize>s * headBytes;
       const first = from + s;
       const pChunk = pGroup + ((<usize>first) << 2);

@@ -1,7 +1,9 @@
-// scores[h, t, s] = scale * sum_d q[t, h, d] * k[s, h / group, d], d rising, from +0.    Twin: src/ops/attend_scores.ts
+// scores[h, t, s] = scale * sum_d q[t, h, d] * k[s, h / group, d], d rising, from +0; with a cap, cap * tanh(that / cap).
+//                                                                              Twin: src/ops/attend_scores.ts
 //
 // Keys lie in blocks of 16 positions, [headDim][16]: lanes are positions. A block stays in the first-level cache while all
-// rows (token x head of the group) that need it walk over it, four rows at a time.
+// rows (token x head of the group) that need it walk over it, four rows at a time. Blocks that no row sees are stepped over.
+import { largest, smallest, softCap4 } from './lanes';
 
 /** Positions of one block, and bytes of one element of its keys. */
 const KEY_BLOCK = 16;
@@ -28,25 +30,33 @@ export function attendScoresF32(
   from: i32,
   nPositions: i32,
   scale: f32,
+  cap: f32,
 ): void {
   const sBytes = (<usize>sStride) << 2;
   const sHeadBytes = (<usize>sHeadStride) << 2;
   const qBytes = (<usize>qStride) << 2;
   const headBytes = (<usize>headDim) << 2;
   const blockBytes = <usize>headDim * KEY_STEP;
+  // Behind the sinks nothing is seen before the first of all starts, nor from the last of all lengths on.
+  const lowest = (smallest(starts, nTokens) - from) & ~(KEY_BLOCK - 1);
+  const end = min(nPositions, largest(lengths, nTokens) - from);
   for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
     const h = kvHead * group;
     const qGroup = q + <usize>h * headBytes;
     const sGroup = scores + <usize>h * sHeadBytes;
-    let block = k + <usize>kvHead * <usize>kHeadStride;
-    for (let s = 0; s < nPositions; s += KEY_BLOCK, block += blockBytes) {
+    for (let s = 0; s < end; s += KEY_BLOCK) {
+      if (from + s >= sinks && s < lowest) {
+        if (lowest >= end) break;
+        s = lowest;
+      }
+      const block = k + <usize>kvHead * <usize>kHeadStride + <usize>(s / KEY_BLOCK) * blockBytes;
       const at = sGroup + ((<usize>(from + s)) << 2);
       if (nTokens < 4) {
         // Few tokens: the four rows of a tile are heads.
         for (let t = 0; t < nTokens; t++) {
           if (!anySees(lengths, starts, sinks, t, 1, from + s)) continue;
           const qt = qGroup + <usize>t * qBytes;
-          rowsOfBlock(at + <usize>t * sBytes, sHeadBytes, qt, headBytes, group, block, headDim, scale);
+          rowsOfBlock(at + <usize>t * sBytes, sHeadBytes, qt, headBytes, group, block, headDim, scale, cap);
         }
       } else {
         for (let t = 0; t < nTokens; t += 4) {
@@ -54,7 +64,17 @@ export function attendScoresF32(
           if (!anySees(lengths, starts, sinks, t, n, from + s)) continue;
           for (let g = 0; g < group; g++) {
             const qt = qGroup + <usize>t * qBytes + <usize>g * headBytes;
-            rowsOfBlock(at + <usize>g * sHeadBytes + <usize>t * sBytes, sBytes, qt, qBytes, n, block, headDim, scale);
+            rowsOfBlock(
+              at + <usize>g * sHeadBytes + <usize>t * sBytes,
+              sBytes,
+              qt,
+              qBytes,
+              n,
+              block,
+              headDim,
+              scale,
+              cap,
+            );
           }
         }
       }
@@ -81,7 +101,10 @@ function rowsOfBlock(
   block: usize,
   headDim: i32,
   scale: f32,
+  cap: f32,
 ): void {
+  const first = scores;
+  const n = nRows;
   for (; nRows >= 4; nRows -= 4) {
     tile4x8(scores, sBytes, q, qBytes, block, headDim, scale);
     tile4x8(scores + HALF_BLOCK, sBytes, q, qBytes, block + HALF_BLOCK, headDim, scale);
@@ -93,6 +116,15 @@ function rowsOfBlock(
     tile3x8(scores + HALF_BLOCK, sBytes, q, qBytes, block + HALF_BLOCK, headDim, scale);
   } else if (nRows === 2) tile2x16(scores, sBytes, q, qBytes, block, headDim, scale);
   else if (nRows === 1) row1x16(scores, q, block, headDim, scale);
+  if (cap > 0) capRows(first, sBytes, n, cap);
+}
+
+/** Caps what was just written: nRows rows of one block. */
+function capRows(scores: usize, sBytes: usize, nRows: i32, cap: f32): void {
+  const cap4 = f32x4.splat(cap);
+  for (let i = 0; i < nRows; i++, scores += sBytes) {
+    for (let at = scores; at < scores + KEY_STEP; at += 16) v128.store(at, softCap4(v128.load(at), cap4));
+  }
 }
 
 function tile4x8(scores: usize, sBytes: usize, q0: usize, qBytes: usize, k: usize, headDim: i32, scale: f32): void {

@@ -270,6 +270,25 @@ export function tanh4(x: v128): v128 {
   return v128.bitselect(x, size, f32x4.neg(f32x4.splat(0)));
 }
 
+/** cap * tanh(x / cap) in four lanes, with the bits of its twin, src/ops/soft_cap.ts. */
+export function softCap4(x: v128, cap: v128): v128 {
+  return f32x4.mul(cap, tanh4(f32x4.div(x, cap)));
+}
+
+/** The smallest of n i32; the largest i32 where there is none. */
+export function smallest(at: usize, n: i32): i32 {
+  let least = i32.MAX_VALUE;
+  for (let i: usize = 0; i < <usize>n; i++) least = min(least, load<i32>(at + (i << 2)));
+  return least;
+}
+
+/** The largest of n counts; 0 where there is none. */
+export function largest(at: usize, n: i32): i32 {
+  let most = 0;
+  for (let i: usize = 0; i < <usize>n; i++) most = max(most, load<i32>(at + (i << 2)));
+  return most;
+}
+
 /**
  * Constants of hot loops, broadcast from memory: one instruction, while V8 builds a vector constant anew at every use, with
  * several instructions and (V8 13.6) also within a loop.

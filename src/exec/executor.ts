@@ -3,7 +3,7 @@ import type { Shape } from '../core/shape.ts';
 import type { Graph, NodeOf } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
-import { allUpTo, type Visible, visibleAt } from '../ops/visible.ts';
+import { type Visible, visibleAround, visibleAt } from '../ops/visible.ts';
 
 /** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
 export type Tier = 'naive64' | 'naive' | 'wasm';
@@ -160,9 +160,9 @@ export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array 
   return types;
 }
 
-/** What each row of a segment sees of its sequence's rows in the cache. */
-export function visibleTo(batch: Batch, segment: Segment, cache: KvCache): Visible {
+/** What each row of a segment sees of its sequence's rows in the cache. window: of the attention op, where it has one. */
+export function visibleTo(batch: Batch, segment: Segment, cache: KvCache, window: number | undefined): Visible {
+  if (batch.isBidirectional) return visibleAround(segment.count, window);
   const positions = batch.positions.subarray(segment.from, segment.from + segment.count);
-  if (batch.isBidirectional) return allUpTo(positions.map(() => segment.count));
-  return visibleAt(positions, cache.window, cache.dropped(segment.sequence));
+  return visibleAt(positions, cache.window, cache.dropped(segment.sequence), window);
 }

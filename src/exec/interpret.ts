@@ -21,6 +21,7 @@ import {
   type Logits,
   nIds,
   patchesOf,
+  type Segment,
   type Tier,
   type Trace,
   visibleTo,
@@ -49,10 +50,10 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   linear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
   ropeTable(spec: RopeSpec, nPositions: number): RopeAngles<A>;
   rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
-  attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number): Tensor<A>;
+  attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number, cap?: number): Tensor<A>;
   softmax(x: Tensor<A>, visible: Visible): Tensor<A>;
   attendMix(p: Tensor<A>, v: Tensor<A>, visible: Visible): Tensor<A>;
-  attend(q: Tensor<A>, k: Tensor<A>, v: Tensor<A>, visible: Visible, scale: number): Tensor<A>;
+  attend(q: Tensor<A>, k: Tensor<A>, v: Tensor<A>, visible: Visible, scale: number, cap?: number): Tensor<A>;
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   mul(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
   silu(x: Tensor<A>): Tensor<A>;
@@ -60,6 +61,8 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   gelu(x: Tensor<A>): Tensor<A>;
   geluTanh(x: Tensor<A>): Tensor<A>;
   tanh(x: Tensor<A>): Tensor<A>;
+  softCap(x: Tensor<A>, cap: number): Tensor<A>;
+  scale(x: Tensor<A>, by: number): Tensor<A>;
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
@@ -144,6 +147,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     const tensorAt = (i: number): Tensor<A> => tensorOf(values[node.inputs[i]!]!);
     const weightAt = (i: number): Weight => weightOf(values[node.inputs[i]!]!);
     const feedAt = (i: number): Int32Array => feedOf(values[node.inputs[i]!]!);
+    const seen = (segment: Segment): Visible =>
+      visibleTo(batch, segment, cache, 'window' in node ? node.window : undefined);
     const give = (t: Tensor<A>): Value<A> => ({ kind: 'tensor', tensor: t });
     switch (node.op) {
       case 'input':
@@ -188,19 +193,19 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const layer = layerOf(values[node.inputs[1]!]!);
         return perSegment(batch, (segment) => {
           const keys = cachedRows(cache.readK(segment.sequence, layer));
-          return ops.attendScores(rowsOf(q, segment), keys, visibleTo(batch, segment, cache), node.scale);
+          return ops.attendScores(rowsOf(q, segment), keys, seen(segment), node.scale, node.cap);
         });
       }
       case 'softmax': {
         const scores = segmentsOf(values[node.inputs[0]!]!);
-        return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, visibleTo(batch, segment, cache)));
+        return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, seen(segment)));
       }
       case 'attend_mix': {
         const probs = segmentsOf(values[node.inputs[0]!]!);
         const layer = layerOf(values[node.inputs[1]!]!);
         const parts = batch.segments.map((segment, i) => {
           const rows = cachedRows(cache.readV(segment.sequence, layer));
-          return ops.attendMix(probs[i]!, rows, visibleTo(batch, segment, cache));
+          return ops.attendMix(probs[i]!, rows, seen(segment));
         });
         return give(joinTensors(parts));
       }
@@ -210,7 +215,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const parts = batch.segments.map((segment) => {
           const keys = cachedRows(cache.readK(segment.sequence, keysOf));
           const rows = cachedRows(cache.readV(segment.sequence, valuesOf));
-          return ops.attend(rowsOf(q, segment), keys, rows, visibleTo(batch, segment, cache), node.scale);
+          return ops.attend(rowsOf(q, segment), keys, rows, seen(segment), node.scale, node.cap);
         });
         return give(joinTensors(parts));
       }
@@ -228,6 +233,10 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.geluTanh(tensorAt(0)));
       case 'tanh':
         return give(ops.tanh(tensorAt(0)));
+      case 'soft_cap':
+        return give(ops.softCap(tensorAt(0), node.cap));
+      case 'scale':
+        return give(ops.scale(tensorAt(0), node.by));
       case 'swiglu':
         return give(ops.swiglu(tensorAt(0), tensorAt(1)));
       case 'geglu':

@@ -23,9 +23,11 @@ import { mul } from '../ops/mul.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
+import { scale } from '../ops/scale.ts';
 import { sigmoid } from '../ops/sigmoid.ts';
 import { silu } from '../ops/silu.ts';
 import { siluFast } from '../ops/silu_fast.ts';
+import { softCap } from '../ops/soft_cap.ts';
 import { softmax } from '../ops/softmax.ts';
 import { softmaxRows } from '../ops/softmax_rows.ts';
 import { swiglu } from '../ops/swiglu.ts';
@@ -59,6 +61,8 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   gelu,
   geluTanh,
   tanh: tanhOf,
+  softCap,
+  scale,
   swiglu,
   geglu,
   gegluTanh,

@@ -23,9 +23,11 @@ import { mul64 } from '../ops/mul.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
+import { scale64 } from '../ops/scale.ts';
 import { sigmoid64 } from '../ops/sigmoid.ts';
 import { silu64 } from '../ops/silu.ts';
 import { siluFast64 } from '../ops/silu_fast.ts';
+import { softCap64 } from '../ops/soft_cap.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { softmaxRows64 } from '../ops/softmax_rows.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
@@ -58,6 +60,8 @@ const OPS64: OpSet<Float64Array> = {
   gelu: gelu64,
   geluTanh: geluTanh64,
   tanh: tanhOf64,
+  softCap: softCap64,
+  scale: scale64,
   swiglu: swiglu64,
   geglu: geglu64,
   gegluTanh: gegluTanh64,

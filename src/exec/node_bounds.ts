@@ -12,9 +12,10 @@ import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
 import { asHeads } from '../ops/softmax_rows.ts';
 import { takeRows } from '../ops/take_rows.ts';
+import type { Visible } from '../ops/visible.ts';
 import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
-import { visibleTo } from './executor.ts';
+import { type Segment, visibleTo } from './executor.ts';
 import { expertLinearBounds, expertSumBounds, expertWeightsBounds, slotRows } from './expert_bounds.ts';
 import {
   activationBounds,
@@ -28,6 +29,7 @@ import {
   linearQ8Bounds,
   mulBounds,
   ropeBounds,
+  scaleBounds,
   wide,
 } from './op_bounds.ts';
 import type { RecordedInputs } from './recorded_inputs.ts';
@@ -39,6 +41,7 @@ import {
   sigmoidBounds,
   siluBounds,
   siluFastBounds,
+  softCapBounds,
   softmaxBounds,
   tanhBounds,
 } from './row_bounds.ts';
@@ -75,6 +78,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     values: run.recorded(name).data,
     ...bounded,
   });
+  const seen = (segment: Segment): Visible =>
+    visibleTo(batch, segment, run.cache, 'window' in node ? node.window : undefined);
   /** The part of a value per sequence that belongs to segment i. */
   const part = (of: Node, i: number): string => segmentName(of.name, i, batch);
   const scores = (i: number): Tensor => run.recorded(part(run.graph.nodes[node.inputs[0]!]!, i));
@@ -120,17 +125,15 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return batch.segments.map((segment, i) => {
         const keys = run.cachedRows(node.inputs[1]!, segment);
         const q = rowsOf(x(), segment);
-        const bounded = attendScoresBounds(q, keys, visibleTo(batch, segment, run.cache), node.scale);
+        const bounded = attendScoresBounds(q, keys, seen(segment), node.scale, node.cap);
         return check(bounded, node.op, part(node, i));
       });
     case 'softmax':
-      return batch.segments.map((segment, i) =>
-        check(softmaxBounds(scores(i), visibleTo(batch, segment, run.cache)), node.op, part(node, i)),
-      );
+      return batch.segments.map((segment, i) => check(softmaxBounds(scores(i), seen(segment)), node.op, part(node, i)));
     case 'attend_mix': {
       const parts = batch.segments.map((segment, i) => {
         const values = run.cachedRows(node.inputs[1]!, segment);
-        return attendMixBounds(scores(i), values, visibleTo(batch, segment, run.cache));
+        return attendMixBounds(scores(i), values, seen(segment));
       });
       return [check({ exact: join(parts.map((p) => p.exact)), bound: join(parts.map((p) => p.bound)) })];
     }
@@ -138,13 +141,13 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       // Part by part: scores and probabilities, which nobody recorded, are computed anew as the definition has them.
       const checks: Check[] = [];
       const parts = batch.segments.map((segment, i) => {
-        const visible = visibleTo(batch, segment, run.cache);
+        const visible = seen(segment);
         const q = rowsOf(x(), segment);
         const keys = run.cachedRows(node.inputs[1]!, segment);
-        const inner = attendScores(q, keys, visible, node.scale);
+        const inner = attendScores(q, keys, visible, node.scale, node.cap);
         const probs = softmax(inner, visible);
         const name = part(node, i);
-        const scoresBounded = attendScoresBounds(q, keys, visible, node.scale);
+        const scoresBounded = attendScoresBounds(q, keys, visible, node.scale, node.cap);
         checks.push({ op: 'attend_scores', name, values: inner.data, ...scoresBounded });
         checks.push({ op: 'softmax', name, values: probs.data, ...softmaxBounds(inner, visible) });
         return attendMixBounds(probs, run.cachedRows(node.inputs[2]!, segment), visible);
@@ -197,6 +200,10 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     }
     case 'expert_sum':
       return [check(expertSumBounds(x(), y()))];
+    case 'soft_cap':
+      return [check(softCapBounds(x(), node.cap))];
+    case 'scale':
+      return [check(scaleBounds(x(), node.by))];
     default:
       return node satisfies never;
   }

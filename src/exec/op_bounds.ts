@@ -66,6 +66,12 @@ export function mulBounds(a: Tensor, b: Tensor): Bounded {
   return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 1)) };
 }
 
+/** The factor's rounding, and the product's: |error| <= gamma(3) |y| + 2^-149, for a factor that is a normal f32. */
+export function scaleBounds(x: Tensor, by: number): Bounded {
+  const exact = Float64Array.from(x.data, (v) => v * by);
+  return { exact, bound: exact.map((v) => roundingBound(3, Math.abs(v), 1)) };
+}
+
 /** Weights unpacked exactly: a product and up to in - 1 additions, |error| <= gamma(in + 1) sum |x||w| + in 2^-149. */
 export function linearBounds(x: Tensor, w: Weight): Bounded {
   const [nRows, nIn] = x.shape as [number, number];
@@ -169,9 +175,11 @@ export function ropeBounds(
 
 /**
  * scale * sum_d q k: a product, headDim - 1 additions, the scale's own rounding, its product:
- *   |error| <= gamma(headDim + 3) |scale| sum |q k| + 2^-149 (headDim |scale| + 1),   |scale| a normal f32
+ *   |error| <= gamma(headDim + 3) |scale| sum |q k| + 2^-149 (headDim |scale| + 1) = E,   |scale| a normal f32
+ * With a cap: soft_cap does not spread what it is given, |c(s + e) - c(s)| <= |e|, and adds its own error (row_bounds.ts):
+ *   |error| <= E + capError(|y| + E)
  */
-export function attendScoresBounds(q: Tensor, k: Tensor, visible: Visible, scale: number): Bounded {
+export function attendScoresBounds(q: Tensor, k: Tensor, visible: Visible, scale: number, cap?: number): Bounded {
   const headDim = q.shape[2]!;
   const sums = attendScores64(magnitudes(q), magnitudes(k), visible, 1).data;
   const bound = sums.map((sumAbs) => {
@@ -179,7 +187,19 @@ export function attendScoresBounds(q: Tensor, k: Tensor, visible: Visible, scale
     const scaled = roundingBound(headDim + 3, sumAbs * Math.abs(scale), headDim * Math.abs(scale) + 1);
     return ifFinite(scaled, sumAbs * (1 + gamma(headDim)));
   });
-  return { exact: attendScores64(wide(q), wide(k), visible, scale).data, bound };
+  const exact = attendScores64(wide(q), wide(k), visible, scale, cap).data;
+  if (cap === undefined) return { exact, bound };
+  return { exact, bound: bound.map((e, i) => (e === 0 ? 0 : e + capError(Math.abs(exact[i]!) + e, cap))) };
+}
+
+/**
+ * What soft_cap's own roundings make of a value of size y = cap tanh(x / cap). The cap's rounding and the quotient's move x / cap by
+ * gamma(2) of itself, and tanh by no more of itself, since h tanh'(h) <= tanh(h); tanh32 adds three units, the cap again and the
+ * product one each. Below the normal f32: half a unit of the quotient, and 1.5 of tanh32, times cap, and half a unit.
+ *   |error| <= gamma(8) y + 2^-149 (2 cap + 1)
+ */
+export function capError(y: number, cap: number): number {
+  return gamma(8) * y + F32_MIN * (2 * cap + 1);
 }
 
 /** sum_s p v over at most n = lengths[t] positions: gamma(n + 1) sum |p v| + n 2^-149. */

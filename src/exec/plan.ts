@@ -93,6 +93,8 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'gelu' ||
     op === 'gelu_tanh' ||
     op === 'tanh' ||
+    op === 'soft_cap' ||
+    op === 'scale' ||
     op === 'silu_fast' ||
     op === 'sigmoid' ||
     op === 'softmax_rows' ||

@@ -8,10 +8,11 @@ import { layerNorm64 } from '../ops/layer_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { sigmoid64 } from '../ops/sigmoid.ts';
 import { silu64 } from '../ops/silu.ts';
+import { softCap64 } from '../ops/soft_cap.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { tanhOf64 } from '../ops/tanh.ts';
 import { seenBy, type Visible } from '../ops/visible.ts';
-import { type Bounded, ifFinite, wide } from './op_bounds.ts';
+import { type Bounded, capError, ifFinite, wide } from './op_bounds.ts';
 
 /** Error bounds of the ops with a root or an exponential, in the manner of op_bounds.ts. */
 
@@ -144,6 +145,12 @@ export function tanhBounds(x: Tensor): Bounded {
   const exact = tanhOf64(wide(x)).data;
   const bound = exact.map((v) => gamma(TANH_ROUNDINGS + 1) * Math.abs(v) + F32_MIN);
   return { exact, bound };
+}
+
+/** |error| <= gamma(8) |y| + 2^-149 (2 cap + 1): capError of op_bounds.ts. An infinite x / cap is capped as a large one is. */
+export function softCapBounds(x: Tensor, cap: number): Bounded {
+  const exact = softCap64(wide(x), cap).data;
+  return { exact, bound: exact.map((v) => ifFinite(capError(Math.abs(v), cap), Math.abs(v))) };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { ExpertGroups } from '../ops/choose_experts.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
-import { checkWeightShape, type Op, resultShape } from '../ops/table.ts';
+import { checkWeightShape, type Op, resultShape, type Scored, type Windowed } from '../ops/table.ts';
 import type { Graph, KvShape, Node, NodeOf, ValueId } from './ir.ts';
 
 type Feed = NodeOf<'input'>['feed'];
@@ -29,9 +29,16 @@ export interface GraphBuilder {
   rope(name: string, x: ValueId, positions: ValueId, layout: RopeLayout, table: number): ValueId;
   kvWriteK(name: string, k: ValueId, layer: number): ValueId;
   kvWriteV(name: string, v: ValueId, layer: number): ValueId;
-  attendScores(name: string, q: ValueId, keys: ValueId, positions: ValueId, scale: number): ValueId;
-  softmax(name: string, scores: ValueId, positions: ValueId): ValueId;
-  attendMix(name: string, probs: ValueId, values: ValueId, positions: ValueId): ValueId;
+  attendScores(
+    name: string,
+    q: ValueId,
+    keys: ValueId,
+    positions: ValueId,
+    scale: number,
+    limits?: Windowed & Pick<Scored, 'cap'>,
+  ): ValueId;
+  softmax(name: string, scores: ValueId, positions: ValueId, limits?: Windowed): ValueId;
+  attendMix(name: string, probs: ValueId, values: ValueId, positions: ValueId, limits?: Windowed): ValueId;
   add(name: string, a: ValueId, b: ValueId): ValueId;
   mul(name: string, a: ValueId, b: ValueId): ValueId;
   silu(name: string, x: ValueId): ValueId;
@@ -44,6 +51,8 @@ export interface GraphBuilder {
   expertWeights(name: string, scores: ValueId, experts: ValueId, isNormalized: boolean, scale: number): ValueId;
   expertLinear(name: string, x: ValueId, w: ValueId, experts: ValueId, activations: Activations): ValueId;
   expertSum(name: string, x: ValueId, weights: ValueId): ValueId;
+  softCap(name: string, x: ValueId, cap: number): ValueId;
+  scale(name: string, x: ValueId, by: number): ValueId;
   takeRows(name: string, x: ValueId, rows: ValueId): ValueId;
   /** Size of a value's last axis. Throws ShapeError when it is open. */
   widthOf(x: ValueId): number;
@@ -105,9 +114,12 @@ export function createBuilder(): GraphBuilder {
     rope: (name, x, positions, layout, table) => push({ op: 'rope', layout, table }, name, [x, positions]),
     kvWriteK: (name, k, layer) => push({ op: 'kv_write_k', layer }, name, [k]),
     kvWriteV: (name, v, layer) => push({ op: 'kv_write_v', layer }, name, [v]),
-    attendScores: (name, q, keys, positions, scale) => push({ op: 'attend_scores', scale }, name, [q, keys, positions]),
-    softmax: (name, scores, positions) => push({ op: 'softmax' }, name, [scores, positions]),
-    attendMix: (name, probs, values, positions) => push({ op: 'attend_mix' }, name, [probs, values, positions]),
+    attendScores: (name, q, keys, positions, scale, { window, cap } = {}) =>
+      push({ op: 'attend_scores', scale, ...given({ window, cap }) }, name, [q, keys, positions]),
+    softmax: (name, scores, positions, { window } = {}) =>
+      push({ op: 'softmax', ...given({ window }) }, name, [scores, positions]),
+    attendMix: (name, probs, values, positions, { window } = {}) =>
+      push({ op: 'attend_mix', ...given({ window }) }, name, [probs, values, positions]),
     add: (name, a, b) => push({ op: 'add' }, name, [a, b]),
     mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
@@ -123,6 +135,8 @@ export function createBuilder(): GraphBuilder {
     expertLinear: (name, x, w, experts, activations) =>
       push({ op: 'expert_linear', activations }, name, [x, w, experts]),
     expertSum: (name, x, weights) => push({ op: 'expert_sum' }, name, [x, weights]),
+    softCap: (name, x, cap) => push({ op: 'soft_cap', cap }, name, [x]),
+    scale: (name, x, by) => push({ op: 'scale', by }, name, [x]),
     takeRows: (name, x, rows) => push({ op: 'take_rows' }, name, [x, rows]),
     widthOf(x) {
       const width = at(x).shape.at(-1);
@@ -132,4 +146,9 @@ export function createBuilder(): GraphBuilder {
     ropeTable: (spec) => ropes.push(spec) - 1,
     finish: (output, kv) => ({ nodes, output, ropes, kv }),
   };
+}
+
+/** The attributes that have a value: a node has no others. */
+export function given<A extends Windowed & Pick<Scored, 'cap'>>(attributes: A): A {
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined)) as A;
 }

@@ -4,7 +4,7 @@ import type { Dim, SymbolicShape } from '../core/shape.ts';
 import type { ExpertGroups } from '../ops/choose_experts.ts';
 import type { LinearKernel } from '../ops/linear_kernel.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
-import type { OpAttributes, OpName } from '../ops/table.ts';
+import type { OpAttributes, OpName, Scored, Windowed } from '../ops/table.ts';
 import type { Graph, KvShape, Node } from './ir.ts';
 import { verify } from './verify.ts';
 
@@ -162,6 +162,12 @@ const dtype = (f: Fields): { dtype: DType } => ({ dtype: f.oneOf('dtype', ALL_DT
 const eps = (f: Fields): { eps: number } => ({ eps: f.number('eps') });
 const layer = (f: Fields): { layer: number } => ({ layer: f.count('layer', MAX_NODES) });
 const nothing = (): object => ({});
+const windowed = (f: Fields): Windowed => ({ ...(f.has('window') && { window: f.count('window', MAX_SIZE) }) });
+const scored = (f: Fields): Windowed & Scored => ({
+  scale: f.number('scale'),
+  ...(f.has('cap') && { cap: f.number('cap') }),
+  ...windowed(f),
+});
 
 /** How the attributes of each op are read: their types are those of ops/table.ts. */
 const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
@@ -183,10 +189,10 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   rope: (f) => ({ layout: f.oneOf('layout', ['pairs', 'halves']), table: f.count('table', MAX_ROPES) }),
   kv_write_k: layer,
   kv_write_v: layer,
-  attend_scores: (f) => ({ scale: f.number('scale') }),
-  attend: (f) => ({ scale: f.number('scale') }),
-  softmax: nothing,
-  attend_mix: nothing,
+  attend_scores: scored,
+  attend: scored,
+  softmax: windowed,
+  attend_mix: windowed,
   add: nothing,
   mul: nothing,
   silu: nothing,
@@ -194,6 +200,8 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   gelu: nothing,
   gelu_tanh: nothing,
   tanh: nothing,
+  soft_cap: (f) => ({ cap: f.number('cap') }),
+  scale: (f) => ({ by: f.number('by') }),
   swiglu: nothing,
   geglu: nothing,
   geglu_tanh: nothing,

@@ -64,11 +64,16 @@ function attributesText(node: Node): string {
       return ` {layer=${node.layer}}`;
     case 'attend_scores':
     case 'attend':
-      return ` {scale=${node.scale}}`;
-    case 'embed':
-    case 'reshape':
+      return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}}`;
     case 'softmax':
     case 'attend_mix':
+      return node.window === undefined ? '' : ` {window=${node.window}}`;
+    case 'soft_cap':
+      return ` {cap=${node.cap}}`;
+    case 'scale':
+      return ` {by=${node.by}}`;
+    case 'embed':
+    case 'reshape':
     case 'add':
     case 'mul':
     case 'silu':
@@ -88,4 +93,8 @@ function attributesText(node: Node): string {
     default:
       return node satisfies never;
   }
+}
+
+function given(name: string, value: number | undefined): string {
+  return value === undefined ? '' : `, ${name}=${value}`;
 }

@@ -9,6 +9,7 @@ import type { Graph, Node, NodeOf } from './ir.ts';
  *  - inputs point backwards (so there is no cycle), and the output exists and is [R, vocab];
  *  - every stated shape is what the op's shape rule gives;
  *  - names are unique; kernels that are written down follow from formats; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
+ *  - the three ops of one attention have one window, so that none reads what another has left out;
  *  - every input plays the role that its reader gives it (ops/table.ts): weights, feeds, cached rows and score matrices are
  *    read where they belong and nowhere else.
  * Throws ShapeError where shapes do not fit; a broken structure is a bug of a pass, and asserts.
@@ -36,6 +37,7 @@ export function verify(graph: Graph): void {
       `${what}: states ${showShape(node.shape)}, its rule gives ${showShape(shape)}`,
     );
     checkReaders(graph, node, what);
+    if (node.op === 'softmax' || node.op === 'attend_mix') checkWindows(graph, node, what);
     if (node.op === 'linear') checkKernel(graph, node, what);
     if (node.op === 'expert_linear' || node.op === 'expert_weights') checkExperts(graph, node, what);
     if (node.op === 'rope') checkRope(graph, node, what);
@@ -77,6 +79,13 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
       assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
     }
   });
+}
+
+/** What an op reads of a score matrix is what the op before it has made of it. */
+function checkWindows(graph: Graph, node: NodeOf<'softmax'> | NodeOf<'attend_mix'>, what: string): void {
+  const from = graph.nodes[node.inputs[0]!]! as NodeOf<'attend_scores'> | NodeOf<'softmax'>;
+  const [own, other] = [node.window ?? 'none', from.window ?? 'none'];
+  assert(own === other, `${what}: its window is ${own}, that of ${from.name} is ${other}`);
 }
 
 /** A kernel that is written down is the one that the format and the activations ask for. */

@@ -12,8 +12,8 @@ import type { Visible } from './visible.ts';
  * Throws ShapeError as the three do.
  * Source: Vaswani et al. 2017, eq. 1.
  */
-export function attend(q: Tensor, k: Tensor, v: Tensor, visible: Visible, scale: number): Tensor {
-  return attendMix(softmax(attendScores(q, k, visible, scale), visible), v, visible);
+export function attend(q: Tensor, k: Tensor, v: Tensor, visible: Visible, scale: number, cap?: number): Tensor {
+  return attendMix(softmax(attendScores(q, k, visible, scale, cap), visible), v, visible);
 }
 
 /** The float64 form. */
@@ -23,6 +23,7 @@ export function attend64(
   v: Tensor<Float64Array>,
   visible: Visible,
   scale: number,
+  cap?: number,
 ): Tensor<Float64Array> {
-  return attendMix64(softmax64(attendScores64(q, k, visible, scale), visible), v, visible);
+  return attendMix64(softmax64(attendScores64(q, k, visible, scale, cap), visible), v, visible);
 }

@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import { softCap64, softCapped } from './soft_cap.ts';
 import { assertVisible, seenBy, type Visible } from './visible.ts';
 
 const { fround } = Math;
@@ -12,10 +13,11 @@ const { fround } = Math;
  * q: f32 [T, nHeads, headDim].  k: f32 [S, nKvHeads, headDim], the cached keys of one sequence; group = nHeads / nKvHeads
  * query heads share a kv head.  visible: which positions row t sees (visible.ts); no others are read.
  * scores: f32 [nHeads, T, S].  The sum runs over rising d: acc = fround(acc + fround(q * k)), then fround(acc * scale).
+ * cap: where there is one, each of these scores is soft_cap(score) (soft_cap.ts), of f32 numbers in between.
  * Throws ShapeError when nHeads is not a multiple of nKvHeads, or a row sees more than S positions.
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023, "GQA".
  */
-export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: number): Tensor {
+export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: number, cap?: number): Tensor {
   const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, visible);
   const scores = new Float32Array(nHeads * nRows * nPositions);
   const f32Scale = fround(scale);
@@ -30,7 +32,8 @@ export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: numb
             const b = k.data[(s * nKvHeads + kvHead) * headDim + d]!;
             acc = fround(acc + fround(a * b));
           }
-          scores[(h * nRows + t) * nPositions + s] = fround(acc * f32Scale);
+          const score = fround(acc * f32Scale);
+          scores[(h * nRows + t) * nPositions + s] = cap === undefined ? score : softCapped(score, fround(cap));
         }
       }
     }
@@ -38,12 +41,13 @@ export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: numb
   return tensor([nHeads, nRows, nPositions], scores);
 }
 
-/** The float64 form: compensated dot products, and the scale as it is (f32 rounds it). */
+/** The float64 form: compensated dot products, and scale and cap as they are (f32 rounds them). */
 export function attendScores64(
   q: Tensor<Float64Array>,
   k: Tensor<Float64Array>,
   visible: Visible,
   scale: number,
+  cap?: number,
 ): Tensor<Float64Array> {
   const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, visible);
   const scores = new Float64Array(nHeads * nRows * nPositions);
@@ -58,7 +62,8 @@ export function attendScores64(
       }
     }
   }
-  return tensor([nHeads, nRows, nPositions], scores);
+  const all = tensor([nHeads, nRows, nPositions], scores);
+  return cap === undefined ? all : softCap64(all, cap); // 0 stays 0 where nothing is seen
 }
 
 function attendDims(q: Tensor<Float32Array | Float64Array>, k: Tensor<Float32Array | Float64Array>, visible: Visible) {

@@ -32,6 +32,8 @@ import type { RopeLayout } from './rope.ts';
  *   silu, gelu     x                             as x
  *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
  *   tanh           x                             as x
+ *   soft_cap       x                             as x: cap * tanh(x / cap)
+ *   scale          x                             as x: times one number
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
@@ -43,7 +45,8 @@ import type { RopeLayout } from './rope.ts';
  *   expert_sum     x [T, nChosen * dim], weights [T, dim]: what the experts gave, weighted
  *   take_rows      x [T, n], rows [R]            [R, n]
  *
- * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which.
+ * Row t of an attention op sees the cached positions 0 .. positions[t], or all of them: the batch says which. Of these, an op with
+ * a window shows it the ones that are less than `window` positions from its own.
  */
 export interface OpAttributes {
   input: { readonly feed: 'ids' | 'positions' | 'types' | 'outRows' };
@@ -62,10 +65,10 @@ export interface OpAttributes {
   rope: { readonly layout: RopeLayout; readonly table: number };
   kv_write_k: { readonly layer: number };
   kv_write_v: { readonly layer: number };
-  attend_scores: { readonly scale: number };
-  softmax: object;
-  attend_mix: object;
-  attend: { readonly scale: number };
+  attend_scores: Windowed & Scored;
+  softmax: Windowed;
+  attend_mix: Windowed;
+  attend: Windowed & Scored;
   add: object;
   mul: object;
   silu: object;
@@ -73,6 +76,8 @@ export interface OpAttributes {
   gelu: object;
   gelu_tanh: object;
   tanh: object;
+  soft_cap: { readonly cap: number };
+  scale: { readonly by: number };
   swiglu: object;
   geglu: object;
   geglu_tanh: object;
@@ -83,6 +88,17 @@ export interface OpAttributes {
   expert_linear: { readonly activations: Activations };
   expert_sum: object;
   take_rows: object;
+}
+
+/** How far a row sees: its own position and the window - 1 before it (and behind it, where it may look there). None: all. */
+export interface Windowed {
+  readonly window?: number;
+}
+
+/** scale: of the products. cap: what soft_cap then holds the scores under; none: they stay as they are. */
+export interface Scored {
+  readonly scale: number;
+  readonly cap?: number;
 }
 
 export type OpName = keyof OpAttributes;
@@ -130,6 +146,8 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   gelu: ['tensor'],
   gelu_tanh: ['tensor'],
   tanh: ['tensor'],
+  soft_cap: ['tensor'],
+  scale: ['tensor'],
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
   geglu_tanh: ['tensor', 'tensor'],
@@ -177,6 +195,8 @@ export function roleOf(op: Op): InputRole {
     case 'gelu':
     case 'gelu_tanh':
     case 'tanh':
+    case 'soft_cap':
+    case 'scale':
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
@@ -264,19 +284,25 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'kv_write_v':
       return ['S', need(0, 3)[1]!, need(0, 3)[2]!];
     case 'attend_scores':
+      checkWindow(op.op, op.window);
+      checkCap(op.op, op.cap);
       same('head size', need(0, 3)[2]!, need(1, 3)[2]!);
       same('number of rows', need(0, 3)[0]!, need(2, 1)[0]!);
       grouped(op.op, need(0, 3)[1]!, need(1, 3)[1]!);
       return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[0]!];
     case 'softmax':
+      checkWindow(op.op, op.window);
       same('number of rows', need(0, 3)[1]!, need(1, 1)[0]!);
       return need(0, 3);
     case 'attend_mix':
+      checkWindow(op.op, op.window);
       same('number of positions', need(0, 3)[2]!, need(1, 3)[0]!);
       same('number of rows', need(0, 3)[1]!, need(2, 1)[0]!);
       grouped(op.op, need(0, 3)[0]!, need(1, 3)[1]!);
       return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[2]!];
     case 'attend':
+      checkWindow(op.op, op.window);
+      checkCap(op.op, op.cap);
       for (const rows of [1, 2]) same('head size', need(0, 3)[2]!, need(rows, 3)[2]!);
       same('number of positions', need(1, 3)[0]!, need(2, 3)[0]!);
       same('number of kv heads', need(1, 3)[1]!, need(2, 3)[1]!);
@@ -298,6 +324,10 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'gelu_tanh':
     case 'tanh':
     case 'sigmoid':
+    case 'scale':
+      return inputs[0]!;
+    case 'soft_cap':
+      checkCap(op.op, op.cap);
       return inputs[0]!;
     case 'softmax_rows':
       return need(0, 2);
@@ -349,6 +379,18 @@ function checkNumberOfInputs(op: OpName, nInputs: number): void {
     if (nInputs === 0) throw new ShapeError('concat_weights: has no input, takes at least 1');
   } else if (nInputs !== INPUTS[op].length) {
     throw new ShapeError(`${op}: has ${nInputs} inputs, takes ${INPUTS[op].length}`);
+  }
+}
+
+function checkWindow(op: OpName, window: number | undefined): void {
+  if (window !== undefined && !(Number.isInteger(window) && window >= 1)) {
+    throw new ShapeError(`${op}: window is ${window}, must be an integer of 1 or more; leave it out where all is seen`);
+  }
+}
+
+function checkCap(op: OpName, cap: number | undefined): void {
+  if (cap !== undefined && !(cap > 0 && Number.isFinite(cap))) {
+    throw new ShapeError(`${op}: cap is ${cap}, must be a positive number; leave it out where nothing is capped`);
   }
 }
 

@@ -35,14 +35,42 @@ export interface SlidingWindow {
 /**
  * What rows at these positions see of a sequence: all up to themselves, or a window.
  *
+ * layerWindow: of a layer that looks back over so many positions only, its own among them. The cache's sinks stay seen: they are there
+ * because every row is to see them.
  * dropped: positions between the sinks and the windows that are not among the cached rows any more, a multiple of 4, so that a
  * row's index has the lane of its position. The result counts rows: position s is row s before them, row s - dropped behind.
  */
-export function visibleAt(positions: Int32Array, window: SlidingWindow | null, dropped: number): Visible {
+export function visibleAt(
+  positions: Int32Array,
+  window: SlidingWindow | null,
+  dropped: number,
+  layerWindow = Infinity,
+): Visible {
   const lengths = positions.map((p) => p + 1 - dropped);
-  if (window === null) return allUpTo(lengths);
-  const { size, sinks } = window;
+  if (window === null && layerWindow === Infinity) return allUpTo(lengths);
+  const size = Math.min(window?.size ?? Infinity, layerWindow);
+  const sinks = window?.sinks ?? 0;
   return { lengths, starts: lengths.map((n) => Math.max(sinks, n - size)), sinks };
+}
+
+/** Rows of a whole sequence that see each other, or, with a window, what is less than so many positions away on either side. */
+export function visibleAround(nPositions: number, layerWindow = Infinity): Visible {
+  const all = Int32Array.from({ length: nPositions }, (_, t) => t);
+  return {
+    lengths: all.map((t) => Math.min(nPositions, t + layerWindow)),
+    starts: all.map((t) => Math.max(0, t + 1 - layerWindow)),
+    sinks: 0,
+  };
+}
+
+/** What the n rows from t on see. */
+export function rowsFrom({ lengths, starts, sinks }: Visible, t: number, n: number): Visible {
+  return { lengths: lengths.subarray(t, t + n), starts: starts.subarray(t, t + n), sinks };
+}
+
+/** Whether one of the rows sees one of the positions from .. until - 1. */
+export function someSee({ lengths, starts, sinks }: Visible, from: number, until: number): boolean {
+  return lengths.some((length, t) => from < length && (from < sinks || until > starts[t]!));
 }
 
 /** The positions that row t sees, as at most two stretches [from, until), by rising positions. */

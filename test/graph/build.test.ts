@@ -90,6 +90,17 @@ const WRONG: [what: string, build: (s: Start) => unknown, message: RegExp][] = [
     /attend_mix: number of positions is 8 on one side and S/,
   ],
   [
+    'a window of nothing',
+    ({ b, heads, keys, positions }) => b.attendScores('y', heads, keys, positions, 1, { window: 0 }),
+    /attend_scores: window is 0, must be an integer of 1 or more/,
+  ],
+  [
+    'a cap below 0',
+    ({ b, heads, keys, positions }) => b.attendScores('y', heads, keys, positions, 1, { cap: -30 }),
+    /attend_scores: cap is -30, must be a positive number/,
+  ],
+  ['a cap that is none', ({ b, x }) => b.softCap('y', x, Infinity), /soft_cap: cap is Infinity, must be a positive/],
+  [
     'sum of different shapes',
     ({ b, x, heads }) => b.add('y', x, heads),
     /add: shapes \[T, 64\] and \[T, 8, 8\] differ/,

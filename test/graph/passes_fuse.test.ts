@@ -7,12 +7,23 @@ import { fuseSwiglu } from '../../src/graph/passes/fuse_swiglu.ts';
 import { mergeGateUp } from '../../src/graph/passes/merge_gate_up.ts';
 import { changing, countOp } from './mutants.ts';
 import { passSuite } from './pass_suite.ts';
-import { buildGraph, type GraphSpec, geluGraphs, type LayerSpec, type Plant, randomGraphs } from './random_graph.ts';
+import {
+  buildGraph,
+  type GraphSpec,
+  geluGraphs,
+  type LayerSpec,
+  limitedGraphs,
+  type Plant,
+  randomGraphs,
+} from './random_graph.ts';
 
 passSuite(fuseAttend, {
   firedAtLeast: 0.6,
+  graphs: limitedGraphs,
   mutants: {
     'forgets the scale': changing(fuseAttend, 'attend', () => ({ scale: 1 })),
+    'forgets the window': changing(fuseAttend, 'attend', () => ({ window: undefined })),
+    'forgets the cap': changing(fuseAttend, 'attend', () => ({ cap: undefined })),
     'queries are not turned': changing(fuseAttend, 'attend', ({ inputs }, { nodes }) => ({
       inputs: [nodes[inputs[0]!]!.inputs[0]!, ...inputs.slice(1)],
     })),

@@ -89,6 +89,9 @@ type Head = 'plain' | 'silu' | 'taken early' | 'read twice' | 'taken twice';
  *
  * In geluGraphs alone:
  *   gelu, gelu_tanh          that one where other layers have silu
+ *
+ * In limitedGraphs alone:
+ *   windowed, capped         attention that looks back over a few positions, and scores that are capped
  */
 export const PLANTS = [
   'dead',
@@ -114,7 +117,7 @@ export const PLANTS = [
   'swapped',
   'other eps',
 ] as const;
-export type Plant = (typeof PLANTS)[number] | 'gelu' | 'gelu_tanh';
+export type Plant = (typeof PLANTS)[number] | 'gelu' | 'gelu_tanh' | 'windowed' | 'capped';
 
 export interface RandomGraph {
   readonly spec: GraphSpec;
@@ -187,6 +190,15 @@ export const randomGraphs: fc.Arbitrary<RandomGraph> = graphSpecs().map(buildGra
 export const geluGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(
   fc.tuple(fc.constantFrom('gelu', 'gelu_tanh'), somePlants).map(([gelu, plants]) => [gelu, ...plants]),
 ).map(buildGraph);
+
+/** Graphs of whose layers each may have a window, a cap, or both, among what else a layer may have. */
+export const limitedGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(
+  fc.tuple(fc.subarray<Plant>(['windowed', 'capped']), somePlants).map(([limits, plants]) => [...limits, ...plants]),
+).map(buildGraph);
+
+const WINDOW = 3;
+/** Small beside the scores, so that it bends them. */
+const CAP = 0.5;
 
 const EPS = 1e-5;
 /** Angles grow quickly, so that a few positions turn far. */
@@ -273,9 +285,10 @@ function attention(p: Parts, x: ValueId, positions: ValueId, table: number): Val
   const k = b.rope(name('k_rope'), split('k', kFlat, nKvHeads), positions, spec.layout, table);
   const keys = b.kvWriteK(name('keys'), k, index);
   const values = b.kvWriteV(name('values'), split('v', vFlat, nKvHeads), index);
-  const scores = b.attendScores(name('scores'), q, keys, positions, 1 / Math.sqrt(headDim));
-  const probs = b.softmax(name('probs'), scores, positions);
-  const mix = b.attendMix(name('mix'), probs, values, positions);
+  const limits = { window: has('windowed') ? WINDOW : undefined, cap: has('capped') ? CAP : undefined };
+  const scores = b.attendScores(name('scores'), q, keys, positions, 1 / Math.sqrt(headDim), limits);
+  const probs = b.softmax(name('probs'), scores, positions, limits);
+  const mix = b.attendMix(name('mix'), probs, values, positions, limits);
   let heads = b.reshape(name('heads'), mix, ['T', qDim]);
   const alsoAdd = (part: string, other: ValueId): void => {
     heads = b.add(name(part), heads, other);
@@ -285,7 +298,8 @@ function attention(p: Parts, x: ValueId, positions: ValueId, table: number): Val
   if (has('dead chain')) b.add(name('dead_sum'), b.silu(name('dead_silu'), p.project('dead_linear', h, wq, dim)), x);
   if (has('reads q')) alsoAdd('side_q', b.silu(name('side_q_silu'), qFlat));
   if (has('reads scores')) {
-    const again = b.attendMix(name('side_mix'), b.softmax(name('side_probs'), scores, positions), values, positions);
+    const sideProbs = b.softmax(name('side_probs'), scores, positions, limits);
+    const again = b.attendMix(name('side_mix'), sideProbs, values, positions, limits);
     alsoAdd('side_scores', b.reshape(name('side_heads'), again, ['T', qDim]));
   }
   if (has('shares wq')) {

@@ -155,6 +155,16 @@ describe('each promise, broken once, is caught', () => {
     ],
     ['take_rows reads rows', () => withInput('logits', 1, 'ids'), /states \[R, 7\], its rule gives \[T, 7\]/],
     [
+      'the three ops of one attention have one window',
+      () => withNode('blk.0.probs', { window: 3 }),
+      /\(softmax "blk\.0\.probs"\): its window is 3, that of blk\.0\.scores is none/,
+    ],
+    [
+      'the last of them too',
+      () => withNode('blk.0.mix', { window: 3 }),
+      /its window is 3, that of blk\.0\.probs is none/,
+    ],
+    [
       'scores read keys',
       () =>
         withNodes({

@@ -67,7 +67,7 @@ describeBuilds('attend_f32', ({ kernels, memory }) => {
         // biome-ignore format: the kernel's arguments in its own order
         kernel(
           y + row * stride, stride, atQ + row * stride, stride, atRuns, runs.length, atLengths + row, atStarts + row,
-          visible.sinks, n, head, heads, group, headDim, sStride, scale, scratch,
+          visible.sinks, n, head, heads, group, headDim, sStride, scale, c.cap ?? 0, scratch,
         );
       };
       const headCut = Math.min(headsFirst, nHeads);
@@ -81,7 +81,7 @@ describeBuilds('attend_f32', ({ kernels, memory }) => {
       }
 
       const rows = tensor([nTokens, nHeads, headDim], dense(q, nTokens, width, stride));
-      const attended = attend(rows, k, v, visible, scale).data;
+      const attended = attend(rows, k, v, visible, scale, c.cap).data;
       const expected = new Float32Array(nTokens * stride).fill(UNWRITTEN);
       for (let t = 0; t < nTokens; t++) expected.set(attended.subarray(t * width, (t + 1) * width), t * stride);
       assertSameBits('y', memory.f32(y, expected.length), expected);
@@ -110,6 +110,7 @@ describeBuilds('attend_f32', ({ kernels, memory }) => {
       'every head has a kv head of its own': changed(12, () => 1),
       'rows of queries are dense': changed(3, (_stride, args) => args[11]! * args[13]!),
       'another scale': changed(15, (scale) => 2 * scale),
+      'nothing is capped': changed(16, () => 0),
     },
   });
 });

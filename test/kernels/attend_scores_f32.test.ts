@@ -37,11 +37,11 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
           atQ + 4 * (call.token * qStride + head * headDim), qStride,
           atK + call.kvHead * headStride + 4 * kIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
           atStarts + 4 * call.token, visible.sinks,
-          call.nTokens, call.nKvHeads, group, headDim, from, count, SCALE);
+          call.nTokens, call.nKvHeads, group, headDim, from, count, SCALE, c.cap ?? 0);
       }
 
       const dims = [nTokens, nHeads, c.headDim];
-      const expected = attendScores(tensor(dims, dense(q, nTokens, width, qStride)), k, visible, SCALE).data;
+      const expected = attendScores(tensor(dims, dense(q, nTokens, width, qStride)), k, visible, SCALE, c.cap).data;
       const got = memory.f32(scores, nHeads * nTokens * sStride);
       for (let row = 0; row < nHeads * nTokens; row++) {
         // What a row does not see is never read.
@@ -53,208 +53,35 @@ describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
       memory.check();
     });
 
+  /** The kernel with one argument changed. */
+  const changed =
+    (index: number, change: (value: number, args: readonly number[]) => number): Kernel =>
+    (...args) => {
+      const wrong = [...args] as Parameters<Kernel>;
+      wrong[index] = change(args[index]!, args);
+      kernels.attendScoresF32(...wrong);
+    };
+
   testKernel<Kernel>({
     name: 'attendScoresF32',
     kernel: kernels.attendScoresF32,
     sameBits,
     mutants: {
-      'heads lie as near as the tokens of one call': (
-        s,
-        ss,
-        _hs,
-        q,
-        qs,
-        k,
-        headStride,
-        l,
-        st,
-        si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        from,
-        n,
-        scale,
-      ) =>
-        kernels.attendScoresF32(
-          s,
-          ss,
-          nTokens * ss,
-          q,
-          qs,
-          k,
-          headStride,
-          l,
-          st,
-          si,
-          nTokens,
-          nKvHeads,
-          group,
-          d,
-          from,
-          n,
-          scale,
-        ),
-      'all heads share the first kv head': (
-        s,
-        ss,
-        hs,
-        q,
-        qs,
-        k,
-        _headStride,
-        l,
-        st,
-        si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        from,
-        n,
-        scale,
-      ) => kernels.attendScoresF32(s, ss, hs, q, qs, k, 0, l, st, si, nTokens, nKvHeads, group, d, from, n, scale),
-      'there are no sinks': (
-        s,
-        ss,
-        hs,
-        q,
-        qs,
-        k,
-        headStride,
-        l,
-        st,
-        _si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        from,
-        n,
-        scale,
-      ) =>
-        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, st, 0, nTokens, nKvHeads, group, d, from, n, scale),
-      'windows start a block late': (
-        s,
-        ss,
-        hs,
-        q,
-        qs,
-        k,
-        headStride,
-        l,
-        st,
-        si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        from,
-        n,
-        scale,
-      ) => {
+      'heads lie as near as the tokens of one call': changed(2, (_stride, args) => args[10]! * args[1]!),
+      'all heads share the first kv head': changed(6, () => 0),
+      'there are no sinks': changed(9, () => 0),
+      'windows start a block late': (...args) => {
+        const [starts, nTokens] = [args[8] / 4, args[10]];
         const m = new Int32Array(memory.view().buffer);
-        for (let t = 0; t < nTokens; t++) m[st / 4 + t]! += 16;
-        kernels.attendScoresF32(
-          s,
-          ss,
-          hs,
-          q,
-          qs,
-          k,
-          headStride,
-          l,
-          st,
-          si,
-          nTokens,
-          nKvHeads,
-          group,
-          d,
-          from,
-          n,
-          scale,
-        );
-        for (let t = 0; t < nTokens; t++) m[st / 4 + t]! -= 16;
+        for (let t = 0; t < nTokens; t++) m[starts + t]! += 16;
+        kernels.attendScoresF32(...args);
+        for (let t = 0; t < nTokens; t++) m[starts + t]! -= 16;
       },
-      'scaled twice': (s, ss, hs, q, qs, k, headStride, l, st, si, nTokens, nKvHeads, group, d, from, n, scale) =>
-        kernels.attendScoresF32(
-          s,
-          ss,
-          hs,
-          q,
-          qs,
-          k,
-          headStride,
-          l,
-          st,
-          si,
-          nTokens,
-          nKvHeads,
-          group,
-          d,
-          from,
-          n,
-          scale * scale,
-        ),
-      'every run starts at position 0': (
-        s,
-        ss,
-        hs,
-        q,
-        qs,
-        k,
-        headStride,
-        l,
-        st,
-        si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        _from,
-        n,
-        scale,
-      ) =>
-        kernels.attendScoresF32(s, ss, hs, q, qs, k, headStride, l, st, si, nTokens, nKvHeads, group, d, 0, n, scale),
-      'the last block of a run is forgotten': (
-        s,
-        ss,
-        hs,
-        q,
-        qs,
-        k,
-        headStride,
-        l,
-        st,
-        si,
-        nTokens,
-        nKvHeads,
-        group,
-        d,
-        from,
-        n,
-        scale,
-      ) =>
-        kernels.attendScoresF32(
-          s,
-          ss,
-          hs,
-          q,
-          qs,
-          k,
-          headStride,
-          l,
-          st,
-          si,
-          nTokens,
-          nKvHeads,
-          group,
-          d,
-          from,
-          n & ~15,
-          scale,
-        ),
+      'scaled twice': changed(16, (scale) => scale * scale),
+      'every run starts at position 0': changed(14, () => 0),
+      'the last block of a run is forgotten': changed(15, (n) => n & ~15),
+      'nothing is capped': changed(17, () => 0),
+      'a cap that is a little wider': changed(17, (cap) => cap * (1 + 2 ** -23)),
     },
   });
 

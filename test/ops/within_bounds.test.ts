@@ -15,6 +15,7 @@ import {
   linearQ8Bounds,
   mulBounds,
   ropeBounds,
+  scaleBounds,
   wide,
 } from '../../src/exec/op_bounds.ts';
 import {
@@ -25,6 +26,7 @@ import {
   sigmoidBounds,
   siluBounds,
   siluFastBounds,
+  softCapBounds,
   softmaxBounds,
   tanhBounds,
 } from '../../src/exec/row_bounds.ts';
@@ -43,9 +45,11 @@ import { mul } from '../../src/ops/mul.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { type RopeLayout, rope } from '../../src/ops/rope.ts';
 import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
+import { scale } from '../../src/ops/scale.ts';
 import { sigmoid } from '../../src/ops/sigmoid.ts';
 import { silu } from '../../src/ops/silu.ts';
 import { siluFast } from '../../src/ops/silu_fast.ts';
+import { softCap } from '../../src/ops/soft_cap.ts';
 import { softmax } from '../../src/ops/softmax.ts';
 import { tanhOf } from '../../src/ops/tanh.ts';
 import { CODED_DTYPES } from '../../src/quant/codes.ts';
@@ -85,6 +89,9 @@ const LAYOUTS: readonly RopeLayout[] = ['pairs', 'halves'];
 /** Zero on purpose: then the norm of a row of zeros is 0 / 0. */
 const EPSILONS: readonly number[] = [1e-5, 1e-6, 0, 2 ** -149];
 
+/** Gemma 2's, one that bends everything, and one that f32 rounds. */
+const CAPS: readonly number[] = [30, 50, 0.7, 1 / 3];
+
 const OPS: Readonly<Record<string, Draw>> = {
   add(source, random) {
     const a = floats(source, [random(20)], 1);
@@ -122,6 +129,18 @@ const OPS: Readonly<Record<string, Draw>> = {
     const x = floats(source, [random(20)], 1);
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
     return { values: tanhOf(x).data, bounded: tanhBounds(x) };
+  },
+  soft_cap(source, random) {
+    const x = floats(source, [random(20)], 1);
+    // From where it is nearly a straight line to where it is the cap to the last bit; and tiny ones.
+    for (let i = 0; i < x.data.length; i++) x.data[i] = x.data[i]! * [1, 30, 3000, 2 ** -130][i % 4]!;
+    const cap = CAPS[random(CAPS.length - 1)]!;
+    return { values: softCap(x, cap).data, bounded: softCapBounds(x, cap) };
+  },
+  scale(source, random) {
+    const x = floats(source, [random(20)], 1);
+    const by = Math.sqrt(1 + random(99));
+    return { values: scale(x, by).data, bounded: scaleBounds(x, by) };
   },
   add_bias(source, random) {
     const x = floats(source, [random(3), 1 + random(20)], 1);
@@ -177,9 +196,10 @@ const OPS: Readonly<Record<string, Draw>> = {
     const q = floats(source, [visible.lengths.length, nHeads, headDim], 1);
     const k = floats(source, [nPositions, nKvHeads, headDim], 2);
     const scale = 1 / Math.sqrt(1 + random(9));
+    const cap = random(1) === 0 ? undefined : CAPS[random(CAPS.length - 1)]!;
     return {
-      values: attendScores(q, k, visible, scale).data,
-      bounded: attendScoresBounds(q, k, visible, scale),
+      values: attendScores(q, k, visible, scale, cap).data,
+      bounded: attendScoresBounds(q, k, visible, scale, cap),
     };
   },
   softmax(source, random) {

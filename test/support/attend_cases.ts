@@ -21,6 +21,8 @@ export interface AttendCase {
   readonly cuts: readonly number[];
   /** Positions of the cache behind the longest row. */
   readonly spare: number;
+  /** What scores are held under, where they are. */
+  readonly cap: number | undefined;
   /** Tokens and kv heads of a kernel's first call; a second one does the rest. */
   readonly tokensFirst: number;
   readonly headsFirst: number;
@@ -47,6 +49,7 @@ export const attendCases: fc.Arbitrary<AttendCase> = fc.record({
   skew: skews,
   cuts: fc.array(fc.nat(8), { maxLength: 3 }),
   spare: fc.nat(20),
+  cap: fc.constantFrom(undefined, undefined, 0.5, 2, 50),
   tokensFirst: fc.constantFrom(0, 1, 4, 5, 9),
   headsFirst: fc.nat(2),
 });

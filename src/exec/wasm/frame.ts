@@ -1,9 +1,10 @@
 import { DTYPES } from '../../core/dtype.ts';
 import type { KernelBuild } from '../../core/host.ts';
-import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
+import type { Graph, Node, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache, KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
+import type { Visible } from '../../ops/visible.ts';
 import { takesQ8 } from '../../quant/codes.ts';
 import { type Batch, feedOfBatch, patchesOf, rowsRead, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
@@ -28,9 +29,8 @@ export interface RunFrame {
   readonly positions: number;
   /** Only where the graph reads them. */
   readonly types: number;
-  /** What each row sees of its sequence's rows (src/ops/visible.ts): i32 [T] each, and the cache's sinks. */
-  readonly lengths: number;
-  readonly starts: number;
+  /** What each row sees of its sequence's rows in an attention op of this window (src/ops/visible.ts); and the cache's sinks. */
+  rowsSeen(window: number | undefined): RowsSeen;
   readonly sinks: number;
   /** i32 [R]. */
   readonly outRows: number;
@@ -64,6 +64,13 @@ export interface FrameSegment extends Segment {
   readonly offset: number;
 }
 
+/** What the rows of a batch see: i32 [T] each for kernels, and the same for each segment. */
+export interface RowsSeen {
+  readonly lengths: number;
+  readonly starts: number;
+  readonly ofSegment: readonly Visible[];
+}
+
 export interface Frames {
   /** Bytes of scratch held now. */
   readonly nBytes: number;
@@ -82,6 +89,7 @@ const I32_BYTES = 4;
 export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nThreads = 1): Frames {
   const sizesOf = partSizes(graph, build, nThreads);
   const hasTypes = rowsRead(graph, 'types') !== undefined;
+  const windows = windowsOf(graph);
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
   let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
@@ -120,7 +128,8 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const sizes = { T: nTokens, R: nOut, attendCells: wholeCells(cells) };
       const { offsets, totalBytes } = plan(sizes);
 
-      // values | ids, positions, lengths, starts, types, outRows | quantized rows | panel | scores | runs | words | experts | tile
+      // values | ids, positions, types, outRows, lengths and starts of each window | quantized rows | panel | scores | runs | words |
+      // experts | tile
       const parts = sizesOf(nTokens, nOut, longest);
       const { feedBytes, quantizedBytes, panelBytes, scoreBytes, runBytes, wordBytes, expertBytes } = parts;
       const tileBytes = cache.codes === null ? 0 : tileBytesOf(graph.kv);
@@ -134,10 +143,9 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const values = memory.address;
       const ids = values + totalBytes;
       const positions = ids + nTokens * I32_BYTES;
-      const lengths = positions + nTokens * I32_BYTES;
-      const starts = lengths + nTokens * I32_BYTES;
-      const types = starts + nTokens * I32_BYTES;
+      const types = positions + nTokens * I32_BYTES;
       const outRows = types + (hasTypes ? nTokens * I32_BYTES : 0);
+      const seen = outRows + nOut * I32_BYTES;
       const quantized = ids + feedBytes;
       const panel = quantized + quantizedBytes;
       const scores = panel + panelBytes;
@@ -146,11 +154,17 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const experts = words + wordBytes;
       arena.i32(ids, nTokens).set(batch.ids);
       arena.i32(positions, nTokens).set(batch.positions);
-      for (const segment of batch.segments) {
-        const visible = visibleTo(batch, segment, cache);
-        arena.i32(lengths + segment.from * I32_BYTES, segment.count).set(visible.lengths);
-        arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
-      }
+      const rowsSeen = windows.map((window, i): RowsSeen => {
+        const lengths = seen + 2 * i * nTokens * I32_BYTES;
+        const starts = lengths + nTokens * I32_BYTES;
+        const ofSegment = batch.segments.map((segment) => {
+          const visible = visibleTo(batch, segment, cache, window);
+          arena.i32(lengths + segment.from * I32_BYTES, segment.count).set(visible.lengths);
+          arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
+          return visible;
+        });
+        return { lengths, starts, ofSegment };
+      });
       if (hasTypes) arena.i32(types, nTokens).set(feedOfBatch(batch, 'types', graph));
       arena.i32(outRows, nOut).set(batch.outRows);
       return {
@@ -160,8 +174,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         ids,
         positions,
         types,
-        lengths,
-        starts,
+        rowsSeen: (window) => rowsSeen[windows.indexOf(window)]!,
         sinks: cache.window?.sinks ?? 0,
         outRows,
         segments,
@@ -229,10 +242,10 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const shapes = [...quantized.values()];
   const groups = graph.nodes.flatMap((n) => (n.op === 'attend' ? [(n.shape[1] as number) / graph.kv.nKvHeads] : []));
   const group = Math.max(0, ...groups);
-  const nFeeds = rowsRead(graph, 'types') === undefined ? 4 : 5;
   const stacks = graph.nodes.flatMap((n) => (n.op === 'expert_linear' ? [graph.nodes[n.inputs[1]!]!.shape] : []));
   const expertFloats = Math.max(0, ...stacks.map(([, nOut, nIn]) => (nOut as number) + (nIn as number)));
   const hasRows = graph.nodes.some((n) => n.op === 'softmax_rows');
+  const nFeeds = (rowsRead(graph, 'types') === undefined ? 2 : 3) + 2 * windowsOf(graph).length;
   return (nTokens: number, nOut: number, stride: number) => {
     const cells = wholeCells(stride);
     const nRows = Math.max(nTokens, nOut);
@@ -249,6 +262,15 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
       expertBytes: nRows * expertFloats * Float32Array.BYTES_PER_ELEMENT,
     };
   };
+}
+
+/** The different windows of a graph's attention, `undefined` among them where there is one without. */
+function windowsOf(graph: Graph): (number | undefined)[] {
+  return [...new Set(graph.nodes.flatMap((node) => (isAttention(node) ? [node.window] : [])))];
+}
+
+function isAttention(node: Node): node is NodeOf<'attend_scores' | 'softmax' | 'attend_mix' | 'attend'> {
+  return node.op === 'attend_scores' || node.op === 'softmax' || node.op === 'attend_mix' || node.op === 'attend';
 }
 
 function wholeCells(cells: number): number {

@@ -38,6 +38,10 @@ export interface CoreKernels {
   tanhF32(y: number, x: number, n: number): void;
   /** y[i] = 1 / (1 + exp(-x[i])), i < n. */
   sigmoidF32(y: number, x: number, n: number): void;
+  /** y[i] = cap * tanh(x[i] / cap), i < n. */
+  softCapF32(y: number, x: number, n: number, cap: number): void;
+  /** y[i] = x[i] * by, i < n. */
+  scaleF32(y: number, x: number, n: number, by: number): void;
   /** y = silu(gate) * up: see Gated. */
   readonly swigluF32: Gated;
   /** y = gelu(gate) * up: see Gated. */
@@ -128,6 +132,7 @@ export interface CoreKernels {
    * k: the run's first block, kHeadStride in bytes.  lengths, starts: i32 [nTokens], and sinks, absolute: what row t sees
    * (src/ops/visible.ts). Scores are written of whole key blocks that some row sees, from keys that may hold anything.
    * from: a multiple of 16.  sStride: at least `from + nPositions` rounded up to 16.
+   * cap: above 0: each score is cap * tanh(score / cap).  0: there is none.
    */
   attendScoresF32(
     scores: number,
@@ -147,6 +152,7 @@ export interface CoreKernels {
     from: number,
     nPositions: number,
     scale: number,
+    cap: number,
   ): void;
   /**
    * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over the s < nPositions that row t sees, s rising.
@@ -180,7 +186,7 @@ export interface CoreKernels {
    *
    * y, q: [nTokens, all heads, headDim], row strides yStride and qStride; head h has the kv head h / group.
    * runs: nRuns stretches of the cache by rising rows, RUN_WORDS words each (layout.ts).  lengths, starts, sinks: as above.
-   * sStride: as for attendScoresF32.  scratch: `attendScratchBytes(nTokens, group, sStride)`, of this call alone.
+   * sStride, cap: as for attendScoresF32.  scratch: `attendScratchBytes(nTokens, group, sStride)`, of this call alone.
    */
   attendF32(
     y: number,
@@ -199,6 +205,7 @@ export interface CoreKernels {
     headDim: number,
     sStride: number,
     scale: number,
+    cap: number,
     scratch: number,
   ): void;
 
@@ -349,6 +356,8 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   geluTanhF32: 3,
   tanhF32: 3,
   sigmoidF32: 3,
+  softCapF32: 4,
+  scaleF32: 4,
   swigluF32: 8,
   gegluF32: 8,
   gegluTanhF32: 8,
@@ -367,9 +376,9 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   kvPackQ40: 9,
   kvUnpackQ80: 8,
   kvUnpackQ40: 8,
-  attendScoresF32: 17,
+  attendScoresF32: 18,
   attendMixF32: 17,
-  attendF32: 17,
+  attendF32: 18,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,
 };

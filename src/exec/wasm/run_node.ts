@@ -3,14 +3,16 @@ import type { NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
-import type { FrameSegment, RunFrame } from './frame.ts';
-
+import { rowsFrom, someSee, type Visible } from '../../ops/visible.ts';
+import type { FrameSegment, RowsSeen, RunFrame } from './frame.ts';
 import { ATTEND_TOKENS } from './layout.ts';
 import type { Machine } from './machine.ts';
 import { runExpertLinear, runRouting } from './run_experts.ts';
 import { runLinear } from './run_linear.ts';
 
 const F32_BYTES = 4;
+/** Kernels of attention take this where scores are not capped. */
+const NO_CAP = 0;
 
 /** The kernels that take a gate and what it is multiplied with. */
 const GATED = { swiglu: 'swigluF32', geglu: 'gegluF32', geglu_tanh: 'gegluTanhF32' } as const;
@@ -82,12 +84,13 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'softmax': {
       const nHeads = node.shape[0] as number;
+      const { lengths, starts } = frame.rowsSeen(node.window);
       for (const { from, count, stride, offset } of frame.segments) {
         const at = offset * nHeads * F32_BYTES;
         const seen = from * F32_BYTES;
         // biome-ignore format: the kernel's arguments in its own order
         kernels.softmaxF32(
-          y + at, x + at, frame.lengths + seen, frame.starts + seen, frame.sinks, nHeads, count * stride, count, stride,
+          y + at, x + at, lengths + seen, starts + seen, frame.sinks, nHeads, count * stride, count, stride,
         );
       }
       return;
@@ -119,6 +122,12 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'tanh':
       kernels.tanhF32(y, x, nRows * width);
+      return;
+    case 'soft_cap':
+      kernels.softCapF32(y, x, nRows * width, node.cap);
+      return;
+    case 'scale':
+      kernels.scaleF32(y, x, nRows * width, node.by);
       return;
     case 'swiglu':
     case 'geglu':
@@ -199,15 +208,17 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[0] as number;
   const qStride = nHeads * headDim;
-  forEachRun(m, node.inputs[1]!, frame, (segment, run) => {
+  const seen = frame.rowsSeen(node.window);
+  forEachRun(m, node.inputs[1]!, seen, frame, (segment, run) => {
     const scores = y + segment.offset * nHeads * F32_BYTES;
     const rows = q + segment.from * qStride * F32_BYTES;
-    const lengths = frame.lengths + segment.from * F32_BYTES;
-    const starts = frame.starts + segment.from * F32_BYTES;
+    const lengths = seen.lengths + segment.from * F32_BYTES;
+    const starts = seen.starts + segment.from * F32_BYTES;
     // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
     m.kernels.attendScoresF32(
       scores, segment.stride, segment.count * segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
       starts, frame.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
+      node.cap ?? NO_CAP,
     );
   });
 }
@@ -216,12 +227,12 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[1] as number;
   const yStride = nHeads * headDim;
-  forEachRun(m, node.inputs[1]!, frame, (segment, run) => {
+  const seen = frame.rowsSeen(node.window);
+  forEachRun(m, node.inputs[1]!, seen, frame, (segment, run, isFirst) => {
     const probs = p + segment.offset * nHeads * F32_BYTES;
     const mix = y + segment.from * yStride * F32_BYTES;
-    const lengths = frame.lengths + segment.from * F32_BYTES;
-    const starts = frame.starts + segment.from * F32_BYTES;
-    const isFirst = run.from === 0;
+    const lengths = seen.lengths + segment.from * F32_BYTES;
+    const starts = seen.starts + segment.from * F32_BYTES;
     // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
     m.kernels.attendMixF32(
       mix, yStride, probs, segment.stride, segment.count * segment.stride, run.vAddress, run.headStride, lengths,
@@ -235,27 +246,35 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
   const yStride = nHeads * headDim;
   const group = nHeads / m.graph.kv.nKvHeads;
   const { layer } = m.graph.nodes[node.inputs[1]!] as NodeOf<'kv_write_k'>;
-  for (const segment of frame.segments) {
-    const runs = frame.cache.runs(segment.sequence, layer);
+  const { lengths, starts, ofSegment } = frame.rowsSeen(node.window);
+  frame.segments.forEach((segment, i) => {
+    const runs = runsSeen(frame.cache.runs(segment.sequence, layer), ofSegment[i]!);
     const row = segment.from * F32_BYTES;
     if (frame.cache.codes !== null) {
-      attendCoded(m, node, runs, segment, y + row * yStride, q + row * qStride, qStride, frame);
-      continue;
+      attendCoded(m, node, runs, ofSegment[i]!, segment, y + row * yStride, q + row * qStride, qStride, frame);
+      return;
     }
     frame.setRuns(runs);
     // biome-ignore format: the kernel's arguments in its own order: output, query, cache, what rows see, sizes
     m.kernels.attendF32(
-      y + row * yStride, yStride, q + row * qStride, qStride, frame.runs, runs.length, frame.lengths + row,
-      frame.starts + row, frame.sinks, segment.count, 0, nHeads, group, headDim, segment.stride, node.scale, frame.scores,
+      y + row * yStride, yStride, q + row * qStride, qStride, frame.runs, runs.length, lengths + row,
+      starts + row, frame.sinks, segment.count, 0, nHeads, group, headDim, segment.stride, node.scale, node.cap ?? NO_CAP,
+      frame.scores,
     );
-  }
+  });
+}
+
+/** The runs of which some row sees something: with a window, what lies before it is not even unpacked. */
+function runsSeen(runs: readonly KvRun[], visible: Visible): readonly KvRun[] {
+  return runs.filter(({ from, count }) => someSee(visible, from, from + count));
 }
 
 /** The same tile by tile from here, where rows are codes: those of one kv head are unpacked, a page at a time, before they are read. */
 function attendCoded(
   m: Machine,
   node: NodeOf<'attend'>,
-  runs: readonly KvRun[],
+  allRuns: readonly KvRun[],
+  visible: Visible,
   { from, count, stride }: FrameSegment,
   y: number,
   q: number,
@@ -267,10 +286,12 @@ function attendCoded(
   const yStride = nHeads * headDim;
   const group = nHeads / nKvHeads;
   const { scores, sinks } = frame;
+  const seen = frame.rowsSeen(node.window);
   for (let t = 0; t < count; t += ATTEND_TOKENS) {
     const n = Math.min(ATTEND_TOKENS, count - t);
-    const lengths = frame.lengths + (from + t) * F32_BYTES;
-    const starts = frame.starts + (from + t) * F32_BYTES;
+    const lengths = seen.lengths + (from + t) * F32_BYTES;
+    const starts = seen.starts + (from + t) * F32_BYTES;
+    const runs = runsSeen(allRuns, rowsFrom(visible, t, n));
     for (let kvHead = 0; kvHead < nKvHeads; kvHead++) {
       const column = kvHead * group * headDim;
       const yt = y + (t * yStride + column) * F32_BYTES;
@@ -280,18 +301,18 @@ function attendCoded(
         // biome-ignore format: the kernel's arguments in its own order
         m.kernels.attendScoresF32(
           scores, stride, n * stride, qt, qStride, k.kAddress, k.headStride, lengths, starts, sinks, n, 1, group, headDim,
-          k.from, k.count, node.scale,
+          k.from, k.count, node.scale, node.cap ?? NO_CAP,
         );
       }
       m.kernels.softmaxF32(scores, scores, lengths, starts, sinks, group, n * stride, n, stride);
-      for (const run of runs) {
+      runs.forEach((run, i) => {
         const v = oneHead(m, run, kvHead, true, frame);
         // biome-ignore format: the kernel's arguments in its own order
         m.kernels.attendMixF32(
           yt, yStride, scores, stride, n * stride, v.vAddress, v.headStride, lengths, starts, sinks, n, 1, group, headDim,
-          v.from, v.count, v.from === 0 ? 0 : 1,
+          v.from, v.count, i === 0 ? 0 : 1,
         );
-      }
+      });
     }
   }
 }
@@ -304,21 +325,23 @@ function oneHead(m: Machine, run: KvRun, kvHead: number, isValue: boolean, frame
 }
 
 /**
- * Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions. Of rows that are
- * codes, the keys or the values, whichever it is, lie unpacked in the frame's tile during the visit.
+ * Every stretch of every sequence's rows in the layer that the value `cached` stands for, by rising positions, as far as some row sees
+ * it. Of rows that are codes, the keys or the values, whichever it is, lie unpacked in the frame's tile during the visit.
  */
 function forEachRun(
   m: Machine,
   cached: ValueId,
+  seen: RowsSeen,
   frame: RunFrame,
-  visit: (segment: FrameSegment, run: KvRun) => void,
+  visit: (segment: FrameSegment, run: KvRun, isFirst: boolean) => void,
 ): void {
   const { op, layer } = m.graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
-  for (const segment of frame.segments) {
-    for (const run of frame.cache.runs(segment.sequence, layer)) {
-      visit(segment, run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame, m.graph.kv.nKvHeads));
-    }
-  }
+  frame.segments.forEach((segment, s) => {
+    runsSeen(frame.cache.runs(segment.sequence, layer), seen.ofSegment[s]!).forEach((run, i) => {
+      const rows = run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame, m.graph.kv.nKvHeads);
+      visit(segment, rows, i === 0);
+    });
+  });
 }
 
 /** nHeads: how many kv heads, from the run's first on. */

@@ -42,7 +42,12 @@ export function traceNode(
   const nHeads = node.shape[0] as number;
   frame.segments.forEach(({ sequence, from, count, stride, offset }, i) => {
     const nPositions = frame.cache.length(sequence) - frame.cache.dropped(sequence);
-    const visible = visibleTo(batch, { sequence, from, count }, frame.cache);
+    const visible = visibleTo(
+      batch,
+      { sequence, from, count },
+      frame.cache,
+      'window' in node ? node.window : undefined,
+    );
     const cells = arena.f32(address + offset * nHeads * Float32Array.BYTES_PER_ELEMENT, nHeads * count * stride);
     const data = new Float32Array(nHeads * count * nPositions);
     for (let row = 0; row < nHeads * count; row++) {

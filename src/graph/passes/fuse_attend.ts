@@ -1,10 +1,11 @@
+import { given } from '../build.ts';
 import type { Graph } from '../ir.ts';
 import { readersOf, rewrite } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
 
 /**
  * pattern      attend_mix(softmax(attend_scores(q, keys, positions)), values, positions)
- * replacement  attend(q, keys, values, positions)
+ * replacement  attend(q, keys, values, positions), with the scores' cap and the window of the three
  * condition    nothing else reads the scores or the probabilities
  * numerics     exact: the same three sums in the same order
  *
@@ -25,6 +26,11 @@ function apply(graph: Graph): Graph {
     const isReadOnce = readers[probsId]!.length === 1 && readers[probs.inputs[0]!]!.length === 1;
     const [q, keys, rows] = scores.inputs as [number, number, number];
     if (!isReadOnce || probs.inputs[1] !== positions || rows !== positions) return undefined;
-    return to.emit({ op: 'attend', scale: scores.scale }, mix.name, [q, keys, values, positions].map(to.keep));
+    const { scale, cap, window } = scores; // verify: the three have one window
+    return to.emit(
+      { op: 'attend', scale, ...given({ cap, window }) },
+      mix.name,
+      [q, keys, values, positions].map(to.keep),
+    );
   });
 }

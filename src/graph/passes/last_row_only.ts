@@ -24,6 +24,8 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   gelu: true,
   gelu_tanh: true,
   tanh: true,
+  soft_cap: true,
+  scale: true,
   linear: true,
   slice: true,
   add: true,

@@ -85,7 +85,7 @@ interface ModelCase {
   /** Nothing is fused, so that kernels of the parts are called too. */
   readonly isPlain?: boolean;
   /** The gate's activation, where it is not silu. */
-  readonly act?: 'gelu' | 'gelu_tanh' | 'tanh' | undefined;
+  readonly act?: 'gelu' | 'gelu_tanh' | 'tanh' | 'soft_cap' | 'scale' | undefined;
   /** An approximate pass runs too. */
   readonly approximate?: string;
   /** How cached rows are stored. */
@@ -102,12 +102,17 @@ interface SplitCase {
   batches(cache: KvCache): Iterable<Batch>;
 }
 
+/** Of activations that have some. */
+const ATTRIBUTES: Readonly<Record<string, object>> = { soft_cap: { cap: 0.5 }, scale: { by: 3 } };
+
 /** A prompt of two sequences, then one token each. */
 function llamaCase({ dtype, activations, ropeLayout, isPlain, act, approximate, kv }: ModelCase): SplitCase {
   const geometry = DTYPES[dtype].blockSize === SUPER_BLOCK_SIZE ? SUPER_GEOMETRY : GEOMETRY;
   const tiny = tinyLlama({ seed: 5, dtype, config: { ...geometry, ropeLayout, nLayers: 1 } });
   const built = buildLlama(tiny.config, tiny.tensors, activations);
-  const nodes = built.nodes.map((n): Node => (act && n.op === 'silu' ? { ...n, op: act } : n));
+  const nodes = built.nodes.map(
+    (n): Node => (act && n.op === 'silu' ? ({ ...n, op: act, ...ATTRIBUTES[act] } as Node) : n),
+  );
   return {
     dtype,
     graph: optimize(
@@ -231,7 +236,18 @@ const CASES: readonly SplitCase[] = [
         activations,
         ropeLayout: i % 2 === 0 ? 'pairs' : 'halves',
         isPlain: i % 4 >= 2,
-        act: i === 0 ? (activations === 'f32' ? 'gelu' : 'gelu_tanh') : i === 2 ? 'tanh' : undefined,
+        act:
+          i === 0
+            ? activations === 'f32'
+              ? 'gelu'
+              : 'gelu_tanh'
+            : i === 1
+              ? activations === 'f32'
+                ? 'soft_cap'
+                : 'scale'
+              : i === 2
+                ? 'tanh'
+                : undefined,
       }),
     ),
   ),
