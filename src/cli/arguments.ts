@@ -82,3 +82,19 @@ export function parseNames(text: string): string[] {
 export function collect(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text];
 }
+
+/** "NAME=VALUE", once for each name: the value as JSON, or else as the text that it is. */
+export function collectVariable(
+  text: string,
+  previous: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> {
+  const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new InvalidArgumentError('It must be NAME=VALUE, for example enable_thinking=false.');
+  }
+  try {
+    return { ...previous, [name]: JSON.parse(value) as unknown };
+  } catch {
+    return { ...previous, [name]: value };
+  }
+}

@@ -1,5 +1,6 @@
 import type { Beam, Piece, Speculation, Summary } from '../engine/generate.ts';
 import type { FinishReason } from '../sample/stopping.ts';
+import type { TextKind } from '../text/reasoning.ts';
 import { INTERRUPTED } from './io.ts';
 
 export interface Timings {
@@ -11,7 +12,9 @@ export interface Timings {
 
 /** A generation as it ended: by itself, or by Ctrl-C with what there was until then. */
 export interface Generated {
+  /** The answer alone, where pieces tell thoughts apart from it. */
   readonly text: string;
+  readonly reasoning: string;
   readonly pieces: readonly Piece[];
   readonly finishReason: FinishReason | 'interrupted';
   /** With a grammar or a schema: whether the text is one of its texts. */
@@ -20,6 +23,10 @@ export interface Generated {
   readonly speculation?: Speculation;
   readonly beams?: readonly Beam[];
 }
+
+/** Takes each new piece of text, and is told when tokens were dropped before it for want of room. */
+export type Show = (text: string, kind: TextKind) => void;
+export type OnDropped = (nTokens: number) => void;
 
 /**
  * Follows a generation to its end and hands each new piece of text to `show`.
@@ -31,14 +38,16 @@ export interface Generated {
 export async function collectPieces(
   generation: AsyncGenerator<Piece, Summary, void>,
   promptTokens: number,
-  show: (text: string) => void,
+  show: Show,
+  onDropped: OnDropped = () => {},
 ): Promise<Generated> {
   const pieces: Piece[] = [];
-  let text = '';
+  const texts = { answer: '', reasoning: '' };
   const start = performance.now();
   let promptDone: number | undefined;
   const end = (finishReason: Generated['finishReason'], timings: Timings): Generated => ({
-    text,
+    text: texts.answer,
+    reasoning: texts.reasoning,
     pieces,
     finishReason,
     timings,
@@ -56,9 +65,13 @@ export async function collectPieces(
         };
       }
       promptDone ??= performance.now();
+      const { text, parts = [{ kind: 'answer' as const, text }], dropped } = step.value;
       pieces.push(step.value);
-      text += step.value.text;
-      if (step.value.text !== '') show(step.value.text);
+      if (dropped !== undefined) onDropped(dropped);
+      for (const part of parts) {
+        texts[part.kind] += part.text;
+        if (part.text !== '') show(part.text, part.kind);
+      }
     }
   } catch (error) {
     if (error !== INTERRUPTED) throw error;

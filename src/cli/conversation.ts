@@ -1,91 +1,137 @@
-import { ConfigError } from '../core/errors.ts';
-import type { ByteSource } from '../core/host.ts';
+import { CapacityError, ConfigError } from '../core/errors.ts';
 import type { GenerateOptions } from '../engine/generate.ts';
 import type { Model } from '../engine/model.ts';
+import { type ShiftOptions, shiftIds } from '../engine/overflow.ts';
+import type { ChatPrompt } from '../engine/prompt.ts';
 import type { Session } from '../engine/session.ts';
+import { DEFAULT_SINKS } from '../kvcache/lossy_options.ts';
 import type { ChatMessage } from '../text/chat_template.ts';
-import { collectPieces, type Generated } from './collect_pieces.ts';
+import { collectPieces, type Generated, type OnDropped, type Show } from './collect_pieces.ts';
+
+/** What one said; an answer may have the thoughts before it, which templates show again where they want to. */
+export interface Message extends ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly reasoning_content?: string;
+}
+
+/** How a conversation is put to the model. */
+export interface ConversationOptions {
+  /** What every prompt has besides the messages: tools, variables of the template. */
+  readonly shared: Pick<ChatPrompt, 'tools' | 'variables'>;
+  /** Goes on when the context is full; without it that is refused. */
+  readonly overflow: ShiftOptions | undefined;
+}
+
+export const PLAIN: ConversationOptions = { shared: {}, overflow: undefined };
 
 export interface Conversation {
   readonly model: Model;
+  readonly messages: readonly Message[];
   /** Adds a message of the user's, and the answer. After a throw the conversation is as before. */
-  say(message: string, options: GenerateOptions, show: (text: string) => void): Promise<Generated>;
+  say(message: string, options: GenerateOptions, show: Show, onDropped?: OnDropped): Promise<Generated>;
+  /** Takes back the last message of the user's and what came after it. Throws ConfigError when there is none. */
+  undo(): void;
+  /** Forgets all but the system message. */
   reset(): void;
-  /** The conversation as a file, for `restoreConversation`. */
+  /** Another system message, or none, for all that comes; what was said stays. */
+  setSystem(text: string | undefined): void;
+  /** Tokens before the next message, and how many of them have rows in the cache. */
+  tokens(): { readonly total: number; readonly cached: number };
+  /** The conversation and its rows as a file; restored by Model.restoreSession. */
   save(): AsyncGenerator<Uint8Array, void, void>;
   dispose(): void;
 }
 
-/** The messages so far, and a session whose cache holds as many of their tokens as possible. */
-export function createConversation(model: Model, system: string | undefined): Conversation {
-  const start: readonly ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
-  return converse(model, start, start, model.createSession());
-}
-
-/**
- * Goes on where a file ends. `reset` then begins with the file's system message, if it has one.
- * Throws as Model.restoreSession, and ConfigError when the file holds no conversation.
- */
-export async function restoreConversation(model: Model, file: ByteSource): Promise<Conversation> {
-  const { session, note } = await model.restoreSession(file);
-  try {
-    const messages = readMessages(note, file.name);
-    return converse(
-      model,
-      messages.filter(({ role }, i) => i === 0 && role === 'system'),
-      messages,
-      session,
-    );
-  } catch (e) {
-    session.dispose();
-    throw e;
-  }
-}
-
-function converse(
+/** A conversation that begins, or goes on after `messages`; the session has rows of as many of their tokens as it may. */
+export function createConversation(
   model: Model,
-  start: readonly ChatMessage[],
-  soFar: readonly ChatMessage[],
-  session: Session,
+  soFar: readonly Message[],
+  { shared, overflow }: ConversationOptions = PLAIN,
+  session: Session = model.createSession(),
 ): Conversation {
   const now = new Date(); // once: a template that writes the date would else change old turns at midnight
   let messages = soFar;
+  let nDropped = 0; // tokens that the last prompt, and the answer to it, had to do without
+  const systemOf = (all: readonly Message[]): readonly Message[] =>
+    all.filter(({ role }, i) => i === 0 && role === 'system');
+  const idsOf = (all: readonly Message[]): number[] => model.promptIds({ ...shared, messages: all, now });
+  const withUser = (all: readonly Message[], content: string): readonly Message[] => [
+    ...all,
+    { role: 'user', content },
+  ];
+  /** The tokens of a conversation up to where the next message of the user's begins. */
+  const idsBefore = (all: readonly Message[]): number[] => {
+    const [a, b] = [idsOf(withUser(all, 'a')), idsOf(withUser(all, 'b'))];
+    return a.slice(0, commonLength(a, b));
+  };
+  /** Never dropped: the sinks, and the system message with what is around it. */
+  const shiftOf = ({ sinks = DEFAULT_SINKS }: ShiftOptions): ShiftOptions => {
+    const system = systemOf(messages);
+    return { kind: 'shift', sinks: system.length === 0 ? sinks : Math.max(sinks, idsBefore(system).length) };
+  };
+
   return {
     model,
-    async say(message, options, show) {
-      const asked = [...messages, { role: 'user', content: message }];
-      const fresh = keepCommonPrefix(session, model.promptIds({ messages: asked, now }));
-      const result = await collectPieces(model.generateIn(session, fresh, options), fresh.length, show);
-      messages = [...asked, { role: 'assistant', content: result.text }];
+    get messages() {
+      return messages;
+    },
+    async say(message, options, show, onDropped = () => {}) {
+      const asked = withUser(messages, message);
+      const ids = idsOf(asked);
+      const { maxSeq } = model.info;
+      const shift = overflow && shiftOf(overflow);
+      if (shift === undefined && ids.length > maxSeq) throw tooLong(ids.length, model);
+      const kept = shift === undefined ? { ids, dropped: 0 } : shiftIds(ids, maxSeq, shift);
+      if (kept.dropped > nDropped) onDropped(kept.dropped - nDropped);
+      nDropped = kept.dropped;
+      const fresh = keepCommonPrefix(session, kept.ids);
+      const generation = model.generateIn(session, fresh, { ...options, reasoning: true, overflow: shift });
+      const result = await collectPieces(generation, fresh.length, show, (nTokens) => {
+        nDropped += nTokens;
+        onDropped(nTokens);
+      });
+      const { text: content, reasoning } = result;
+      messages = [...asked, { role: 'assistant', content, ...(reasoning !== '' && { reasoning_content: reasoning }) }];
       return result;
     },
+    undo() {
+      const last = messages.findLastIndex(({ role }) => role === 'user');
+      if (last < 0) throw new ConfigError('/undo: nothing was said yet; there is nothing to take back');
+      const rest = messages.slice(0, last);
+      session.truncate(commonLength(session.ids, idsBefore(rest)));
+      messages = rest;
+    },
     reset() {
-      messages = start;
+      messages = systemOf(messages);
       session.truncate(0);
+    },
+    setSystem(text) {
+      const rest = messages.slice(systemOf(messages).length);
+      const changed = text === undefined ? rest : [{ role: 'system', content: text }, ...rest];
+      idsBefore(changed); // a template that takes no system message says so now
+      messages = changed;
+    },
+    tokens() {
+      const ids = messages.length === 0 ? [] : idsBefore(messages);
+      return { total: ids.length, cached: session.ids.length };
     },
     save: () => session.save(JSON.stringify(messages)),
     dispose: () => session.dispose(),
   };
 }
 
-/** The file may be anybody's: what is no list of messages is refused. */
-function readMessages(note: string, name: string): ChatMessage[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(note);
-  } catch {
-    value = undefined;
-  }
-  const isMessage = (m: unknown): m is ChatMessage =>
-    typeof m === 'object' &&
-    m !== null &&
-    'role' in m &&
-    'content' in m &&
-    [m.role, m.content].every((v) => typeof v === 'string');
-  if (!Array.isArray(value) || !value.every(isMessage)) {
-    throw new ConfigError(`${name}: is a session, but not of a chat; give one that chat --save-session wrote`);
-  }
-  return value.map(({ role, content }) => ({ role, content }));
+function tooLong(nTokens: number, { info: { maxSeq, maxContext } }: Model): CapacityError {
+  const more = maxSeq < maxContext ? `, raise --max-seq (at most ${maxContext})` : '';
+  return new CapacityError(
+    `the conversation has ${nTokens} tokens, the context has room for maxSeq=${maxSeq}; shorten the message, /undo or /clear${more}, or drop the oldest tokens with --overflow shift`,
+  );
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  let common = 0;
+  while (common < Math.min(a.length, b.length) && a[common] === b[common]) common++;
+  return common;
 }
 
 /**
@@ -94,9 +140,7 @@ function readMessages(note: string, name: string): ChatMessage[] {
  * left to run, since its logits are needed.
  */
 export function keepCommonPrefix(session: Pick<Session, 'ids' | 'truncate'>, ids: readonly number[]): number[] {
-  let common = 0;
-  const most = Math.min(session.ids.length, ids.length - 1);
-  while (common < most && session.ids[common] === ids[common]) common++;
+  const common = Math.min(commonLength(session.ids, ids), ids.length - 1);
   session.truncate(common);
   return ids.slice(common);
 }

@@ -59,6 +59,7 @@ function openLines(signal: AbortSignal): LineReader {
   const reader = createInterface({ input: stdin, output: stderr, terminal: isTerminal });
   const waiting: string[] = [];
   let isClosed = false;
+  let isAsking = false;
   let wake = (): void => {};
   let interrupt = (): void => {};
 
@@ -70,7 +71,10 @@ function openLines(signal: AbortSignal): LineReader {
     isClosed = true;
     wake();
   });
-  reader.on('SIGINT', () => interrupt());
+  reader.on('SIGINT', () => {
+    interrupt();
+    if (isAsking && !isClosed) reader.prompt(); // under what the handler wrote
+  });
   signal.addEventListener('abort', () => reader.close(), { once: true });
 
   return {
@@ -78,12 +82,14 @@ function openLines(signal: AbortSignal): LineReader {
       if (isTerminal && !isClosed && waiting.length === 0) {
         reader.setPrompt(question);
         reader.prompt();
+        isAsking = true;
       }
       while (waiting.length === 0 && !isClosed) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
+      isAsking = false;
       return waiting.shift() ?? null;
     },
     onInterrupt(handler) {

@@ -18,10 +18,14 @@ export async function* generateAhead(
   prompt: readonly number[],
   options: GenerateOptions & { readonly speculate: SpeculateOptions },
 ): AsyncGenerator<Piece, Summary, void> {
-  const { session, tokenizer, forms, host, maxSeq } = corridor;
+  const { session, tokenizer, forms, host, maxSeq, reasoning } = corridor;
   const { signal, speculate, maxTokens = Infinity } = options;
   checkSpeculate(speculate);
-  const rooms8and9 = createPieceMaker({ tokenizer, forms: await forms([options]), maxSeq }, prompt, options);
+  const rooms8and9 = createPieceMaker(
+    { tokenizer, forms: await forms([options]), maxSeq, reasoning, past: session.ids },
+    prompt,
+    options,
+  );
   const proposer = proposerOf(corridor, options);
 
   const start = host.now();

@@ -25,7 +25,16 @@ export interface BeamParts {
 export const DEFAULT_LENGTH_PENALTY = 1;
 
 /** Options that choose among tokens in another way. */
-const OTHER_CHOICES = [...Object.keys(DEFAULT_SAMPLING), 'grammar', 'schema', 'speculate', 'topLogprobs'] as const;
+const OTHER_CHOICES = [
+  ...Object.keys(DEFAULT_SAMPLING),
+  'grammar',
+  'schema',
+  'speculate',
+  'topLogprobs',
+  'reasoning',
+  'showSpecial',
+  'overflow',
+] as const;
 
 /** Throws ConfigError for beams out of range, and for an option that does not fit them. */
 export function checkBeamOptions(options: GenerateOptions): void {

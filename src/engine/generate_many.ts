@@ -122,6 +122,9 @@ function submit(parts: ReadyParts, scheduler: Scheduler, request: ManyRequest, i
           'beams are hypotheses of one prompt alone; leave them out of the requests of generateMany',
         );
       }
+      if (request.overflow !== undefined) {
+        throw new ConfigError('overflow is for one sequence alone; leave it out of the requests of generateMany');
+      }
       const prompt = parts.promptIds(request.prompt);
       const foreign = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
       if (foreign !== undefined) throw new ShapeError(`token id ${foreign} is outside the vocabulary 0..${vocab - 1}`);

@@ -102,7 +102,7 @@ async function openFile(source: Extract<ModelSource, { kind: 'file' }>): Promise
       name,
       description,
       tokenizer,
-      chatTemplate: template === null ? null : await withRenderer(template, vocab.tokenizerConfig),
+      chatTemplate: template === null ? null : await withRenderer(template, vocab.tokenizerConfig, tokenizer),
       close,
     };
   } catch (e) {
@@ -141,7 +141,7 @@ async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> 
       name,
       description,
       tokenizer,
-      chatTemplate: template === null ? null : await withRenderer(template, config),
+      chatTemplate: template === null ? null : await withRenderer(template, config, tokenizer),
       close: () => hf.weights.close(),
     };
   } catch (e) {
@@ -151,9 +151,13 @@ async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> 
 }
 
 /** The language of templates is a quarter of the engine: it is loaded with a model that has one. */
-async function withRenderer(template: string, config: object): Promise<ModelTemplate> {
-  const { renderChat: render } = await import('../text/chat_template.ts');
-  return { template, render, bosToken: tokenText(config, 'bos_token'), eosToken: tokenText(config, 'eos_token') };
+async function withRenderer(template: string, config: object, tokenizer: Tokenizer): Promise<ModelTemplate> {
+  const [{ renderChat: render }, { reasoningOf }] = await Promise.all([
+    import('../text/chat_template.ts'),
+    import('../text/reasoning.ts'),
+  ]);
+  const [bosToken, eosToken] = [tokenText(config, 'bos_token'), tokenText(config, 'eos_token')];
+  return { template, render, reasoning: reasoningOf(template, tokenizer), bosToken, eosToken };
 }
 
 /** "<s>", or the content of { "content": "<s>", ... }; empty where the model has no such token. */

@@ -5,6 +5,7 @@ import type { KvCache, KvStats } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import type { ModelDescription } from '../models/architectures.ts';
 import type { renderChat } from '../text/chat_template.ts';
+import type { Reasoning } from '../text/reasoning.ts';
 import { needChatTemplate } from '../text/template_source.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
 import { throwNonFinite } from './diagnose.ts';
@@ -83,6 +84,7 @@ export interface Model {
 export interface ModelTemplate {
   readonly template: string;
   readonly render: typeof renderChat;
+  readonly reasoning: Reasoning | null;
   readonly bosToken: string;
   readonly eosToken: string;
 }
@@ -103,6 +105,7 @@ export function createModel(parts: ModelParts): Model {
   const { executor, tokenizer, host, description, options } = parts;
   const cache: KvCache = executor.createCache(options.maxSeq, onHost(options.kv, host));
   const forms = lazyForms(tokenizer);
+  const reasoning = parts.chatTemplate?.reasoning;
   let isDisposed = false;
 
   const checkAlive = (): void => {
@@ -169,13 +172,18 @@ export function createModel(parts: ModelParts): Model {
     },
     generateIn(session, ids, generateOptions = {}) {
       checkAlive();
-      const corridor = { session, tokenizer, forms, host, maxSeq: options.maxSeq };
-      const { speculate, beams, lengthPenalty } = generateOptions;
+      const corridor = { session, tokenizer, forms, host, maxSeq: options.maxSeq, reasoning };
+      const { speculate, overflow, beams, lengthPenalty } = generateOptions;
       if (beams !== undefined || lengthPenalty !== undefined) {
         const { maxSeq } = options;
         return withBeams({ ...sessionParts, tokenizer, maxSeq }, session, ids, generateOptions);
       }
       if (speculate === undefined) return generate(corridor, ids, generateOptions);
+      if (overflow !== undefined) {
+        throw new UnsupportedError(
+          'speculate with overflow: a guess is not made in a context that moves; leave one out',
+        );
+      }
       if (options.kv.kind === 'lossy') {
         throw new UnsupportedError(
           'speculate with a KV cache that drops or rounds rows: a wrong guess cannot be taken back there; leave one of them out',
@@ -188,7 +196,11 @@ export function createModel(parts: ModelParts): Model {
       const { vocab } = description.config;
       const { promptIds } = model;
       const { maxSeq } = options;
-      return generateMany({ ...sessionParts, tokenizer, forms, maxSeq, vocab, promptIds }, requests, manyOptions);
+      return generateMany(
+        { ...sessionParts, tokenizer, forms, maxSeq, reasoning, vocab, promptIds },
+        requests,
+        manyOptions,
+      );
     },
     async logits(ids, { signal } = {}) {
       const session = model.createSession();

@@ -3,9 +3,11 @@ import { createRng } from '../core/rng.ts';
 import { DEFAULT_SAMPLING, type SamplingOptions, type TokenLogprob, validateSampling } from '../sample/options.ts';
 import { sampleToken } from '../sample/sampler.ts';
 import { type FinishReason, finishAtId, finishAtLimit, type StopRules, validateStopping } from '../sample/stopping.ts';
+import type { Reasoning, TextPart } from '../text/reasoning.ts';
 import { createStreamDecoder } from '../text/stream_decoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { FormOptions, Forms } from './forms.ts';
+import type { ShiftOptions } from './overflow.ts';
 import type { SpeculateOptions } from './proposals.ts';
 
 export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
@@ -26,6 +28,12 @@ export interface GenerateOptions extends Partial<SamplingOptions>, FormOptions {
   readonly beams?: number | undefined;
   /** With beams: texts are ranked by log-probability over length^lengthPenalty; 1 unless said. */
   readonly lengthPenalty?: number | undefined;
+  /** Pieces have `parts`: thoughts told apart from the answer, by the markers that the model's chat template has. */
+  readonly reasoning?: boolean | undefined;
+  /** Special tokens are in the text, by name: with some, models write calls of tools. End tokens are not. */
+  readonly showSpecial?: boolean | undefined;
+  /** Goes on when the context is full: the oldest tokens are dropped, and the next piece tells how many. */
+  readonly overflow?: ShiftOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,6 +48,10 @@ export interface Piece {
    */
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];
+  /** With `reasoning`: what of the text is certain now, without the markers. */
+  readonly parts?: readonly TextPart[];
+  /** With `overflow`, where tokens were dropped before this piece was computed: their number. */
+  readonly dropped?: number;
 }
 
 /** Rooms 8 and 9 of one generation: what a sequence needs besides its logits, wherever these come from. */
@@ -61,11 +73,15 @@ export interface PieceMakerParts {
   readonly forms: Forms;
   /** Positions that the sequence may have. */
   readonly maxSeq: number;
+  /** The markers of the model's thoughts, where its template has some. */
+  readonly reasoning?: Reasoning | null | undefined;
+  /** Ids before the prompt, which a session has already; only a prompt of few ids needs them. */
+  readonly past?: readonly number[];
 }
 
 /** Throws ConfigError for options out of range, and what Forms.begin throws for a grammar or a schema. */
 export function createPieceMaker(
-  { tokenizer, forms, maxSeq }: PieceMakerParts,
+  { tokenizer, forms, maxSeq, reasoning = null, past = [] }: PieceMakerParts,
   prompt: readonly number[],
   options: GenerateOptions,
 ): PieceMaker {
@@ -81,7 +97,14 @@ export function createPieceMaker(
     if (list !== undefined && !Array.isArray(list)) throw new ConfigError(`${name} is ${String(list)}, must be a list`);
   }
   const rng = createRng(sampling.seed);
-  const text = createStreamDecoder(tokenizer, { stop: options.stop ?? [], context: prompt });
+  const markers = options.reasoning === true ? reasoning : null;
+  const spelled = options.showSpecial === true ? 'all' : markers?.spelled;
+  const text = createStreamDecoder(tokenizer, {
+    stop: options.stop ?? [],
+    context: prompt,
+    ...(spelled !== undefined && { spelled }),
+  });
+  const splitter = markers?.begin([...past, ...prompt]);
   const form = forms.begin(options, rules, prompt);
   let genTokens = 0;
 
@@ -97,12 +120,21 @@ export function createPieceMaker(
       finishReason ??= finishAtLimit(genTokens, history.length, rules);
       if (finishReason !== undefined) shown += text.flush();
       form?.shown(shown);
-      return { piece: { id, text: shown, logprob, top }, finishReason };
+      const piece = { id, text: shown, logprob, top };
+      if (options.reasoning !== true) return { piece, finishReason };
+      const parts = splitter?.push(shown) ?? answerOf(shown);
+      if (finishReason !== undefined) parts.push(...(splitter?.flush() ?? []));
+      return { piece: { ...piece, parts }, finishReason };
     },
     get isComplete() {
       return form?.isComplete;
     },
   };
+}
+
+/** What a model without markers says. */
+function answerOf(text: string): TextPart[] {
+  return text === '' ? [] : [{ kind: 'answer', text }];
 }
 
 /** How tokens are chosen, defaults filled in. */

@@ -9,6 +9,8 @@ export interface StreamOptions {
    * after a prompt with text in it a leading space is kept, after nothing or special tokens alone it is dropped.
    */
   readonly context?: readonly number[];
+  /** Special tokens that are written by name; they add no text otherwise. */
+  readonly spelled?: ReadonlySet<number> | 'all';
 }
 
 /** Room 9: token ids in, text that is safe to show out. */
@@ -46,8 +48,12 @@ export function createStreamDecoder(tokenizer: Tokenizer, options: StreamOptions
   let held = ''; // text that may still turn out to begin a stop string
   let stopped: string | null = null;
 
+  const { spelled } = options;
+  const isSpelled = (id: number): boolean =>
+    spelled !== undefined && tokenizer.isSpecial(id) && (spelled === 'all' || spelled.has(id));
+
   function decode(id: number): string {
-    let bytes = tokenizer.bytes(id);
+    let bytes = isSpelled(id) ? new TextEncoder().encode(tokenizer.piece(id)) : tokenizer.bytes(id);
     if (bytes.length > 0 && atTextStart) {
       atTextStart = false;
       if (bytes[0] === SPACE) bytes = bytes.subarray(1);
@@ -100,7 +106,7 @@ function firstStop(text: string, stops: readonly string[]): { stop: string; star
 }
 
 /** Length of the longest end of `text` that begins one of `stops`. */
-function heldLength(text: string, stops: readonly string[]): number {
+export function heldLength(text: string, stops: readonly string[]): number {
   let longest = 0;
   for (const stop of stops) {
     for (let n = Math.min(stop.length - 1, text.length); n > longest; n--) {

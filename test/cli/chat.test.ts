@@ -81,13 +81,15 @@ describe('a conversation', () => {
     expect(answers.map(({ text }) => text)).toEqual([await answerTo(['user', '/help'])]);
   });
 
-  test('/help and unknown commands answer on stderr', async () => {
+  test('/help and unknown commands answer on stderr; the chat goes on, and a script says at its end that something failed', async () => {
     const argv = ['chat', '--model', model, ...GREEDY];
-    const { exitCode, stdout, stderr } = await runCli(argv, { lines: ['/help', '/\x1b[31m now'] });
-    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: '' });
+    const { exitCode, stdout, stderr } = await runCli(argv, { lines: ['/help', '/\x1b[31m now', 'Hello'] });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: `${await answerTo(['user', 'Hello'])}\n` });
     expect(stderr).toContain('/reset');
-    expect(stderr).toContain('there is no /\\x1b[31m');
+    expect(stderr).toContain('error: there is no command /\\x1b[31m');
     expect(stderr).not.toContain('\x1b');
+    const person = await runCli(argv, { lines: ['/nope'], isStderrTerminal: true });
+    expect(person.exitCode).toBe(0);
   });
 
   test('stdout has the answers, a line each; stderr the figures', async () => {
@@ -104,8 +106,7 @@ describe('Ctrl-C', () => {
     const { exitCode, stdout } = await runCli(argv, {
       lines: ['Hello', 'Go on'],
       onStdout(text, io) {
-        if (text !== '\n') nTexts++;
-        if (nTexts === 3) io.pressCtrlC();
+        if (text !== '\n' && ++nTexts === 3) io.pressCtrlC();
       },
     });
     expect(exitCode).toBe(0);
@@ -118,7 +119,41 @@ describe('Ctrl-C', () => {
     expect(second.startsWith(expected)).toBe(true);
   });
 
-  test('at the question is a hint, and from outside an end', async () => {
+  test('a second one leaves, during the answer and at the question', async () => {
+    const argv = ['chat', '--model', model, '--temperature', '0', '-n', '40'];
+    for (const lines of [['Hello', 'Go on'], ['Hello']]) {
+      let nTexts = 0;
+      const { exitCode, stdout, stderr } = await runCli(argv, {
+        lines,
+        onStdout(text, io) {
+          if (text === '\n' || ++nTexts === 3) io.pressCtrlC();
+        },
+      });
+      expect({ exitCode, nTexts }).toEqual({ exitCode: 130, nTexts: 3 });
+      expect(stdout.endsWith('\n')).toBe(true);
+      expect(stderr).not.toContain('error');
+    }
+    // Not one after another in two questions.
+    let nInterrupts = 0;
+    const hinted = await runCli(argv, {
+      lines: ['/tokens', '/tokens', 'Hello'],
+      onQuestion: (io) => {
+        if (nInterrupts++ < 2) io.pressCtrlC();
+      },
+    });
+    expect(hinted.exitCode).toBe(0);
+    expect(hinted.stderr.match(/Ctrl-C again leaves/g)).toHaveLength(2);
+    const left = await runCli(argv, {
+      lines: ['Hello'],
+      onQuestion: (io) => {
+        io.pressCtrlC();
+        io.pressCtrlC();
+      },
+    });
+    expect(left).toMatchObject({ exitCode: 130, stdout: '' });
+  });
+
+  test('from outside is an end', async () => {
     for (let check = 1; ; check++) {
       const argv = ['chat', '--model', model, ...GREEDY, '--json'];
       const { exitCode, stdout } = await runCli(argv, { lines: ['Hello'], interruptAtCheck: check });
@@ -142,10 +177,10 @@ describe('what goes wrong', () => {
     const argv = ['chat', '--model', model, ...GREEDY];
     const script = await runCli(argv, { lines: [long, 'Hello'] });
     expect(script.exitCode).toBe(1);
-    expect(script.stderr).toMatch(/error: .*maxSeq=96/);
+    expect(script.stderr).toMatch(/error: .* 105 tokens, .*maxSeq=96; shorten .*--overflow shift/);
     const person = await runCli(argv, { lines: [long, 'Hello'], isStderrTerminal: true });
     expect(person.exitCode).toBe(0);
-    expect(person.stderr).toMatch(/error: .*maxSeq=96/);
+    expect(person.stderr).toMatch(/error:.* 105 tokens, .*maxSeq=96; shorten .*--overflow shift/);
     // The message that did not fit is forgotten.
     expect(person.stdout).toBe(`${await answerTo(['user', 'Hello'])}\n`);
   });

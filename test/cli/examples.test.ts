@@ -6,14 +6,14 @@ import { ROOT } from '../support/fixtures.ts';
 import { runCli } from './fake_io.ts';
 import { CHAT_TEMPLATE, createTempFolder, tinyContent, withPair, writeGguf } from './model_files.ts';
 
-/** Every example that the help and docs/cli.md show is run. */
+/** Every example that the help, docs/cli.md and docs/chat.md show is run. */
 
 let folder: Awaited<ReturnType<typeof createTempFolder>>;
 beforeAll(async () => {
   folder = await createTempFolder();
   const tiny = await tinyContent();
   await folder.put('model.gguf', writeGguf(tiny));
-  await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', CHAT_TEMPLATE)));
+  await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', THINKING_TEMPLATE)));
   await folder.put('prompt.txt', 'Once there was');
   await folder.put('prompts.jsonl', '{"prompt":"Once","maxTokens":9}\n{"ids":[0,440],"maxTokens":9}\n');
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'photo.jpg'));
@@ -46,10 +46,15 @@ async function runExample(line: string): Promise<void> {
 }
 
 const guide = readFileSync(join(ROOT, 'docs', 'cli.md'), 'utf8');
-const guideExamples = [...guide.matchAll(/```sh\n([^`]*)```/g)].flatMap(([, block]) => block!.trimEnd().split('\n'));
+const examplesOf = (text: string): string[] =>
+  [...text.matchAll(/```sh\n([^`]*)```/g)].flatMap(([, block]) => block!.trimEnd().split('\n'));
+const guideExamples = examplesOf(guide);
+const chatExamples = examplesOf(readFileSync(join(ROOT, 'docs', 'chat.md'), 'utf8'));
+const THINKING_TEMPLATE = `{% if enable_thinking %}{% endif %}${CHAT_TEMPLATE}`;
 
 describe('docs/cli.md', () => {
   test.each(guideExamples)('%s', runExample);
+  test.each(chatExamples.map((line) => [line] as const))('docs/chat.md: %s', runExample);
 
   test('shows every command, and every flag that a command has', async () => {
     for (const name of COMMAND_NAMES) {

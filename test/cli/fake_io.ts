@@ -15,6 +15,8 @@ export interface FakeOptions {
   readonly isStdoutTerminal?: boolean;
   readonly isStderrTerminal?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Called when the keyboard is asked for a line. */
+  readonly onQuestion?: (io: FakeIo) => void;
   /** The clock that progress is measured with; by default the real one. */
   readonly now?: () => number;
   /** Sees everything that is written to stdout, as it is written; may press Ctrl-C. */
@@ -57,11 +59,15 @@ export function createFakeIo(o: FakeOptions = {}): FakeIo {
     openLines() {
       const waiting = [...(o.lines ?? [])];
       return {
-        next: async () => waiting.shift() ?? null,
+        async next() {
+          o.onQuestion?.(io);
+          return waiting.shift() ?? null;
+        },
         onInterrupt(handler) {
           interrupt = handler;
         },
         close() {
+          waiting.length = 0;
           interrupt = undefined;
         },
       };
