@@ -2,7 +2,7 @@ import { ConfigError, isGlassformerError } from '../core/errors.ts';
 import type { ByteSource } from '../core/host.ts';
 import type { MetaValue } from '../core/metadata.ts';
 import type { ModelSource } from '../engine/model_source.ts';
-import { checkLoadOptions, type LoadOptions } from '../engine/options.ts';
+import { checkLoadOptions, DEFAULT_MAX_SEQ, type LoadOptions } from '../engine/options.ts';
 import { type MemoryNeed, memoryNeed } from '../exec/wasm/memory_need.ts';
 import type { Graph } from '../graph/ir.ts';
 import { optimize, type PassChoice } from '../graph/passes/index.ts';
@@ -35,18 +35,19 @@ export interface Inspected {
  * Opens what is at `path` and tries to read it as a model. What it lacks to be one is reported, not thrown.
  * Throws where it cannot be opened at all: ConfigError for a folder without config.json, FormatError for another format.
  */
-export async function openInspected(path: string, activations: Activations): Promise<Inspected> {
+export async function openInspected(path: string, activations: Activations, maxSeq?: number): Promise<Inspected> {
   const found = await openNodeModel(path);
   const parts = found.kind === 'folder' ? await folderParts(found) : await fileParts(found);
   const { describe, weights, ...rest } = parts;
   const close = (): Promise<void> => weights.close();
   try {
     const description = await describe();
+    const positions = Math.min(maxSeq ?? DEFAULT_MAX_SEQ, description.config.maxContext);
     return {
       ...rest,
       tensors: weights.tensors,
       close,
-      model: { description, graph: description.buildGraph(activations) },
+      model: { description, graph: description.buildGraph(activations, positions) },
     };
   } catch (error) {
     if (isGlassformerError(error)) {

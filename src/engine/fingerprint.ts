@@ -7,18 +7,20 @@ import type { Activations } from '../ops/linear.ts';
 const SAMPLE_BYTES = 1024;
 
 /**
- * What computed the rows of a cache, as 32 bytes: SHA-256 of the config, of how activations enter, and of each tensor's name,
- * format, shape and first bytes. The same for every executor and kernel build whose bits are equal, and for a file under
+ * What computed the rows of a cache, as 32 bytes: SHA-256 of the config, of how activations enter, of the rope's angles (which
+ * may follow from maxSeq), and of each tensor's name, format, shape and first bytes. The same for every executor and kernel build whose bits are equal, and for a file under
  * another name. Not a seal: two files that differ only behind the first SAMPLE_BYTES of every tensor are not told apart.
  * Throws FormatError when the file has shrunk since it was opened.
  */
 export async function modelFingerprint(
-  { architecture, config, tensors }: ModelDescription,
+  { architecture, config, tensors, buildGraph }: ModelDescription,
   activations: Activations,
+  maxSeq: number,
 ): Promise<Uint8Array> {
   const sha = createSha256();
   const text = new TextEncoder();
-  sha.update(text.encode(JSON.stringify([architecture, activations, config])));
+  const { ropes } = buildGraph(activations, maxSeq);
+  sha.update(text.encode(JSON.stringify([architecture, activations, config, ropes])));
   for (const info of [...tensors.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const sample = new Uint8Array(Math.min(SAMPLE_BYTES, info.nBytes));
     await readTensorBytes(info, 0, sample);

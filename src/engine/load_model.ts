@@ -61,7 +61,7 @@ export async function createExecutor(
   if (nThreads > 1 && options.executor !== 'wasm') {
     onNotice?.(`threads: 1 instead of ${nThreads}: the ${options.executor} executor has no more`);
   }
-  const stated = description.buildGraph(options.activations);
+  const stated = description.buildGraph(options.activations, options.maxSeq);
   if (options.graph !== undefined) checkGraphFits(options.graph, stated);
   // The naive tiers run the model as it is stated, with what was asked of its numbers.
   const graph = options.graph ?? optimize(stated, [], [], options.approximate);

@@ -2,6 +2,7 @@ import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
 import { randomLlama, randomSmolLm3 } from './random/llama.ts';
 import { randomOlmo2 } from './random/olmo.ts';
 import type { RandomArchitecture } from './random/parts.ts';
+import { randomPhi3 } from './random/phi.ts';
 import { randomQwen2, randomQwen3 } from './random/qwen.ts';
 
 /** By the name in general.architecture. Another one is a line here; models/architectures.ts has those that can be run. */
@@ -9,6 +10,7 @@ export const RANDOM_ARCHITECTURES = {
   llama: randomLlama,
   qwen2: randomQwen2,
   qwen3: randomQwen3,
+  phi3: randomPhi3,
   olmo2: randomOlmo2,
   smollm3: randomSmolLm3,
   gpt2: randomGpt2,

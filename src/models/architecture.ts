@@ -14,10 +14,11 @@ export interface Decoder {
   /** What else "inspect" says about it, e.g. ['rope', 'base 10000, ...']. */
   readonly facts: readonly (readonly [name: string, text: string])[];
   /**
-   * The graph as the architecture states it, before any pass.
+   * The graph as the architecture states it, before any pass. maxSeq: positions that one sequence may have, by default the
+   * model's whole context; some scalings of the rope follow from it (`ropeAt`).
    * Throws ShapeError for a tensor that is missing or of another shape, UnsupportedError for one that has no place.
    */
-  buildGraph(tensors: Tensors, activations: Activations): Graph;
+  buildGraph(tensors: Tensors, activations: Activations, maxSeq?: number): Graph;
 }
 
 /** How one family of models is read: one file each, and one line in models/architectures.ts. */

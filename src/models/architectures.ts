@@ -16,8 +16,8 @@ export interface ModelDescription {
   readonly config: DecoderSizes;
   readonly facts: Decoder['facts'];
   readonly tensors: Tensors;
-  /** The graph as the architecture states it, before any pass. */
-  buildGraph(activations: Activations): Graph;
+  /** The graph as the architecture states it, before any pass, for sequences of up to maxSeq positions (`Decoder`). */
+  buildGraph(activations: Activations, maxSeq?: number): Graph;
 }
 
 /** All decoders that can be run. A new one is its file and its line here; only the first is part of every page. */
@@ -25,6 +25,7 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => llama },
   { ggufNames: ['qwen2'], modelTypes: ['qwen2'], load: async () => (await import('./qwen2.ts')).qwen2 },
   { ggufNames: ['qwen3'], modelTypes: ['qwen3'], load: async () => (await import('./qwen3.ts')).qwen3 },
+  { ggufNames: ['phi3'], modelTypes: ['phi3'], load: async () => (await import('./phi3.ts')).phi3 },
   { ggufNames: ['olmo2'], modelTypes: ['olmo2'], load: async () => (await import('./olmo2.ts')).olmo2 },
   { ggufNames: ['smollm3'], modelTypes: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { ggufNames: ['gpt2'], modelTypes: ['gpt2'], load: async () => (await import('./gpt2.ts')).gpt2 },
@@ -76,7 +77,13 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
 }
 
 function description(architecture: string, { config, facts, buildGraph }: Decoder, tensors: Tensors): ModelDescription {
-  return { architecture, config, facts, tensors, buildGraph: (activations) => buildGraph(tensors, activations) };
+  return {
+    architecture,
+    config,
+    facts,
+    tensors,
+    buildGraph: (activations, maxSeq) => buildGraph(tensors, activations, maxSeq),
+  };
 }
 
 function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): ArchitectureEntry {

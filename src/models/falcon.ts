@@ -4,7 +4,7 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { type FalconConfig, falconConfigFromGguf, falconConfigFromHf } from './falcon_config.ts';
 import { falconTensorsFromHf } from './falcon_tensors.ts';
 import { createGptBlocks } from './gpt_blocks.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export const falcon: Architecture = {
   fromGguf: async (file) => decoder(falconConfigFromGguf(file.metadata, file.tensors)),
@@ -17,7 +17,7 @@ function decoder(config: FalconConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config), ['norms of a layer', `${config.nNorms}`], ['activation', config.activation]],
-    buildGraph: (tensors, activations) => buildFalcon(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildFalcon(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

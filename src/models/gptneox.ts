@@ -4,7 +4,7 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createGptBlocks } from './gpt_blocks.ts';
 import { type GptNeoxConfig, gptNeoxConfigFromGguf, gptNeoxConfigFromHf } from './gptneox_config.ts';
 import { gptNeoxTensorsFromHf } from './gptneox_tensors.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export const gptNeox: Architecture = {
   fromGguf: async (file) => decoder(gptNeoxConfigFromGguf(file.metadata)),
@@ -21,7 +21,7 @@ function decoder(config: GptNeoxConfig): Decoder {
       ['residual', config.isParallel ? 'parallel' : 'sequential'],
       ['activation', config.activation],
     ],
-    buildGraph: (tensors, activations) => buildGptNeox(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildGptNeox(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import type { LlamaConfig } from './config.ts';
 import { llamaConfigFromGguf } from './llama_gguf.ts';
 import { llamaConfigFromHf } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 import { readFactors } from './small_tensors.ts';
 import { createWeightTable } from './weight_table.ts';
 
@@ -20,7 +20,7 @@ function decoder(config: LlamaConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config)],
-    buildGraph: (tensors, activations) => buildLlama(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildLlama(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { getCount, getNumber, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
 import type { RopeLayout } from '../ops/rope.ts';
+import { yarnMagnitude } from '../ops/rope_table.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import type { RopeScaling } from './rope_config.ts';
 
@@ -24,6 +25,8 @@ export function commonConfigFromGguf(
   architecture: string,
   ropeLayout: RopeLayout,
   ropeFactors: readonly number[] | undefined,
+  /** Where the architecture reads it otherwise than from the usual keys. */
+  ownScaling?: RopeScaling,
 ): LlamaConfig {
   const key = (name: string): string => `${architecture}.${name}`;
   const nExperts = getCount(meta, key('expert_count')) ?? 0;
@@ -58,7 +61,7 @@ export function commonConfigFromGguf(
     ropeLayout,
     ropeBase: getNumber(meta, key('rope.freq_base')) ?? DEFAULT_ROPE_BASE,
     ropeDim: getCount(meta, key('rope.dimension_count')) ?? headDim,
-    ropeScaling: ropeScaling(meta, key, ropeFactors),
+    ropeScaling: ownScaling ?? ropeScaling(meta, key, ropeFactors),
   });
 }
 
@@ -73,10 +76,39 @@ function ropeScaling(
     if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with linear rope scaling');
     return { kind: 'linear', factor: legacyFactor ?? needNumber(meta, key('rope.scaling.factor')) };
   }
+  if (kind === 'yarn') {
+    if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with yarn rope scaling');
+    return yarn(meta, key);
+  }
   if (kind !== 'none') {
     throw new UnsupportedError(
-      `${key('rope.scaling.type')} is "${kind}"; known are none, linear and the tensor rope_freqs.weight`,
+      `${key('rope.scaling.type')} is "${kind}"; known are none, linear, yarn and the tensor rope_freqs.weight`,
     );
   }
   return factors === undefined ? { kind: 'none' } : { kind: 'factors', factors };
+}
+
+/** Of YaRN's paper; no key, or an own one in newer files. */
+const YARN_BETA_FAST = 32;
+const YARN_BETA_SLOW = 1;
+
+/** Source: llama.cpp, src/llama-model.cpp and src/llama-context.cpp: the keys, and what a missing one means. */
+function yarn(meta: Metadata, key: (name: string) => string): RopeScaling {
+  const logMultiplier = getNumber(meta, key('rope.scaling.yarn_log_multiplier')) ?? 0;
+  if (logMultiplier !== 0) {
+    throw new UnsupportedError(
+      `${key('rope.scaling.yarn_log_multiplier')} is ${logMultiplier}; this architecture is run without it`,
+    );
+  }
+  const factor = needNumber(meta, key('rope.scaling.factor'));
+  const attention = getNumber(meta, key('rope.scaling.attn_factor')) ?? 1;
+  return {
+    kind: 'yarn',
+    factor,
+    originalContext:
+      getCount(meta, key('rope.scaling.original_context_length')) ?? needCount(meta, key('context_length')),
+    betaFast: getNumber(meta, key('rope.scaling.yarn_beta_fast')) ?? YARN_BETA_FAST,
+    betaSlow: getNumber(meta, key('rope.scaling.yarn_beta_slow')) ?? YARN_BETA_SLOW,
+    magnitude: attention * yarnMagnitude(factor),
+  };
 }

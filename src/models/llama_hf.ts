@@ -1,7 +1,7 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
-import { number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
+import { maxContextOf, number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
 
 /** What transformers leaves out of config.json since its class for the architecture says so. */
 export interface HfDefaults {
@@ -44,6 +44,7 @@ export function commonConfigFromHf(
   const dim = number(config, 'hidden_size');
   const nHeads = number(config, 'num_attention_heads');
   const headDim = optionalNumber(config, 'head_dim') ?? fixedDim ?? Math.floor(dim / nHeads);
+  const ropeScaling = ropeScalingOf(config);
   return checkConfig({
     vocab: number(config, 'vocab_size'),
     dim,
@@ -52,12 +53,12 @@ export function commonConfigFromHf(
     nHeads,
     nKvHeads: optionalNumber(config, 'num_key_value_heads') ?? nHeads,
     headDim,
-    maxContext: number(config, 'max_position_embeddings'),
+    maxContext: maxContextOf(config, ropeScaling),
     normEps: optionalNumber(config, 'rms_norm_eps') ?? normEps,
     ropeLayout: 'halves',
     ropeBase: ropeBaseOf(config, ropeBase),
     ropeDim: turnedDim(config, headDim),
-    ropeScaling: ropeScalingOf(config),
+    ropeScaling,
   });
 }
 

@@ -8,7 +8,7 @@ import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 /** Of transformers' Olmo2Config. */
 const DEFAULT_NORM_EPS = 1e-5;
@@ -40,7 +40,7 @@ function decoder(config: LlamaConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config)],
-    buildGraph: (tensors, activations) => buildOlmo2(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildOlmo2(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

@@ -5,7 +5,7 @@ import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export const qwen2: Architecture = {
   fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen2', 'halves', undefined)),
@@ -19,7 +19,7 @@ function decoder(config: LlamaConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config)],
-    buildGraph: (tensors, activations) => buildQwen2(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildQwen2(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

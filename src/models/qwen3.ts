@@ -8,7 +8,7 @@ import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 /** Of transformers' Qwen3Config: heads are not dim / nHeads wide. */
 const DEFAULT_HEAD_DIM = 128;
@@ -32,7 +32,7 @@ function decoder(config: LlamaConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config)],
-    buildGraph: (tensors, activations) => buildQwen3(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildQwen3(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

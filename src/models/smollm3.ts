@@ -8,7 +8,7 @@ import type { LlamaConfig } from './config.ts';
 import { optionalNumber, refuse } from './hf_config.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export interface SmolLm3Config extends LlamaConfig {
   /** For each layer, whether its heads are turned. */
@@ -61,7 +61,7 @@ function decoder(config: SmolLm3Config): Decoder {
   return {
     config,
     facts: [ropeFact(config), ['', `in ${nTurned} of ${config.nLayers} layers`]],
-    buildGraph: (tensors, activations) => buildSmolLm3(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildSmolLm3(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

@@ -64,7 +64,7 @@ describe('config', () => {
     [{ 'llama.expert_count': 8 }, 'UnsupportedError', /expert_count is 8/],
     [{ 'llama.attention.sliding_window': 16 }, 'UnsupportedError', /sliding_window is 16/],
     [{ 'llama.attention.value_length': 16 }, 'UnsupportedError', /value_length is 16 and key_length 8/],
-    [{ 'llama.rope.scaling.type': 'yarn' }, 'UnsupportedError', /rope\.scaling\.type is "yarn"/],
+    [{ 'llama.rope.scaling.type': 'longrope' }, 'UnsupportedError', /rope\.scaling\.type is "longrope"/],
     [{ 'llama.rope.scaling.type': 'linear' }, 'ConfigError', /rope\.scaling\.factor" is missing/],
     [{ 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 0 }, 'ConfigError', /scaling factor is 0/],
   ])('GGUF with %o: %s', (changes, name, message) => {
@@ -81,7 +81,7 @@ describe('config', () => {
     [{ mlp_bias: true }, 'UnsupportedError', /mlp_bias is true/],
     [{ hidden_act: 'gelu' }, 'UnsupportedError', /hidden_act is "gelu"/],
     [{ sliding_window: 16 }, 'UnsupportedError', /sliding_window is 16/],
-    [{ rope_scaling: { rope_type: 'yarn', factor: 2 } }, 'UnsupportedError', /rope type is "yarn"/],
+    [{ rope_scaling: { rope_type: 'ntk', factor: 2 } }, 'UnsupportedError', /rope type is "ntk"; known are default,/],
     [{ rope_scaling: [] }, 'ConfigError', /rope_scaling is \[\]/],
     [
       {

@@ -44,7 +44,13 @@ describe('qwen2', () => {
 });
 
 describe('qwen3', () => {
-  const QWEN3: JsonObject = { ...hfSizes('grouped'), model_type: 'qwen3', head_dim: 32, sliding_window: null };
+  const QWEN3: JsonObject = {
+    ...hfSizes('grouped'),
+    model_type: 'qwen3',
+    head_dim: 32,
+    sliding_window: null,
+    rope_scaling: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 16 },
+  };
   const PARTS = { ...USUAL_PARTS, attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
 
   test('a folder has the graph of a GGUF file; heads have a size of their own', async () => {

@@ -30,7 +30,11 @@ export const randomQwen2: RandomArchitecture = {
   },
 };
 
-/** Qwen 3: heads of a size of their own (twice dim / nHeads, as in its smallest models), with norms. */
+/** As if the model had been trained with fewer positions than any prompt that is compared. */
+const YARN_ORIGINAL_CONTEXT = 16;
+const YARN_FACTOR = 8;
+
+/** Qwen 3: heads of a size of their own (twice dim / nHeads, as in its smallest models), with norms; stretched by YaRN. */
 export const randomQwen3: RandomArchitecture = {
   metadata(shape) {
     const headDim = qwen3HeadDim(shape);
@@ -38,6 +42,9 @@ export const randomQwen3: RandomArchitecture = {
       ...decoderMetadata('qwen3', shape, headDim),
       ['qwen3.attention.key_length', 'u32', headDim],
       ['qwen3.attention.value_length', 'u32', headDim],
+      ['qwen3.rope.scaling.type', 'string', 'yarn'],
+      ['qwen3.rope.scaling.factor', 'f32', YARN_FACTOR],
+      ['qwen3.rope.scaling.original_context_length', 'u32', YARN_ORIGINAL_CONTEXT],
     ];
   },
   tensors(shape) {
