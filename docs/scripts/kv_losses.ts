@@ -8,25 +8,33 @@ import type { ModelPath } from './numerics.ts';
 
 /** What a cache that forgets or rounds costs: the distributions after every token of a text, beside those over all rows. */
 
-type Losses = Omit<Extract<KvOptions, { kind: 'lossy' }>, 'kind'>;
+type Form = Extract<KvOptions, { kind: 'lossy' | 'evict' }>;
 
-const FORMS: readonly Losses[] = [
-  { window: 256 },
-  { window: 128 },
-  { window: 64 },
-  { window: 32 },
-  { window: 16 },
-  { window: 64, sinks: 0 },
-  { window: 16, sinks: 0 },
-  { type: 'q8_0' },
-  { type: 'q4_0' },
-  { type: 'q4_0', recent: 128 },
-  { type: 'q8_0', window: 64 },
+const lossy = (o: Omit<Extract<Form, { kind: 'lossy' }>, 'kind'>): Form => ({ kind: 'lossy', ...o });
+const evict = (budget: number): Form => ({ kind: 'evict', by: 'importance', budget });
+
+const FORMS: readonly Form[] = [
+  lossy({ window: 256 }),
+  lossy({ window: 128 }),
+  lossy({ window: 64 }),
+  lossy({ window: 32 }),
+  lossy({ window: 16 }),
+  ...[260, 132, 68, 36].map(evict),
+  lossy({ window: 64, sinks: 0 }),
+  lossy({ window: 16, sinks: 0 }),
+  lossy({ type: 'q8_0' }),
+  lossy({ type: 'q4_0' }),
+  lossy({ type: 'q4_0', recent: 128 }),
+  lossy({ type: 'q8_0', window: 64 }),
 ];
 
 /** Rows of other models have fewer head dims than a block has: windows alone. */
-const WINDOWS: readonly Losses[] = [{ window: 256 }, { window: 64 }, { window: 16 }, { window: 16, sinks: 0 }];
-const ROUNDED: readonly Losses[] = [{ type: 'q8_0' }, { type: 'q4_0' }];
+const WINDOWS: readonly Form[] = [
+  ...[256, 64, 16].map((window) => lossy({ window })),
+  lossy({ window: 16, sinks: 0 }),
+  ...[260, 68, 36].map(evict),
+];
+const ROUNDED: readonly Form[] = [lossy({ type: 'q8_0' }), lossy({ type: 'q4_0' })];
 
 const TOKENS_AT_ONCE = 64;
 const BAR_WIDTH = 24;
@@ -148,7 +156,7 @@ function lossTable(model: Model, ids: readonly number[]): string {
   const full = runOver(model, ids, { kind: 'contiguous' });
   const all = [
     { name: 'all rows, f32', run: full },
-    ...FORMS.map((form) => ({ name: showForm(form), run: runOver(model, ids, { kind: 'lossy', ...form }) })),
+    ...FORMS.map((form) => ({ name: showForm(form), run: runOver(model, ids, form) })),
   ].map((each) => ({ ...each, cost: costOf(full, each.run, ids) }));
   const most = Math.max(...all.map(({ cost }) => cost.kl));
   const rows = all.map(({ name, run, cost }) => {
@@ -158,15 +166,12 @@ function lossTable(model: Model, ids: readonly number[]): string {
   return table(['form', 'bytes at most', ...COSTS, 'KL'], rows);
 }
 
-function otherRows(name: string, model: Model, file: string, forms: readonly Losses[]): string[][] {
+function otherRows(name: string, model: Model, file: string, forms: readonly Form[]): string[][] {
   const text = readFileSync(file, 'utf8').slice(0, 4 * model.info.maxContext);
   const ids = model.tokenize(text).slice(0, model.info.maxContext);
   const full = runOver(model, ids, { kind: 'contiguous' });
   const row = (form: string, run: Run) => [name, nameOf(file), form, ...costCells(costOf(full, run, ids))];
-  return [
-    row('all rows, f32', full),
-    ...forms.map((form) => row(showForm(form), runOver(model, ids, { kind: 'lossy', ...form }))),
-  ];
+  return [row('all rows, f32', full), ...forms.map((form) => row(showForm(form), runOver(model, ids, form)))];
 }
 
 function nameOf(file: string): string {
@@ -176,7 +181,9 @@ function nameOf(file: string): string {
     .replace(/\.(txt|gguf)$/, '');
 }
 
-function showForm({ window, sinks, type, recent }: Losses): string {
+function showForm(form: Form): string {
+  if (form.kind === 'evict') return `importance, budget ${form.budget}`;
+  const { window, sinks, type, recent } = form;
   const parts: string[] = [];
   if (window !== undefined) parts.push(`window ${window}${sinks === undefined ? '' : `, ${sinks} sinks`}`);
   if (type !== undefined) parts.push(recent === undefined ? type : `${type} from age ${recent} on`);

@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { LoadOptions } from '../engine/options.ts';
 import { KV_TYPES, type KvType } from '../kvcache/coded_rows.ts';
+import { EVICT_RULES } from '../kvcache/evict_options.ts';
 import { DEFAULT_SINKS } from '../kvcache/lossy_options.ts';
 import { KV_KINDS, type KvKind, type KvOptions } from '../kvcache/options.ts';
 import { parseCount } from './arguments.ts';
+import { usageError } from './usage.ts';
 
 /** Flags of commands that choose the form of the KV cache. The engine checks them; see loadOptionsOf. */
 export interface KvFlags {
@@ -15,6 +17,7 @@ export interface KvFlags {
   readonly sinks?: number;
   readonly kvType?: KvType;
   readonly kvRecent?: number;
+  readonly kvEvict?: 'importance';
 }
 
 export function addKvOptions(command: Command): Command {
@@ -40,7 +43,16 @@ export function addPageOptions(command: Command): Command {
 function addLossyOptions(command: Command): Command {
   return command
     .option('--window <n>', 'each position sees the last n alone, and the sinks; older rows are freed', parseCount)
-    .option(`--sinks <n>`, `first positions that every one sees, with --window (default: ${DEFAULT_SINKS})`, parseCount)
+    .option(
+      `--sinks <n>`,
+      `first positions that always stay, with --window or --kv-evict (default: ${DEFAULT_SINKS})`,
+      parseCount,
+    )
+    .addOption(
+      new Option('--kv-evict <rule>', 'with --kv-budget: a sequence keeps the rows attended to most').choices(
+        EVICT_RULES,
+      ),
+    )
     .addOption(
       new Option('--kv-type <type>', 'how rows of the KV cache are stored (default: f32); others round').choices(
         KV_TYPES,
@@ -48,18 +60,23 @@ function addLossyOptions(command: Command): Command {
     )
     .option(
       '--kv-recent <n>',
-      'with --kv-type: positions that stay f32 until they are so old (default: 0)',
+      'newest positions that stay: f32 with --kv-type (default: 0), there with --kv-evict (default: half)',
       parseCount,
     );
 }
 
 /** The flags as load options. A page size without a form of pages is left to the check, which says what to do. */
 export function kvOptionsOf(flags: KvFlags): Pick<LoadOptions, 'kv' | 'prefillChunk'> {
-  const { kv, pageSize, kvBudget, prefillChunk, window, sinks, kvType, kvRecent } = flags;
+  const { kv, pageSize, kvBudget, prefillChunk, window, sinks, kvType, kvRecent, kvEvict } = flags;
   const losses = { window, sinks, type: kvType, recent: kvRecent };
   const isLossy = Object.values(losses).some((value) => value !== undefined);
   const isSaid = isLossy || kv !== undefined || pageSize !== undefined || kvBudget !== undefined;
   const kind = kv ?? (isLossy ? 'lossy' : 'contiguous');
+  if (kvEvict !== undefined) {
+    if (kv !== undefined) throw usageError(`--kv-evict is a form of its own; leave out --kv ${kv}`);
+    const evicting = { kind: 'evict', by: kvEvict, budget: kvBudget, pageSize, ...losses } as unknown as KvOptions;
+    return { kv: evicting, ...(prefillChunk !== undefined && { prefillChunk }) };
+  }
   const options = { kind, pageSize, budget: kvBudget, ...(isLossy && losses) } as KvOptions;
   return { ...(isSaid && { kv: options }), ...(prefillChunk !== undefined && { prefillChunk }) };
 }

@@ -184,7 +184,7 @@ export function createModel(parts: ModelParts): Model {
           'speculate with overflow: a guess is not made in a context that moves; leave one out',
         );
       }
-      if (options.kv.kind === 'lossy') {
+      if (options.kv.kind === 'lossy' || options.kv.kind === 'evict') {
         throw new UnsupportedError(
           'speculate with a KV cache that drops or rounds rows: a wrong guess cannot be taken back there; leave one of them out',
         );

@@ -114,9 +114,10 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   };
 }
 
-/** With a window the length of a sequence costs no memory: what limits it is the context, whose rope angles the model knows. */
+/** With a window or a budget the length of a sequence costs no memory: what limits it is the context, whose rope angles the model knows. */
 function defaultMaxSeq(kv: KvOptions, maxContext: number): number {
-  return kv.kind === 'lossy' && kv.window !== undefined ? maxContext : Math.min(maxContext, DEFAULT_MAX_SEQ);
+  const isBounded = kv.kind === 'evict' || (kv.kind === 'lossy' && kv.window !== undefined);
+  return isBounded ? maxContext : Math.min(maxContext, DEFAULT_MAX_SEQ);
 }
 
 /** Beyond this many, threads wait for each other and for memory more than they compute: 'auto' takes no more. */

@@ -164,10 +164,10 @@ function fileBytes({ elementBytes, nLayers, nKvHeads, headDim }: KvLayout, nIds:
 }
 
 /** A cache that forgets or rounds has not the rows that a file holds, nor may it take them: it would have computed others. */
-function checkExact({ window, codes }: KvCache): void {
-  if (window === null && codes === null) return;
-  const flag = window !== null ? '--window' : '--kv-type';
-  throw new UnsupportedError(`session: its cache ${window !== null ? 'forgets' : 'rounds'} rows; run without ${flag}`);
+function checkExact({ window, codes, attended }: KvCache): void {
+  if (window === null && codes === null && attended === undefined) return;
+  const flag = window !== null ? '--window' : codes !== null ? '--kv-type' : '--kv-evict';
+  throw new UnsupportedError(`session: its cache ${codes === null ? 'forgets' : 'rounds'} rows; run without ${flag}`);
 }
 
 function checkLayout(name: string, needed: KvLayout, given: Record<keyof KvLayout, number>): void {

@@ -1,4 +1,4 @@
-import { ShapeError } from '../core/errors.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Graph, NodeOf } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
@@ -158,6 +158,15 @@ export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array 
   const other = types.find((type) => !(type >= 0 && type < nTypes));
   if (other !== undefined) throw new ShapeError(`batch: type ${other} is outside 0..${nTypes - 1}`);
   return types;
+}
+
+/**
+ * Throws UnsupportedError where a cache cannot serve a graph: a layer's own window counts positions, and rows that are kept by importance
+ * do not lie by position.
+ */
+export function checkCacheForm(graph: Graph, { kind }: KvOptions): void {
+  if (kind !== 'evict' || !graph.nodes.some((node) => 'window' in node && node.window !== undefined)) return;
+  throw new UnsupportedError('kv-evict with a model whose layers have windows of their own: use --window, or all rows');
 }
 
 /** What each row of a segment sees of its sequence's rows in the cache. window: of the attention op, where it has one. */

@@ -205,7 +205,9 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const layer = layerOf(values[node.inputs[1]!]!);
         const parts = batch.segments.map((segment, i) => {
           const rows = cachedRows(cache.readV(segment.sequence, layer));
-          return ops.attendMix(probs[i]!, rows, seen(segment));
+          const visible = seen(segment);
+          cache.attended?.(segment.sequence, layer, probs[i]!, visible);
+          return ops.attendMix(probs[i]!, rows, visible);
         });
         return give(joinTensors(parts));
       }
@@ -215,7 +217,13 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const parts = batch.segments.map((segment) => {
           const keys = cachedRows(cache.readK(segment.sequence, keysOf));
           const rows = cachedRows(cache.readV(segment.sequence, valuesOf));
-          return ops.attend(rowsOf(q, segment), keys, rows, seen(segment), node.scale, node.cap);
+          const visible = seen(segment);
+          const queries = rowsOf(q, segment);
+          if (cache.attended === undefined) return ops.attend(queries, keys, rows, visible, node.scale, node.cap);
+          // A cache that asks what was attended to sees the probabilities in between.
+          const probs = ops.softmax(ops.attendScores(queries, keys, visible, node.scale, node.cap), visible);
+          cache.attended(segment.sequence, valuesOf, probs, visible);
+          return ops.attendMix(probs, rows, visible);
         });
         return give(joinTensors(parts));
       }

@@ -33,7 +33,7 @@ import { softmaxRows } from '../ops/softmax_rows.ts';
 import { swiglu } from '../ops/swiglu.ts';
 import { tanhOf } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
-import type { Executor } from './executor.ts';
+import { checkCacheForm, type Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
 
 /** The f32 ops as the interpreter takes them. */
@@ -80,7 +80,9 @@ export function createNaiveExecutor(graph: Graph, weights: ReadonlyMap<string, W
     graph,
     weights,
     ops: NAIVE_OPS,
-    createCache: (maxSeq, options = CONTIGUOUS) =>
-      createKvCache(options, { ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array)),
+    createCache(maxSeq, options = CONTIGUOUS) {
+      checkCacheForm(graph, options);
+      return createKvCache(options, { ...graph.kv, elementBytes: 4 }, maxSeq, heapStorage(Float32Array));
+    },
   });
 }

@@ -33,7 +33,7 @@ import { softmaxRows64 } from '../ops/softmax_rows.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
 import { tanhOf64 } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
-import type { Executor } from './executor.ts';
+import { checkCacheForm, type Executor } from './executor.ts';
 import { createInterpreter, type OpSet } from './interpret.ts';
 
 const OPS64: OpSet<Float64Array> = {
@@ -79,7 +79,9 @@ export function createNaive64Executor(graph: Graph, weights: ReadonlyMap<string,
     graph,
     weights,
     ops: OPS64,
-    createCache: (maxSeq, options = CONTIGUOUS) =>
-      createKvCache(options, { ...graph.kv, elementBytes: 8 }, maxSeq, heapStorage(Float64Array)),
+    createCache(maxSeq, options = CONTIGUOUS) {
+      checkCacheForm(graph, options);
+      return createKvCache(options, { ...graph.kv, elementBytes: 8 }, maxSeq, heapStorage(Float64Array));
+    },
   });
 }

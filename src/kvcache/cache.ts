@@ -1,4 +1,5 @@
-import type { SlidingWindow } from '../ops/visible.ts';
+import type { Tensor } from '../core/tensor.ts';
+import type { SlidingWindow, Visible } from '../ops/visible.ts';
 import type { KvCode, KvType } from './coded_rows.ts';
 import type { KvLayout } from './layout.ts';
 
@@ -52,6 +53,11 @@ export interface KvCache<A extends Float32Array | Float64Array = Float32Array | 
    * which writeK and writeV know.
    */
   runs(sequence: KvSequence, layer: number): readonly KvRun[];
+  /**
+   * Forms that choose by attention what they forget: takes what the rows of a run gave to each cached row of a layer, p: [nHeads, T,
+   * length - dropped], after the write. Every run must tell it, of all its rows and every layer; kernels add to the `sums` of runs instead.
+   */
+  attended?(sequence: KvSequence, layer: number, p: Tensor<A>, visible: Visible): void;
   /**
    * Whether it may be cut to `length`: false where a row at that position would see rows that are gone, or changed, since.
    * 0 and the length that it has are always right.
@@ -165,6 +171,8 @@ export interface KvRun {
   readonly vAddress: number;
   /** Bytes from one kv head to the next. */
   readonly headStride: number;
+  /** Forms with `attended`: byte address of the sums of attend_sums, f32 [nKvHeads, PAGE_POSITIONS]. */
+  readonly sums?: number;
 }
 
 /**

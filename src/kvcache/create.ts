@@ -1,5 +1,7 @@
 import type { KvCache, KvStorage } from './cache.ts';
 import { createContiguousCache } from './contiguous.ts';
+import { createEvictCache } from './evict.ts';
+import { evictRuleOf } from './evict_options.ts';
 import type { KvLayout } from './layout.ts';
 import { createLossyCache } from './lossy.ts';
 import { lossesOf } from './lossy_options.ts';
@@ -29,6 +31,8 @@ export function createKvCache<A extends Float32Array | Float64Array>(
       return createTieredCache(layout, maxSeq, memory, options);
     case 'lossy':
       return createLossyCache(layout, maxSeq, memory, lossesOf(options));
+    case 'evict':
+      return createEvictCache(layout, maxSeq, memory, evictRuleOf(options));
     default:
       return options satisfies never;
   }

@@ -1,5 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import type { ScratchFiles } from '../core/host.ts';
+import { type EvictOptions, evictRuleOf } from './evict_options.ts';
 import { LANE_POSITIONS } from './layout.ts';
 import { type LossyOptions, lossesOf } from './lossy_options.ts';
 
@@ -8,7 +9,7 @@ export const KV_KINDS = ['contiguous', 'paged', 'prefix', 'tiered'] as const;
 export type KvKind = (typeof KV_KINDS)[number];
 
 /** Which form a cache has. A closed union: create.ts makes each of them. */
-export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions | TieredOptions | LossyOptions;
+export type KvOptions = ContiguousOptions | PagedOptions | PrefixOptions | TieredOptions | LossyOptions | EvictOptions;
 
 interface CommonOptions {
   /** Fills memory with NaN when it is taken and when it is given back, so that a row that is read and not written shows. */
@@ -67,10 +68,24 @@ const LOSSES = [
  * given, "page-size" on a command line.
  */
 export function checkKvOptions(o: KvOptions): void {
-  if (o.kind !== 'lossy' && !KV_KINDS.includes(o.kind)) {
+  if (o.kind !== 'lossy' && o.kind !== 'evict' && !KV_KINDS.includes(o.kind)) {
     throw new ConfigError(`kv is ${JSON.stringify((o as KvOptions).kind)}, must be one of ${KV_KINDS.join(', ')}`);
   }
   const { pageSize, budget } = o as PageOptions;
+  if (o.kind === 'evict') {
+    const other = (['window', 'type'] as const).find(
+      (name) => (o as unknown as Partial<LossyOptions>)[name] !== undefined,
+    );
+    if (other !== undefined) {
+      throw new ConfigError(
+        `kv-evict keeps rows as they are, wherever they are; leave out ${other === 'type' ? 'kv-type' : other}`,
+      );
+    }
+    if (pageSize !== undefined)
+      throw new ConfigError('page-size is for a cache that keeps all rows; leave out kv-evict');
+    evictRuleOf(o);
+    return;
+  }
   if (o.kind === 'lossy') {
     const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
     if (given !== undefined)

@@ -18,6 +18,7 @@ const FORMS = [
   // These lose nothing as long as they cover the sequence.
   ['--window', '64'],
   ['--window', '40', '--sinks', '20'],
+  ['--kv-budget', '60', '--kv-evict', 'importance', '--sinks', '1', '--kv-recent', '20'],
   ['--kv-type', 'q4_0', '--kv-recent', '64'],
 ];
 
@@ -25,6 +26,7 @@ const FORMS = [
 const LOSSY = [
   ['--window', '16'],
   ['--window', '16', '--sinks', '0'],
+  ['--kv-budget', '32', '--kv-evict', 'importance'],
   ['--kv-type', 'q8_0'],
   ['--kv-type', 'q4_0', '--window', '30', '--kv-recent', '5'],
 ];
@@ -72,6 +74,11 @@ describe('the form of the cache', () => {
     [['--kv-type', 'q5_0'], 'Allowed choices are f32, q8_0, q4_0'],
     [['--kv-recent', '9'], 'kv-recent is 9, but rows are kept in f32; say --kv-type q8_0 or q4_0'],
     [['--kv', 'paged', '--window', '9'], 'window is for a cache of its own form, kv is paged; leave out --kv'],
+    [['--kv-evict', 'importance'], 'say --kv-budget N too'],
+    [
+      ['--kv-evict', 'importance', '--kv-budget', '40', '--kv', 'paged'],
+      '--kv-evict is a form of its own; leave out --kv paged',
+    ],
     [['--page-size', '32', '--window', '9'], 'page-size is for a cache that keeps all rows'],
     [['--prefill-chunk', '0'], 'prefill-chunk is 0, must be a positive integer'],
   ])('%j is wrong usage', async (flags, message) => {

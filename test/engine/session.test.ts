@@ -163,11 +163,12 @@ describe('a session over a cache that forgets', () => {
   });
 
   test('is neither saved nor restored: a file holds rows that it has not', async () => {
-    for (const [losses, message] of [
-      [{ window: 30 }, 'session: its cache forgets rows; run without --window'],
-      [{ type: 'q8_0' }, 'session: its cache rounds rows; run without --kv-type'],
+    for (const [kv, message] of [
+      [{ kind: 'evict', by: 'importance', budget: 30 }, 'session: its cache forgets rows; run without --kv-evict'],
+      [{ kind: 'lossy', window: 30 }, 'session: its cache forgets rows; run without --window'],
+      [{ kind: 'lossy', type: 'q8_0' }, 'session: its cache rounds rows; run without --kv-type'],
     ] as const) {
-      await using model = await loadModel('embedded', { kv: { kind: 'lossy', ...losses } });
+      await using model = await loadModel('embedded', { kv });
       using session = model.createSession();
       await session.append(IDS.slice(0, 5));
       await expect(session.save().next()).rejects.toThrow(message);

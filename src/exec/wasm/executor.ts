@@ -6,7 +6,7 @@ import { createKvCache } from '../../kvcache/create.ts';
 import { CONTIGUOUS } from '../../kvcache/options.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import type { ReadOptions } from '../../load/weights.ts';
-import { type Batch, checkBatch, type Executor, type Logits, nIds, type Trace } from '../executor.ts';
+import { type Batch, checkBatch, checkCacheForm, type Executor, type Logits, nIds, type Trace } from '../executor.ts';
 import { stepsOf } from '../plan.ts';
 import { arenaStorage } from './arena_storage.ts';
 import { createFrames } from './frame.ts';
@@ -75,6 +75,7 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
       return { weightBytes: weights.nBytes, scratchBytes: frames.nBytes };
     },
     createCache(maxSeq, options = CONTIGUOUS) {
+      checkCacheForm(graph, options);
       const cache = createKvCache(options, { ...graph.kv, elementBytes: 4 }, maxSeq, arenaStorage(arena));
       caches.add(cache);
       return cache;
@@ -89,7 +90,8 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
       checkBatch(batch, cache, idsEnd);
       ropes.reach(batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1);
       const frame = frames.open(batch, cache);
-      const isAllNeeded = batch.outRows.length > 0;
+      // A cache that asks what was attended to asks the last layer, too.
+      const isAllNeeded = batch.outRows.length > 0 || cache.attended !== undefined;
       if (trace === undefined) {
         for (const id of isAllNeeded ? machine.steps : machine.cacheSteps) runNode(machine, id, frame);
       } else {

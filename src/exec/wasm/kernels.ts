@@ -182,6 +182,26 @@ export interface CoreKernels {
   ): void;
 
   /**
+   * sums[s] += p[h, t, s] over the heads of one kv head and the positions that row t sees: f32, t rising, then h.
+   *
+   * sums: [nPositions], of one stretch of the cache that begins with position `from`.  p: [group, nTokens, sStride], all positions from 0 on,
+   * sHeadStride from one head to the next.  lengths, starts, sinks: as above.
+   */
+  attendSumsF32(
+    sums: number,
+    p: number,
+    sStride: number,
+    sHeadStride: number,
+    lengths: number,
+    starts: number,
+    sinks: number,
+    nTokens: number,
+    group: number,
+    from: number,
+    nPositions: number,
+  ): void;
+
+  /**
    * The three one after the other: y = attend_mix(softmax(attend_scores(q, k)), v), for heads firstHead .. firstHead + nHeads - 1.
    *
    * y, q: [nTokens, all heads, headDim], row strides yStride and qStride; head h has the kv head h / group.
@@ -378,6 +398,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   kvUnpackQ40: 8,
   attendScoresF32: 18,
   attendMixF32: 17,
+  attendSumsF32: 11,
   attendF32: 18,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,

@@ -1,10 +1,12 @@
 import { CapacityError } from '../../core/errors.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
+import { evictPageBytes } from '../../kvcache/evict.ts';
 import { bytesPerPosition, roundUpToBlock } from '../../kvcache/layout.ts';
 import { lossesOf } from '../../kvcache/lossy_options.ts';
 import { mostBytes, mostRows } from '../../kvcache/lossy_size.ts';
 import type { KvOptions, PageOptions } from '../../kvcache/options.ts';
+import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
 import { scratchBytes, tileBytesOf } from './frame.ts';
 import { weightsNeed } from './packed_weights.ts';
@@ -61,6 +63,11 @@ function cacheNeed(graph: Graph, { kv, maxSeq }: RunLimits, nTokens: number) {
       nRows: mostRows(losses, maxSeq, nTokens),
       tileBytes: losses.type === 'f32' ? 0 : tileBytesOf(graph.kv),
     };
+  }
+  if (kv?.kind === 'evict') {
+    const nRows = Math.min(kv.budget, maxSeq);
+    const nPages = Math.ceil(nRows / PAGE_POSITIONS);
+    return { cacheBytes: nPages * evictPageBytes(layout, kv.budget < maxSeq), nRows, tileBytes: 0 };
   }
   const nPositions = (kv as PageOptions | undefined)?.budget ?? maxSeq;
   return { cacheBytes: roundUpToBlock(nPositions) * bytesPerPosition(layout), nRows: maxSeq, tileBytes: 0 };

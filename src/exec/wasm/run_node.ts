@@ -233,6 +233,11 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
     const mix = y + segment.from * yStride * F32_BYTES;
     const lengths = seen.lengths + segment.from * F32_BYTES;
     const starts = seen.starts + segment.from * F32_BYTES;
+    if (run.sums !== undefined) {
+      const rows = { lengths, starts, sinks: frame.sinks, count: segment.count };
+      for (let h = 0; h < nKvHeads; h++)
+        addSums(m, run, h, probs, segment.stride, segment.count * segment.stride, nHeads / nKvHeads, rows);
+    }
     // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
     m.kernels.attendMixF32(
       mix, yStride, probs, segment.stride, segment.count * segment.stride, run.vAddress, run.headStride, lengths,
@@ -250,8 +255,8 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
   frame.segments.forEach((segment, i) => {
     const runs = runsSeen(frame.cache.runs(segment.sequence, layer), ofSegment[i]!);
     const row = segment.from * F32_BYTES;
-    if (frame.cache.codes !== null) {
-      attendCoded(m, node, runs, ofSegment[i]!, segment, y + row * yStride, q + row * qStride, qStride, frame);
+    if (frame.cache.codes !== null || frame.cache.attended !== undefined) {
+      attendByTiles(m, node, runs, ofSegment[i]!, segment, y + row * yStride, q + row * qStride, qStride, frame);
       return;
     }
     frame.setRuns(runs);
@@ -269,8 +274,11 @@ function runsSeen(runs: readonly KvRun[], visible: Visible): readonly KvRun[] {
   return runs.filter(({ from, count }) => someSee(visible, from, from + count));
 }
 
-/** The same tile by tile from here, where rows are codes: those of one kv head are unpacked, a page at a time, before they are read. */
-function attendCoded(
+/**
+ * The same tile by tile from here: where rows are codes, those of one kv head are unpacked, a page at a time, before they are read; and
+ * where the cache asks what was attended to, it gets a tile's probabilities.
+ */
+function attendByTiles(
   m: Machine,
   node: NodeOf<'attend'>,
   allRuns: readonly KvRun[],
@@ -305,7 +313,9 @@ function attendCoded(
         );
       }
       m.kernels.softmaxF32(scores, scores, lengths, starts, sinks, group, n * stride, n, stride);
+      const rows = { lengths, starts, sinks, count: n };
       runs.forEach((run, i) => {
+        if (run.sums !== undefined) addSums(m, run, kvHead, scores, stride, n * stride, group, rows, 0);
         const v = oneHead(m, run, kvHead, true, frame);
         // biome-ignore format: the kernel's arguments in its own order
         m.kernels.attendMixF32(
@@ -315,6 +325,24 @@ function attendCoded(
       });
     }
   }
+}
+
+/** Adds the probabilities of a kv head's heads to the sums of one stretch. p: that of kv head `first`, where all of them lie. */
+function addSums(
+  m: Machine,
+  run: KvRun,
+  kvHead: number,
+  p: number,
+  stride: number,
+  headStride: number,
+  group: number,
+  { lengths, starts, sinks, count }: { lengths: number; starts: number; sinks: number; count: number },
+  headOfP = kvHead,
+): void {
+  const sums = run.sums! + kvHead * PAGE_POSITIONS * F32_BYTES;
+  const probs = p + headOfP * group * headStride * F32_BYTES;
+  // biome-ignore format: the kernel's arguments in its own order
+  m.kernels.attendSumsF32(sums, probs, stride, headStride, lengths, starts, sinks, count, group, run.from, run.count);
 }
 
 /** A stretch of one kv head, unpacked where its rows are codes. */

@@ -192,6 +192,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
       return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
     },
+    attendSumsF32: null, // as much as is read once more of what was just written
     attendF32(_y, ys, _q, qs, _r, _nr, _l, _st, _si, nTokens, _first, nHeads, group, headDim, sStride) {
       // A score costs headDim products, its exponential, and headDim products again.
       const scoreNs = 2 * headDim * PRODUCT_NS.f32 + EXP_NS;

@@ -46,16 +46,18 @@ describe('memoryNeed', () => {
   });
 
   test.each([
-    { window: 20, sinks: 3 },
-    { type: 'q4_0', recent: 10 },
-    { type: 'q8_0', window: 100 },
-  ] as const)('of a cache that is %j: no more than that', async (losses) => {
+    { kind: 'lossy', window: 20, sinks: 3 },
+    { kind: 'lossy', type: 'q4_0', recent: 10 },
+    { kind: 'lossy', type: 'q8_0', window: 100 },
+    { kind: 'evict', by: 'importance', budget: 100 },
+    { kind: 'evict', by: 'importance', budget: 500 },
+  ] as const)('of a cache that is %j: no more than that', async (kv) => {
     const { config, tensors } = tinyLlama({
       seed: 1,
       dtype: 'q8_0',
       config: { headDim: 32, ropeDim: 32, maxContext: 500 },
     });
-    const limits = { maxSeq: 400, prefillChunk: 16, kv: { kind: 'lossy', ...losses } } as const;
+    const limits = { maxSeq: 400, prefillChunk: 16, kv } as const;
     const told: MemoryNeed[] = [];
     const executor = await createWasmExecutor({
       graph: optimize(buildLlama(config, tensors, 'q8'), []),
