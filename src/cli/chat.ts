@@ -193,7 +193,11 @@ async function answer(
       },
       (nTokens) => {
         dropped += nTokens;
-        note(`the context is full: dropped ${plural(nTokens, 'token')}, the oldest behind what is kept (--sinks)`);
+        // In the middle of a line that is shown, it has one of its own.
+        const start = lastKind !== undefined && isTerminal ? '\n' : '';
+        note(
+          `${start}the context is full: dropped ${plural(nTokens, 'token')}, the oldest behind what is kept (--sinks)`,
+        );
       },
     );
     const { text, reasoning, pieces, finishReason, timings } = result;

@@ -13,12 +13,11 @@ import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import type { generateAhead } from './generate_ahead.ts';
 import type { generateBeams } from './generate_beams.ts';
-import { generateMany, type ManyEvent, type ManyOptions, type ManyRequest } from './generate_many.ts';
+import type { generateMany, ManyEvent, ManyOptions, ManyRequest } from './generate_many.ts';
 import { lazyForms } from './lazy_forms.ts';
 import type { CheckedLoadOptions } from './options.ts';
 import type { ChatPrompt, Prompt } from './prompt.ts';
 import { createSession, type Session, type SessionOptions, type SessionParts } from './session.ts';
-import { readSessionFile } from './session_file.ts';
 
 export type { ChatPrompt, Prompt };
 
@@ -196,7 +195,7 @@ export function createModel(parts: ModelParts): Model {
       const { vocab } = description.config;
       const { promptIds } = model;
       const { maxSeq } = options;
-      return generateMany(
+      return together(
         { ...sessionParts, tokenizer, forms, maxSeq, reasoning, vocab, promptIds },
         requests,
         manyOptions,
@@ -217,6 +216,7 @@ export function createModel(parts: ModelParts): Model {
     },
     async restoreSession(source) {
       checkAlive();
+      const { readSessionFile } = await import('./session_file.ts');
       const { ids, note, sequence } = await readSessionFile(source, await sessionParts.owner());
       return { session: createSession({ ...sessionParts, isRestored: true }, ids, sequence), note };
     },
@@ -236,6 +236,12 @@ export function createModel(parts: ModelParts): Model {
 async function* ahead(...args: Parameters<typeof generateAhead>): ReturnType<typeof generateAhead> {
   const loaded = await import('./generate_ahead.ts');
   return yield* loaded.generateAhead(...args);
+}
+
+/** Loaded with the first call. */
+async function* together(...args: Parameters<typeof generateMany>): ReturnType<typeof generateMany> {
+  const loaded = await import('./generate_many.ts');
+  yield* loaded.generateMany(...args);
 }
 
 /** Loaded with the first search. */

@@ -3,7 +3,7 @@ import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence, PrefixScope } from '../kvcache/cache.ts';
 import { checkTruncate } from '../kvcache/limits.ts';
-import { type SessionOwner, sessionFile } from './session_file.ts';
+import type { SessionOwner } from './session_file.ts';
 
 /**
  * One sequence and its place in the cache: the explicit form of a conversation. Everything that was appended stays in the
@@ -143,6 +143,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
       checkIdle();
       running = 'a save';
       try {
+        const { sessionFile } = await import('./session_file.ts'); // few are saved
         yield* sessionFile(await parts.owner(), sequence, ids, note);
       } finally {
         running = undefined;

@@ -183,6 +183,12 @@ describe('thoughts and answer', () => {
     }
     expect(texts.slice(0, 5)).toEqual(['<think>', ' Twwo', ' annd', '</think>', ' Fourr']);
     expect(parts.slice(0, 3)).toEqual(['reasoning: Twwo', 'reasoning:  annd', 'answer: Fourr']);
+    const many: string[] = [];
+    const request = { prompt: chatPrompt('Hello'), ...OPTIONS, reasoning: true };
+    for await (const event of model.generateMany([request])) {
+      if ('piece' in event) many.push(...event.piece.parts!.map(({ kind, text }) => `${kind}: ${text}`));
+    }
+    expect(many).toEqual(parts);
     const plain: string[] = [];
     for await (const piece of model.generate(chatPrompt('Hello'), OPTIONS)) {
       expect(piece.parts).toBeUndefined();
