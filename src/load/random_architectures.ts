@@ -1,11 +1,12 @@
+import { randomMixtral } from './random/experts.ts';
 import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
 import { randomLlama, randomSmolLm3 } from './random/llama.ts';
 import { randomOlmo2 } from './random/olmo.ts';
 import type { RandomArchitecture } from './random/parts.ts';
 import { randomPhi3 } from './random/phi.ts';
-import { randomQwen2, randomQwen3 } from './random/qwen.ts';
+import { randomQwen2, randomQwen3, randomQwen3Moe } from './random/qwen.ts';
 
-/** By the name in general.architecture. Another one is a line here; models/architectures.ts has those that can be run. */
+/** By the name in general.architecture, or one of its own. Another one is a line here; models/architectures.ts has those that can be run. */
 export const RANDOM_ARCHITECTURES = {
   llama: randomLlama,
   qwen2: randomQwen2,
@@ -16,6 +17,8 @@ export const RANDOM_ARCHITECTURES = {
   gpt2: randomGpt2,
   gptneox: randomGptNeox,
   falcon: randomFalcon,
+  mixtral: randomMixtral,
+  qwen3moe: randomQwen3Moe,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;

@@ -7,7 +7,7 @@ import { FORMATS } from '../quant/formats.ts';
 import { GGUF_DEFAULT_ALIGNMENT } from './gguf_header.ts';
 import { alignUp } from './gguf_tensor_infos.ts';
 import { writeGgufHead } from './gguf_writer.ts';
-import type { RandomTensor } from './random/parts.ts';
+import type { RandomArchitecture, RandomTensor } from './random/parts.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from './random_architectures.ts';
 import { isPooled, packedPool, type RandomWords, randomData, type Weights } from './random_blocks.ts';
 import { checkShape, type RandomModelShape } from './random_shape.ts';
@@ -79,7 +79,7 @@ const FILE_TYPES: Readonly<Partial<Record<DType, number>>> = {
 export function randomGguf({ architecture, shape, format, seed, isUnpacked = false }: RandomModelOptions): RandomModel {
   checkShape(shape);
   if (seed !== seed >>> 0) throw new ConfigError(`random model: seed is ${seed}, must be an integer in 0..2^32 - 1`);
-  const { metadata, tensors } = RANDOM_ARCHITECTURES[architecture];
+  const { metadata, tensors, ggufName = architecture }: RandomArchitecture = RANDOM_ARCHITECTURES[architecture];
   const drawn = tensors(shape).map((tensor) => ({
     ...tensor,
     /** What the weights are rounded to. */
@@ -90,7 +90,7 @@ export function randomGguf({ architecture, shape, format, seed, isUnpacked = fal
   const fileType = FILE_TYPES[isUnpacked ? 'f32' : format];
   const head = writeGgufHead({
     metadata: [
-      ['general.architecture', 'string', architecture],
+      ['general.architecture', 'string', ggufName],
       ['general.name', 'string', 'random'],
       ...(fileType === undefined
         ? []

@@ -1,3 +1,4 @@
+import { getCount } from '../core/metadata.ts';
 import { createBuilder } from '../graph/build.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
@@ -12,7 +13,13 @@ import { createWeightTable } from './weight_table.ts';
 export { ropeSpec };
 
 export const llama: Architecture = {
-  fromGguf: async (file) => decoder(llamaConfigFromGguf(file.metadata, await readFactors(file, 'rope_freqs.weight'))),
+  async fromGguf(file) {
+    const factors = await readFactors(file, 'rope_freqs.weight');
+    // GGUF has one name for both: Mixtral is a Llama whose feed-forwards are experts.
+    const isMixtral = (getCount(file.metadata, 'llama.expert_count') ?? 0) > 0;
+    if (isMixtral) return (await import('./mixtral.ts')).mixtralFromGguf(file.metadata, factors);
+    return decoder(llamaConfigFromGguf(file.metadata, factors));
+  },
   fromHf: (config) => decoder(llamaConfigFromHf(config)),
 };
 

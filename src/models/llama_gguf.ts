@@ -27,11 +27,14 @@ export function commonConfigFromGguf(
   ropeFactors: readonly number[] | undefined,
   /** Where the architecture reads it otherwise than from the usual keys. */
   ownScaling?: RopeScaling,
+  experts: 'experts' | 'no experts' = 'no experts',
 ): LlamaConfig {
   const key = (name: string): string => `${architecture}.${name}`;
   const nExperts = getCount(meta, key('expert_count')) ?? 0;
-  if (nExperts > 0) {
-    throw new UnsupportedError(`${key('expert_count')} is ${nExperts}: mixtures of experts cannot be run yet`);
+  if (nExperts > 0 && experts === 'no experts') {
+    throw new UnsupportedError(
+      `${key('expert_count')} is ${nExperts}: ${architecture} models with experts cannot be run`,
+    );
   }
   const window = getCount(meta, key('attention.sliding_window')) ?? 0;
   const maxContext = needCount(meta, key('context_length'));

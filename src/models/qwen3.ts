@@ -1,5 +1,5 @@
-import type { Graph } from '../graph/ir.ts';
-import { ggufNames, LLAMA_NAMES } from '../load/names.ts';
+import type { Graph, ValueId } from '../graph/ir.ts';
+import { ggufNames, type HfNames, LLAMA_NAMES } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
@@ -13,10 +13,12 @@ import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 /** Of transformers' Qwen3Config: heads are not dim / nHeads wide. */
 const DEFAULT_HEAD_DIM = 128;
 
-const nameOf = ggufNames({
+export const QWEN3_NAMES: HfNames = {
   ...LLAMA_NAMES,
   layer: [...LLAMA_NAMES.layer, ['self_attn.q_norm', 'attn_q_norm'], ['self_attn.k_norm', 'attn_k_norm']],
-});
+};
+
+const nameOf = ggufNames(QWEN3_NAMES);
 
 export const qwen3: Architecture = {
   fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen3', 'halves', undefined)),
@@ -42,9 +44,14 @@ function decoder(config: LlamaConfig): Decoder {
  *   attn_norm(x) -> q, k, v -> norm of each head of q and of k -> rope -> attention -> attn_output -> + x
  *     -> ffn_norm -> SwiGLU -> + x
  *
- * Throws as buildLlama does.  Source: Yang et al. 2025, "Qwen3 Technical Report", 2.
+ * feedForward: in place of the SwiGLU.  Throws as buildLlama does.  Source: Yang et al. 2025, "Qwen3 Technical Report", 2.
  */
-export function buildQwen3(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
+export function buildQwen3(
+  config: LlamaConfig,
+  tensors: Tensors,
+  activations: Activations,
+  feedForward: (m: ReturnType<typeof createBlocks>, at: string, f: ValueId) => ValueId = (m, at, f) => m.swiglu(at, f),
+): Graph {
   const { dim, headDim, normEps } = config;
   const m = createBlocks(config, tensors, activations);
   const turn = m.rope(ropeSpec(config), config.ropeLayout);
@@ -63,7 +70,7 @@ export function buildQwen3(config: LlamaConfig, tensors: Tensors, activations: A
     const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);
-    x = m.builder.add(`${at}.ffn_residual`, attended, m.swiglu(at, f));
+    x = m.builder.add(`${at}.ffn_residual`, attended, feedForward(m, at, f));
   }
   return m.finish(m.rmsNorm('output_norm', x, normEps));
 }

@@ -61,7 +61,6 @@ describe('config', () => {
     [{ 'llama.rope.dimension_count': 10 }, 'ConfigError', /ropeDim is 10, must be even and at most headDim=8/],
     [{ 'llama.rope.freq_base': -1 }, 'ConfigError', /ropeBase is -1/],
     [{ 'llama.attention.layer_norm_rms_epsilon': Number.NaN }, 'ConfigError', /normEps is NaN/],
-    [{ 'llama.expert_count': 8 }, 'UnsupportedError', /expert_count is 8/],
     [{ 'llama.attention.sliding_window': 16 }, 'UnsupportedError', /sliding_window is 16/],
     [{ 'llama.attention.value_length': 16 }, 'UnsupportedError', /value_length is 16 and key_length 8/],
     [{ 'llama.rope.scaling.type': 'longrope' }, 'UnsupportedError', /rope\.scaling\.type is "longrope"/],

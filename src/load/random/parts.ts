@@ -3,11 +3,11 @@ import type { RandomModelShape } from '../random_shape.ts';
 
 /**
  * What a tensor is for, which decides how its weights are spread: a matrix [nOut, nIn] (or [n, nOut, nIn] for n experts), a
- * norm's factors near 1, or a bias around 0. Only matrices are in the model's format, the others are f32.
+ * router's matrix, a norm's factors near 1, or a bias around 0. Only matrices are in the model's format, the others are f32.
  */
 export interface RandomTensor {
   readonly name: string;
-  readonly role: 'matrix' | 'norm' | 'bias';
+  readonly role: 'matrix' | 'router' | 'norm' | 'bias';
   /** Outermost axis first. */
   readonly shape: readonly number[];
 }
@@ -16,6 +16,8 @@ export type MetaPair = [key: string, type: MetaType, value: MetaValue];
 
 /** An architecture of which random models can be written: its keys and its tensors, in the order of converters. */
 export interface RandomArchitecture {
+  /** What general.architecture says, where one name there stands for several. */
+  readonly ggufName?: string;
   metadata(shape: RandomModelShape): MetaPair[];
   tensors(shape: RandomModelShape): RandomTensor[];
 }

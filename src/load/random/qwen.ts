@@ -1,4 +1,5 @@
 import type { RandomModelShape } from '../random_shape.ts';
+import { expertFeedForward, expertMetadata } from './experts.ts';
 import {
   bias,
   decoderMetadata,
@@ -7,6 +8,7 @@ import {
   matrix,
   norm,
   type RandomArchitecture,
+  type RandomTensor,
 } from './parts.ts';
 
 /** Qwen 2 and 2.5: biases on what attention reads. */
@@ -47,22 +49,39 @@ export const randomQwen3: RandomArchitecture = {
       ['qwen3.rope.scaling.original_context_length', 'u32', YARN_ORIGINAL_CONTEXT],
     ];
   },
-  tensors(shape) {
-    const { dim, nHeads, nKvHeads } = shape;
-    const headDim = qwen3HeadDim(shape);
-    return decoderTensors(shape, (at) => [
-      norm(`${at}.attn_norm`, dim),
-      matrix(`${at}.attn_q`, nHeads * headDim, dim),
-      norm(`${at}.attn_q_norm`, headDim),
-      matrix(`${at}.attn_k`, nKvHeads * headDim, dim),
-      norm(`${at}.attn_k_norm`, headDim),
-      matrix(`${at}.attn_v`, nKvHeads * headDim, dim),
-      matrix(`${at}.attn_output`, dim, nHeads * headDim),
-      norm(`${at}.ffn_norm`, dim),
-      ...gatedFeedForward(at, shape),
-    ]);
-  },
+  tensors: (shape) => decoderTensors(shape, (at) => [...qwen3Attention(at, shape), ...gatedFeedForward(at, shape)]),
 };
+
+/** Qwen 3 with experts: each as wide as a row, narrower than a feed-forward would be. */
+export const randomQwen3Moe: RandomArchitecture = {
+  metadata(shape) {
+    const headDim = qwen3HeadDim(shape);
+    return [
+      ...decoderMetadata('qwen3moe', shape, headDim),
+      ['qwen3moe.attention.key_length', 'u32', headDim],
+      ['qwen3moe.attention.value_length', 'u32', headDim],
+      ...expertMetadata('qwen3moe'),
+      ['qwen3moe.expert_feed_forward_length', 'u32', shape.dim],
+    ];
+  },
+  tensors: (shape) =>
+    decoderTensors(shape, (at) => [...qwen3Attention(at, shape), ...expertFeedForward(at, shape, shape.dim)]),
+};
+
+function qwen3Attention(at: string, shape: RandomModelShape): RandomTensor[] {
+  const { dim, nHeads, nKvHeads } = shape;
+  const headDim = qwen3HeadDim(shape);
+  return [
+    norm(`${at}.attn_norm`, dim),
+    matrix(`${at}.attn_q`, nHeads * headDim, dim),
+    norm(`${at}.attn_q_norm`, headDim),
+    matrix(`${at}.attn_k`, nKvHeads * headDim, dim),
+    norm(`${at}.attn_k_norm`, headDim),
+    matrix(`${at}.attn_v`, nKvHeads * headDim, dim),
+    matrix(`${at}.attn_output`, dim, nHeads * headDim),
+    norm(`${at}.ffn_norm`, dim),
+  ];
+}
 
 function qwen3HeadDim({ dim, nHeads }: RandomModelShape): number {
   return 2 * (dim / nHeads);
