@@ -115,7 +115,8 @@ export class JinjaInterpreter extends PlainInterpreter {
     const filter = node['filter'] as Node;
     const isCall = filter.type === 'CallExpression';
     const name = String((isCall ? (filter['callee'] as Node) : filter)['value']);
-    let operand = this.evaluate(node['operand'] as Node, scope);
+    const given = this.evaluate(node['operand'] as Node, scope);
+    let operand = given;
     if (TEXT_FILTERS.includes(name) && operand.type !== 'StringValue') {
       operand = this.text(pythonText(operand), scope);
     } else if (operand.type === 'UndefinedValue' && name === 'length') {
@@ -128,6 +129,12 @@ export class JinjaInterpreter extends PlainInterpreter {
     if (name === 'trim') {
       const [characters] = isCall ? (filter['args'] as Node[]).map((arg) => this.evaluate(arg, scope)) : [];
       return this.text(stripped(operand.value as string, 'strip', characters?.value), scope);
+    }
+    if (isCall && typeof given.value === 'string' && (name === 'selectattr' || name === 'rejectattr')) {
+      // The characters of a text have no attributes: all of them pass the test, or none does.
+      const [, test, ...rest] = (filter['args'] as Node[]).map((arg) => this.evaluate(arg, scope));
+      const isPassed = test !== undefined && this.passes(scope.lookupVariable(''), String(test.value), rest, scope);
+      return isPassed === (name === 'selectattr') ? operand : this.list([], scope);
     }
     if (isCall && (name === 'select' || name === 'reject')) {
       const [test, ...rest] = (filter['args'] as Node[]).map((arg) => this.evaluate(arg, scope));
