@@ -3,6 +3,7 @@ import { getCount, getNumber, getString, getStrings, type Metadata, needCount, n
 import type { RopeLayout } from '../ops/rope.ts';
 import { yarnMagnitude } from '../ops/rope_table.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
+import { refuseGgufKeys } from './refused_keys.ts';
 import type { RopeScaling } from './rope_config.ts';
 
 /** RoPE's published base; GGUF leaves the key out when a model uses it. */
@@ -16,10 +17,22 @@ const DEFAULT_ROPE_BASE = 10000;
  * Source: the GGUF specification (ggml/docs/gguf.md), section "Standardized key-value pairs".
  */
 export function llamaConfigFromGguf(meta: Metadata, ropeFactors: readonly number[] | undefined): LlamaConfig {
-  return commonConfigFromGguf(meta, 'llama', 'pairs', ropeFactors);
+  return plainConfigFromGguf(meta, 'llama', 'pairs', ropeFactors);
 }
 
-/** The same for a relative of the Llama family, whose keys start with its name. Throws as llamaConfigFromGguf does. */
+/** The same for a relative whose graph has no scales, caps and kinds of attention of its own: keys about them are refused. */
+export function plainConfigFromGguf(
+  meta: Metadata,
+  architecture: string,
+  ropeLayout: RopeLayout,
+  ropeFactors?: readonly number[],
+  ownScaling?: RopeScaling,
+): LlamaConfig {
+  refuseGgufKeys(meta, architecture);
+  return commonConfigFromGguf(meta, architecture, ropeLayout, ropeFactors, ownScaling);
+}
+
+/** The keys that relatives of the Llama family share, each of which starts with the architecture's name. Throws as llamaConfigFromGguf does. */
 export function commonConfigFromGguf(
   meta: Metadata,
   architecture: string,

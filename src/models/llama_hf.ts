@@ -2,6 +2,7 @@ import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import { maxContextOf, number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** What transformers leaves out of config.json since its class for the architecture says so. */
 export interface HfDefaults {
@@ -26,7 +27,13 @@ export function llamaConfigFromHf(config: JsonObject): LlamaConfig {
   if (typeof window === 'number' && window < number(config, 'max_position_embeddings')) {
     throw new UnsupportedError(`config.json: sliding_window is ${window}: sliding windows cannot be run yet`);
   }
-  return commonConfigFromHf(config, 'the Llama family');
+  return plainConfigFromHf(config, 'the Llama family');
+}
+
+/** The same for a relative whose graph has no scales, caps and kinds of attention of its own: settings of them are refused. */
+export function plainConfigFromHf(config: JsonObject, family: string, defaults: Partial<HfDefaults> = {}): LlamaConfig {
+  refuseHfKeys(config);
+  return commonConfigFromHf(config, family, defaults);
 }
 
 /**

@@ -6,8 +6,8 @@ import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
-import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf } from './llama_hf.ts';
+import { plainConfigFromGguf } from './llama_gguf.ts';
+import { plainConfigFromHf } from './llama_hf.ts';
 import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 /** Of transformers' Olmo2Config. */
@@ -28,10 +28,10 @@ const nameOf = ggufNames({
 });
 
 export const olmo2: Architecture = {
-  fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'olmo2', 'halves', undefined)),
+  fromGguf: async ({ metadata }) => decoder(plainConfigFromGguf(metadata, 'olmo2', 'halves')),
   fromHf(config) {
     refuse(config, 'attention_bias', [false], 'OLMo 2');
-    return decoder(commonConfigFromHf(config, 'OLMo 2', { normEps: DEFAULT_NORM_EPS }));
+    return decoder(plainConfigFromHf(config, 'OLMo 2', { normEps: DEFAULT_NORM_EPS }));
   },
   hfTensors: (tensors) => renamed(tensors, nameOf, 'olmo2'),
 };

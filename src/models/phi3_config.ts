@@ -4,8 +4,8 @@ import type { JsonObject } from '../load/json_file.ts';
 import type { ModelFile } from '../load/model_file.ts';
 import type { LlamaConfig } from './config.ts';
 import { number } from './hf_config.ts';
-import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf } from './llama_hf.ts';
+import { plainConfigFromGguf } from './llama_gguf.ts';
+import { plainConfigFromHf } from './llama_hf.ts';
 import type { RopeScaling } from './rope_config.ts';
 import { readFactors } from './small_tensors.ts';
 
@@ -22,7 +22,7 @@ const DEFAULT_NORM_EPS = 1e-5;
 export async function phi3ConfigFromGguf(file: ModelFile): Promise<LlamaConfig> {
   const [long, short] = await Promise.all(PHI3_FACTORS.map((name) => readFactors(file, name)));
   if (long === undefined && short === undefined) {
-    return commonConfigFromGguf(file.metadata, 'phi3', 'halves', undefined);
+    return plainConfigFromGguf(file.metadata, 'phi3', 'halves');
   }
   if (long === undefined || short === undefined) {
     const missing = PHI3_FACTORS[long === undefined ? 0 : 1];
@@ -39,7 +39,7 @@ export async function phi3ConfigFromGguf(file: ModelFile): Promise<LlamaConfig> 
     originalContext: needCount(file.metadata, 'phi3.rope.scaling.original_context_length'),
     magnitude: getNumber(file.metadata, 'phi3.rope.scaling.attn_factor') ?? 1,
   };
-  return commonConfigFromGguf(file.metadata, 'phi3', 'halves', undefined, scaling);
+  return plainConfigFromGguf(file.metadata, 'phi3', 'halves', undefined, scaling);
 }
 
 /** The same of a folder whose model_type is "phi3". Throws as llamaConfigFromHf does. */
@@ -48,5 +48,5 @@ export function phi3ConfigFromHf(config: JsonObject): LlamaConfig {
   if (typeof window === 'number' && window < number(config, 'max_position_embeddings')) {
     throw new UnsupportedError(`config.json: sliding_window is ${window}: sliding windows cannot be run yet`);
   }
-  return commonConfigFromHf(config, 'Phi-3', { normEps: DEFAULT_NORM_EPS });
+  return plainConfigFromHf(config, 'Phi-3', { normEps: DEFAULT_NORM_EPS });
 }

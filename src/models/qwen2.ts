@@ -3,15 +3,15 @@ import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
-import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { plainConfigFromGguf } from './llama_gguf.ts';
+import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
 import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export const qwen2: Architecture = {
-  fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen2', 'halves', undefined)),
+  fromGguf: async ({ metadata }) => decoder(plainConfigFromGguf(metadata, 'qwen2', 'halves')),
   fromHf(config) {
     refuseWindows(config);
-    return decoder(commonConfigFromHf(config, 'Qwen 2'));
+    return decoder(plainConfigFromHf(config, 'Qwen 2'));
   },
 };
 

@@ -6,8 +6,8 @@ import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
-import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { plainConfigFromGguf } from './llama_gguf.ts';
+import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
 import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 /** Of transformers' Qwen3Config: heads are not dim / nHeads wide. */
@@ -21,11 +21,11 @@ export const QWEN3_NAMES: HfNames = {
 const nameOf = ggufNames(QWEN3_NAMES);
 
 export const qwen3: Architecture = {
-  fromGguf: async ({ metadata }) => decoder(commonConfigFromGguf(metadata, 'qwen3', 'halves', undefined)),
+  fromGguf: async ({ metadata }) => decoder(plainConfigFromGguf(metadata, 'qwen3', 'halves')),
   fromHf(config) {
     refuseWindows(config);
     refuse(config, 'attention_bias', [false], 'Qwen 3');
-    return decoder(commonConfigFromHf(config, 'Qwen 3', { headDim: DEFAULT_HEAD_DIM }));
+    return decoder(plainConfigFromHf(config, 'Qwen 3', { headDim: DEFAULT_HEAD_DIM }));
   },
   hfTensors: (tensors) => renamed(tensors, nameOf, 'qwen3'),
 };

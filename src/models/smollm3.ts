@@ -6,8 +6,8 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { optionalNumber, refuse } from './hf_config.ts';
-import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { plainConfigFromGguf } from './llama_gguf.ts';
+import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
 import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
 export interface SmolLm3Config extends LlamaConfig {
@@ -24,14 +24,14 @@ const DEFAULT_ROPE_BASE = 2e6;
 export const smollm3: Architecture = {
   isTiedByDefault: true,
   async fromGguf({ metadata }) {
-    const config = commonConfigFromGguf(metadata, 'smollm3', 'pairs', undefined);
+    const config = plainConfigFromGguf(metadata, 'smollm3', 'pairs');
     return decoder({ ...config, ropeLayers: allButEvery(NO_ROPE_STEP, config.nLayers) });
   },
   fromHf(config) {
     refuseWindows(config);
     refuse(config, 'attention_bias', [false], 'SmolLM 3');
     refuse(config, 'mlp_bias', [false], 'SmolLM 3');
-    const common = commonConfigFromHf(config, 'SmolLM 3', { ropeBase: DEFAULT_ROPE_BASE });
+    const common = plainConfigFromHf(config, 'SmolLM 3', { ropeBase: DEFAULT_ROPE_BASE });
     return decoder({ ...common, ropeLayers: ropeLayersOf(config, common.nLayers) });
   },
 };
