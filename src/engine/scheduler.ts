@@ -199,7 +199,12 @@ export function createScheduler({ executor, cache, limits }: SchedulerParts): Sc
 
   /** The runs of a step that failed: too little memory for all at once is met by running fewer. */
   const onFailedRun = (parts: readonly Part[], error: unknown): void => {
-    for (const { job } of parts) if (job.rows !== undefined) cache.truncate(job.rows, job.nCached);
+    for (const { job } of parts) {
+      if (job.rows === undefined) continue;
+      // A cache that cannot go back to where it was starts from nothing, and the job's ids are run again.
+      if (cache.canTruncate(job.rows, job.nCached)) cache.truncate(job.rows, job.nCached);
+      else dropRows(job);
+    }
     if (error instanceof CapacityError && parts.length > 1) preempt(parts.at(-1)!.job);
     else for (const { job } of parts) end(job, { kind: 'failed', error });
   };

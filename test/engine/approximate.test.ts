@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { graphFromJson, graphToJson } from '../../src/graph/graph_json.ts';
 import { type LoadOptions, loadModel } from '../../src/index.node.ts';
 import { firstBitDifference } from '../support/bits.ts';
 
@@ -27,4 +28,16 @@ test('an exact pass is refused as an approximate one', async () => {
   await expect(loadModel('embedded', { approximate: ['merge_qkv'] })).rejects.toThrow(
     /approximate passes are cheap_silu/,
   );
+});
+
+test('a saved graph that holds an approximate op is read back, and has its bits', async () => {
+  await using model = await loadModel('embedded', { approximate: ['cheap_silu'] });
+  const { graph: saved } = model.executor;
+  expect(saved.nodes.some(({ op }) => op.includes('fast'))).toBe(true);
+  const graph = graphFromJson(JSON.parse(graphToJson(saved)), 'saved.json');
+  expect(graph).toEqual(saved);
+  const expected = await logits({ approximate: ['cheap_silu'] });
+  for (const executor of ['wasm', 'naive'] as const) {
+    expect(firstBitDifference(await logits({ graph, executor }), expected)).toBe(-1);
+  }
 });
