@@ -1,6 +1,9 @@
+import type { Embedder } from './engine/embedder.ts';
+import type { EncoderLoadOptions } from './engine/load_encoder.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
 import type { Model } from './engine/model.ts';
 import type { LoadOptions } from './engine/options.ts';
+import type { Reranker } from './engine/reranker.ts';
 import { type BrowserModel, createBrowserHost, type KernelLocation, openBrowserModel } from './platform/browser.ts';
 
 export * from './index.ts';
@@ -14,6 +17,9 @@ export interface BrowserLoadOptions extends LoadOptions {
    */
   readonly kernelFiles?: KernelLocation;
 }
+
+/** The same of encoders. */
+export interface BrowserEncoderOptions extends EncoderLoadOptions, Pick<BrowserLoadOptions, 'kernelFiles'> {}
 
 /**
  * Loads a model in a browser or an edge runtime. In a page, call it in a worker: generation occupies its thread.
@@ -29,4 +35,18 @@ export interface BrowserLoadOptions extends LoadOptions {
 export async function loadModel(model: BrowserModel, options: BrowserLoadOptions = {}): Promise<Model> {
   const { kernelFiles, ...rest } = options;
   return loadModelFrom(await openBrowserModel(model, options.signal), createBrowserHost(kernelFiles), rest);
+}
+
+/** Loads an encoder that makes vectors of texts, from what loadModel takes. Its code is fetched then. */
+export async function loadEmbedder(model: BrowserModel, options: BrowserEncoderOptions = {}): Promise<Embedder> {
+  const { kernelFiles, ...rest } = options;
+  const { loadEmbedder: load } = await import('./engine/embedder.ts');
+  return load(await openBrowserModel(model, options.signal), createBrowserHost(kernelFiles), rest);
+}
+
+/** The same for a cross-encoder, which scores documents for a query. */
+export async function loadReranker(model: BrowserModel, options: BrowserEncoderOptions = {}): Promise<Reranker> {
+  const { kernelFiles, ...rest } = options;
+  const { loadReranker: load } = await import('./engine/reranker.ts');
+  return load(await openBrowserModel(model, options.signal), createBrowserHost(kernelFiles), rest);
 }

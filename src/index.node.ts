@@ -1,7 +1,10 @@
+import type { Embedder } from './engine/embedder.ts';
 import type { ClassifierOptions, ImageClassifier } from './engine/image_classifier.ts';
+import type { EncoderLoadOptions } from './engine/load_encoder.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
 import type { Model } from './engine/model.ts';
 import type { LoadOptions } from './engine/options.ts';
+import type { Reranker } from './engine/reranker.ts';
 import { createNodeHost, openNodeClassifier, openNodeModel } from './platform/node.ts';
 
 export * from './index.ts';
@@ -40,4 +43,32 @@ export async function loadClassifier(model = 'embedded', options: ClassifierOpti
     other: decodeWithSharp,
     ...options,
   });
+}
+
+/**
+ * Loads an encoder that makes vectors of texts, on Node (BERT, RoBERTa, XLM-R, DistilBERT, nomic-bert).
+ *
+ * model: path of a .gguf file or of a Hugging Face folder, or "hf:owner/repo"; the package has none of its own.
+ *
+ *   await using model = await loadEmbedder('all-MiniLM-L6-v2/');
+ *   const [cat, rain] = await model.embed(['A cat sat on the mat', 'Rain tomorrow']);
+ *
+ * Throws UnsupportedError for a model that is no encoder, and what reading and building throw.
+ */
+export async function loadEmbedder(model: string, options: EncoderLoadOptions = {}): Promise<Embedder> {
+  const { loadEmbedder: load } = await import('./engine/embedder.ts');
+  return load(await openNodeModel(model, options), createNodeHost(), options);
+}
+
+/**
+ * Loads a cross-encoder on Node: an encoder with a classification head of one score.
+ *
+ *   await using model = await loadReranker('ms-marco-MiniLM-L6-v2/');
+ *   const [best] = await model.rank('Where do cats sleep?', ['On the mat.', 'Rain tomorrow.']);
+ *
+ * Throws ConfigError for a model without such a head, and as loadEmbedder does.
+ */
+export async function loadReranker(model: string, options: EncoderLoadOptions = {}): Promise<Reranker> {
+  const { loadReranker: load } = await import('./engine/reranker.ts');
+  return load(await openNodeModel(model, options), createNodeHost(), options);
 }

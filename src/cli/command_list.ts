@@ -35,6 +35,14 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: 'what pictures show: labels, probabilities and a sentence',
     load: async () => (await import('./classify.ts')).defineClassify,
   },
+  embed: {
+    summary: 'texts to vectors, with an encoder',
+    load: async () => (await import('./embed.ts')).defineEmbed,
+  },
+  rerank: {
+    summary: 'documents in the order of how well they answer a query',
+    load: async () => (await import('./rerank.ts')).defineRerank,
+  },
   inspect: {
     summary: 'what a model file holds, its graph and its passes',
     load: async () => (await import('./inspect.ts')).defineInspect,

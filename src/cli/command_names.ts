@@ -7,6 +7,8 @@ export const COMMAND_NAMES = [
   'tokenize',
   'logits',
   'classify',
+  'embed',
+  'rerank',
   'inspect',
   'compare',
   'bench',

@@ -2,7 +2,12 @@ import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { DType } from '../core/dtype.ts';
 import { ConfigError } from '../core/errors.ts';
-import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../load/random_architectures.ts';
+import {
+  RANDOM_ARCHITECTURES,
+  RANDOM_ENCODERS,
+  type RandomArchitectureName,
+  type RandomEncoderName,
+} from '../load/random_architectures.ts';
 import { type RandomModel, randomGguf } from '../load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape, type RandomShapeName } from '../load/random_shape.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -16,7 +21,7 @@ import { checkUsage, usageError } from './usage.ts';
 
 interface Flags {
   readonly out: string;
-  readonly arch: RandomArchitectureName;
+  readonly arch: RandomArchitectureName | RandomEncoderName;
   readonly shape: RandomShapeName;
   readonly format: DType;
   readonly seed: number;
@@ -46,7 +51,14 @@ export function defineMakeRandom(command: Command, io: Io): void {
   const sizes = `of a layer, in place of the shape's`;
   command
     .requiredOption('-o, --out <path>', 'the GGUF file to write')
-    .addOption(choice('--arch <name>', 'the architecture', Object.keys(RANDOM_ARCHITECTURES), 'llama'))
+    .addOption(
+      choice(
+        '--arch <name>',
+        'the architecture',
+        Object.keys({ ...RANDOM_ARCHITECTURES, ...RANDOM_ENCODERS }),
+        'llama',
+      ),
+    )
     .addOption(choice('--shape <name>', 'the sizes', Object.keys(RANDOM_SHAPES), '135m'))
     .addOption(choice('--format <name>', 'how all matrices are stored', Object.keys(FORMATS), 'q4_0'))
     .option('--seed <n>', 'of the random numbers, 0 to 2^32 - 1', parseCount, 0)
@@ -57,7 +69,7 @@ export function defineMakeRandom(command: Command, io: Io): void {
     .option('--hidden <n>', `hidden width ${sizes}`, parsePositive)
     .option('--vocab <n>', "number of tokens, in place of the shape's", parsePositive)
     .option('--max-seq <n>', 'positions that the model says it was made for', parsePositive)
-    .option('--untied', 'an output matrix of its own, not the embedding again')
+    .option('--untied', 'an output matrix of its own, not the embedding again; for encoders, a head of one score')
     .option('--force', 'replace a file that is there')
     .option('--json', 'print JSON for programs')
     .option('--debug', 'show the stack of an error (also with GLASSFORMER_DEBUG=1)')

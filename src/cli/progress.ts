@@ -21,9 +21,13 @@ export interface ProgressLine {
 }
 
 /**
- * A bar for reading weights, or for other work on many bytes: "reading weights [####......]  45%  1.20 GB of 2.60 GB, 1.10 GB/s, needs 2.90 GB".
+ * A bar for reading weights, or for other work on many bytes or other things that `show` writes: "reading weights [####......]  45%  1.20 GB of 2.60 GB, 1.10 GB/s, needs 2.90 GB".
  */
-export function createProgress(io: Pick<Io, 'stderr' | 'now'>, work = 'reading weights'): ProgressLine {
+export function createProgress(
+  io: Pick<Io, 'stderr' | 'now'>,
+  work = 'reading weights',
+  show: Show = showBytes,
+): ProgressLine {
   const { stderr } = io;
   const start = io.now();
   let lastDraw = -Infinity;
@@ -40,7 +44,7 @@ export function createProgress(io: Pick<Io, 'stderr' | 'now'>, work = 'reading w
       if (!stderr.isTerminal || at - start <= PATIENCE_MS || at - lastDraw < REDRAW_MS) return;
       lastDraw = at;
       isShown = true;
-      const parts = [barOf(work, progress), rateOf(progress, at - readFrom)];
+      const parts = [barOf(work, progress, show), rateOf(progress, at - readFrom, show)];
       if (need !== undefined) parts.push(`needs ${showBytes(need.totalBytes)}`);
       // The last column would wrap, and a wrapped line cannot be cleared.
       stderr.write(CLEAR_LINE + parts.join(', ').slice(0, stderr.columns - 1));
@@ -52,15 +56,18 @@ export function createProgress(io: Pick<Io, 'stderr' | 'now'>, work = 'reading w
   };
 }
 
-function barOf(work: string, { doneBytes, totalBytes }: Progress): string {
+/** An amount of work, for people. */
+type Show = (amount: number) => string;
+
+function barOf(work: string, { doneBytes, totalBytes }: Progress, show: Show): string {
   const part = totalBytes === 0 ? 1 : doneBytes / totalBytes;
   const bar = '#'.repeat(Math.floor(part * BAR_CELLS)).padEnd(BAR_CELLS, '.');
   const percent = `${Math.floor(100 * part)}%`.padStart(4);
-  return `${work} [${bar}] ${percent}  ${showBytes(doneBytes)} of ${showBytes(totalBytes)}`;
+  return `${work} [${bar}] ${percent}  ${show(doneBytes)} of ${show(totalBytes)}`;
 }
 
-function rateOf({ doneBytes }: Progress, ms: number): string {
-  return `${showBytes(Math.round((1000 * doneBytes) / ms))}/s`;
+function rateOf({ doneBytes }: Progress, ms: number, show: Show): string {
+  return `${show(Math.round((1000 * doneBytes) / ms))}/s`;
 }
 
 /** Shows `text` on a terminal once the work has taken a second; the result takes it away. */

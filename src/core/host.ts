@@ -24,6 +24,8 @@ export interface SourceFolder {
   readonly name: string;
   /** null when there is no file of that name. */
   open(fileName: string): Promise<ByteSource | null>;
+  /** The folder of that name in this one, whether or not it is there; absent where a host has no folders in folders. */
+  folder?(folderName: string): SourceFolder;
 }
 
 /** The DOM's types declare this too (the two merge); a project for Node may have none of them and still read ours. */

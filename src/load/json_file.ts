@@ -23,12 +23,16 @@ const BYTE_ORDER_MARK = '\ufeff';
  * than MAX_JSON_DEPTH), ConfigError when it holds something else.
  */
 export async function readJsonObject(source: ByteSource): Promise<JsonObject> {
-  const bytes = await readAll(source, MAX_JSON_BYTES);
-  const value = parseJson(bytes, source.name);
+  const value = await readJson(source);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
   throw new ConfigError(
     `${source.name}: holds ${Array.isArray(value) ? 'an array' : typeof value}, expected an object`,
   );
+}
+
+/** A JSON file, whatever it holds. Throws CapacityError and FormatError as readJsonObject does. */
+export async function readJson(source: ByteSource): Promise<JsonValue> {
+  return parseJson(await readAll(source, MAX_JSON_BYTES), source.name);
 }
 
 /**

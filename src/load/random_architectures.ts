@@ -1,3 +1,4 @@
+import { randomBert, randomNomicBert } from './random/encoders.ts';
 import { randomMixtral } from './random/experts.ts';
 import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
 import { randomLlama, randomSmolLm3 } from './random/llama.ts';
@@ -22,3 +23,16 @@ export const RANDOM_ARCHITECTURES = {
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;
+
+/** The same of encoders, which models/encoders.ts has. */
+export const RANDOM_ENCODERS = {
+  bert: randomBert,
+  'nomic-bert': randomNomicBert,
+} as const satisfies Readonly<Record<string, RandomArchitecture>>;
+
+export type RandomEncoderName = keyof typeof RANDOM_ENCODERS;
+
+/** An encoder's texts end with a token of their own. */
+export function isRandomEncoder(name: RandomArchitectureName | RandomEncoderName): name is RandomEncoderName {
+  return Object.hasOwn(RANDOM_ENCODERS, name);
+}

@@ -8,13 +8,19 @@ import { GGUF_DEFAULT_ALIGNMENT } from './gguf_header.ts';
 import { alignUp } from './gguf_tensor_infos.ts';
 import { writeGgufHead } from './gguf_writer.ts';
 import type { RandomArchitecture, RandomTensor } from './random/parts.ts';
-import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from './random_architectures.ts';
+import {
+  isRandomEncoder,
+  RANDOM_ARCHITECTURES,
+  RANDOM_ENCODERS,
+  type RandomArchitectureName,
+  type RandomEncoderName,
+} from './random_architectures.ts';
 import { isPooled, packedPool, type RandomWords, randomData, type Weights } from './random_blocks.ts';
 import { checkShape, type RandomModelShape } from './random_shape.ts';
 import { vocabularyMetadata } from './random_vocabulary.ts';
 
 export interface RandomModelOptions {
-  readonly architecture: RandomArchitectureName;
+  readonly architecture: RandomArchitectureName | RandomEncoderName;
   readonly shape: RandomModelShape;
   /** Of all matrices, the embedding and the output among them; norms are f32. */
   readonly format: DType;
@@ -79,7 +85,9 @@ const FILE_TYPES: Readonly<Partial<Record<DType, number>>> = {
 export function randomGguf({ architecture, shape, format, seed, isUnpacked = false }: RandomModelOptions): RandomModel {
   checkShape(shape);
   if (seed !== seed >>> 0) throw new ConfigError(`random model: seed is ${seed}, must be an integer in 0..2^32 - 1`);
-  const { metadata, tensors, ggufName = architecture }: RandomArchitecture = RANDOM_ARCHITECTURES[architecture];
+  const isEncoder = isRandomEncoder(architecture);
+  const known: RandomArchitecture = isEncoder ? RANDOM_ENCODERS[architecture] : RANDOM_ARCHITECTURES[architecture];
+  const { metadata, tensors, ggufName = architecture } = known;
   const drawn = tensors(shape).map((tensor) => ({
     ...tensor,
     /** What the weights are rounded to. */
@@ -97,7 +105,7 @@ export function randomGguf({ architecture, shape, format, seed, isUnpacked = fal
         : [['general.file_type', 'u32', fileType] satisfies [string, MetaType, MetaValue]]),
       ['general.quantization_version', 'u32', 2],
       ...metadata(shape),
-      ...vocabularyMetadata(shape.vocab),
+      ...vocabularyMetadata(shape.vocab, isEncoder),
     ],
     tensors: heads,
   });

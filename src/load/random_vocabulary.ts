@@ -8,8 +8,8 @@ export const FIRST_FILLER = SPECIAL_TOKENS.length + N_BYTES;
 /** ggml's token types. Source: llama.h, enum llama_token_type. */
 const TOKEN_TYPES = { unknown: 2, control: 3, unused: 5, byte: 6 } as const;
 
-/** The metadata of a SentencePiece vocabulary in which any text is its bytes. size: at least FIRST_FILLER. */
-export function vocabularyMetadata(size: number): [key: string, type: MetaType, value: MetaValue][] {
+/** The metadata of a SentencePiece vocabulary in which any text is its bytes. size: at least FIRST_FILLER. hasEnd: a text ends with </s>. */
+export function vocabularyMetadata(size: number, hasEnd = false): [key: string, type: MetaType, value: MetaValue][] {
   const tokens: string[] = [...SPECIAL_TOKENS];
   for (let byte = 0; byte < N_BYTES; byte++) tokens.push(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   while (tokens.length < size) tokens.push(`<filler ${tokens.length}>`);
@@ -27,6 +27,6 @@ export function vocabularyMetadata(size: number): [key: string, type: MetaType, 
     ['tokenizer.ggml.bos_token_id', 'u32', 1],
     ['tokenizer.ggml.eos_token_id', 'u32', 2],
     ['tokenizer.ggml.add_bos_token', 'bool', true],
-    ['tokenizer.ggml.add_eos_token', 'bool', false],
+    ['tokenizer.ggml.add_eos_token', 'bool', hasEnd],
   ];
 }

@@ -49,7 +49,7 @@ export async function describeGguf(file: ModelFile): Promise<ModelDescription> {
       `${file.name}: has no general.architecture, so it is not a model; "inspect" shows what it holds`,
     );
   }
-  const architecture = await lookUp('ggufNames', name, `${file.name}: architecture`).load();
+  const architecture = await (await lookUp('ggufNames', name, `${file.name}: architecture`)).load();
   assert(architecture.fromGguf !== undefined, `${name} is read from GGUF files`);
   return description(name, await architecture.fromGguf(file), file.tensors);
 }
@@ -65,7 +65,7 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
       `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier of the library`,
     );
   }
-  const architecture = await lookUp('modelTypes', modelType, 'config.json: model_type').load();
+  const architecture = await (await lookUp('modelTypes', modelType, 'config.json: model_type')).load();
   assert(architecture.fromHf !== undefined, `${modelType} is read from folders`);
   const tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);
   // A missing head would otherwise be taken from the embedding, whatever the config says.
@@ -88,9 +88,15 @@ function description(architecture: string, { config, facts, buildGraph }: Decode
   };
 }
 
-function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): ArchitectureEntry {
+async function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): Promise<ArchitectureEntry> {
   const found = ARCHITECTURES.find((entry) => entry[key].includes(name));
   if (found !== undefined) return found;
+  const { ENCODERS } = await import('./encoders.ts');
+  if (ENCODERS.some((entry) => entry[key].includes(name))) {
+    throw new UnsupportedError(
+      `${what} is "${name}", an encoder, which generates no text; use "embed" or "rerank", or loadEmbedder and loadReranker of the library`,
+    );
+  }
   const known = ARCHITECTURES.flatMap((entry) => entry[key]);
   throw new UnsupportedError(`${what} is "${name}"; known are ${known.join(', ')}`);
 }

@@ -88,15 +88,17 @@ function rangedSource(url: URL, size: number, etag: string | null, signal: Abort
 }
 
 function httpFolder(base: URL, signal: AbortSignal | undefined): SourceFolder {
+  const within = (name: string, end = ''): URL => {
+    // An escaped name has no "/", so only these three lead elsewhere.
+    if (name === '' || name === '.' || name === '..') {
+      throw new ConfigError(`${base}: "${name}" is not a plain file name; a model's files lie in one folder`);
+    }
+    return new URL(`${encodeURIComponent(name)}${end}`, base);
+  };
   return {
     name: base.href,
-    async open(fileName) {
-      // An escaped name has no "/", so only these three lead elsewhere.
-      if (fileName === '' || fileName === '.' || fileName === '..') {
-        throw new ConfigError(`${base}: "${fileName}" is not a plain file name; a model's files lie in one folder`);
-      }
-      return openHttpSource(new URL(encodeURIComponent(fileName), base), signal);
-    },
+    open: async (fileName) => openHttpSource(within(fileName), signal),
+    folder: (folderName) => httpFolder(within(folderName, '/'), signal),
   };
 }
 

@@ -79,14 +79,17 @@ export function openNodeFolder(path: string): SourceFolder {
   return {
     name: path,
     async open(fileName) {
-      // Names come from index files: one that leads out of the folder is refused.
-      if (fileName === '' || fileName === '..' || basename(fileName) !== fileName || fileName.includes('\\')) {
-        throw new ConfigError(`${path}: "${fileName}" is not a plain file name; a model's files lie in one folder`);
-      }
-      const full = join(path, fileName);
+      const full = join(path, plainName(path, fileName));
       return (await statOrNull(full))?.isFile() ? openNodeFile(full) : null;
     },
+    folder: (folderName) => openNodeFolder(join(path, plainName(path, folderName))),
   };
+}
+
+/** Names come from index files: one that leads out of the folder is refused. */
+function plainName(path: string, name: string): string {
+  if (name !== '' && name !== '.' && name !== '..' && basename(name) === name && !name.includes('\\')) return name;
+  throw new ConfigError(`${path}: "${name}" is not a plain file name; a model's files lie in one folder`);
 }
 
 async function openEmbedded() {

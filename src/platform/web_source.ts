@@ -33,12 +33,13 @@ export function blobSource(name: string, blob: Blob): ByteSource {
 }
 
 /** Blobs by file name, as a folder. */
-export function blobFolder(files: ReadonlyMap<string, Blob>): SourceFolder {
+export function blobFolder(files: ReadonlyMap<string, Blob>, within = ''): SourceFolder {
   return {
     name: 'folder',
     async open(fileName) {
-      const blob = files.get(fileName);
+      const blob = files.get(within + fileName);
       return blob === undefined ? null : blobSource(fileName, blob);
     },
+    folder: (folderName) => blobFolder(files, `${within}${folderName}/`),
   };
 }

@@ -2,6 +2,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMAND_NAMES } from '../../src/cli/command_names.ts';
+import { encoderFile } from '../support/encoder_cases.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { runCli } from './fake_io.ts';
 import { CHAT_TEMPLATE, createTempFolder, tinyContent, withPair, writeGguf } from './model_files.ts';
@@ -15,6 +16,10 @@ beforeAll(async () => {
   await folder.put('model.gguf', writeGguf(tiny));
   await folder.put('chat.gguf', writeGguf(withPair(tiny, 'tokenizer.chat_template', 'string', THINKING_TEMPLATE)));
   await folder.put('prompt.txt', 'Once there was');
+  await folder.put('encoder.gguf', encoderFile({ architecture: 'bert', shape: { maxContext: 64 } }));
+  await folder.put('reranker.gguf', encoderFile({ architecture: 'bert', shape: { maxContext: 64, tied: false } }));
+  await folder.put('texts.txt', 'A cat\nA dog\n');
+  await folder.put('texts.jsonl', '{"text": "A cat"}\n"A dog"\n');
   await folder.put('prompts.jsonl', '{"prompt":"Once","maxTokens":9}\n{"ids":[0,440],"maxTokens":9}\n');
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'photo.jpg'));
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'other.png')); // its bytes say what it is
