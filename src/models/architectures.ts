@@ -8,7 +8,6 @@ import type { Activations } from '../ops/linear.ts';
 import type { ArchitectureEntry, Decoder, Tensors } from './architecture.ts';
 import type { DecoderSizes } from './config.ts';
 import { renamed } from './hf_tensors.ts';
-import { llama } from './llama.ts';
 
 /** A file that is known to be a model: its config, and its tensors under their GGUF names. */
 export interface ModelDescription {
@@ -20,9 +19,9 @@ export interface ModelDescription {
   buildGraph(activations: Activations, maxSeq?: number): Graph;
 }
 
-/** All decoders that can be run. A new one is its file and its line here; only the first is part of every page. */
+/** All decoders that can be run. A new one is its file and its line here. */
 export const ARCHITECTURES: readonly ArchitectureEntry[] = [
-  { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => llama },
+  { ggufNames: ['llama'], modelTypes: ['llama', 'mistral'], load: async () => (await import('./llama.ts')).llama },
   { ggufNames: ['qwen2'], modelTypes: ['qwen2'], load: async () => (await import('./qwen2.ts')).qwen2 },
   { ggufNames: ['qwen3'], modelTypes: ['qwen3'], load: async () => (await import('./qwen3.ts')).qwen3 },
   { ggufNames: ['phi3'], modelTypes: ['phi3'], load: async () => (await import('./phi3.ts')).phi3 },
