@@ -1,6 +1,6 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
-import { longRopeMagnitude, yarnMagnitude } from '../ops/rope_table.ts';
+import { longRopeMagnitude, yarnMagnitude } from '../ops/rope_scaling.ts';
 import type { RopeScaling } from './rope_config.ts';
 
 /** A switch that the graph knows only in some positions; a missing one has the first. Throws UnsupportedError for others. */

@@ -1,7 +1,7 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { getCount, getNumber, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
 import type { RopeLayout } from '../ops/rope.ts';
-import { yarnMagnitude } from '../ops/rope_table.ts';
+import { yarnMagnitude } from '../ops/rope_scaling.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import { refuseGgufKeys } from './refused_keys.ts';
 import type { RopeScaling } from './rope_config.ts';

@@ -2,13 +2,12 @@ import type { RopeLayout } from '../ops/rope.ts';
 import {
   divideFrequencies,
   dynamicNtkBase,
-  type RopeSpec,
-  ropeFrequencies,
   scaleLinear,
   scaleLlama3,
   scaleYarn,
   type YarnScaling,
-} from '../ops/rope_table.ts';
+} from '../ops/rope_scaling.ts';
+import { type RopeSpec, ropeFrequencies } from '../ops/rope_table.ts';
 import { need, needPositive } from './config_checks.ts';
 
 /** How the rope's frequencies are stretched for contexts longer than those of the first training. */

@@ -4,7 +4,8 @@ import type { JsonObject } from '../../src/load/json_file.ts';
 import { llamaConfigFromGguf } from '../../src/models/llama_gguf.ts';
 import { llamaConfigFromHf } from '../../src/models/llama_hf.ts';
 import { ropeAt, ropeSpec } from '../../src/models/rope_config.ts';
-import { dynamicNtkBase, ropeFrequencies, yarnMagnitude } from '../../src/ops/rope_table.ts';
+import { dynamicNtkBase, yarnMagnitude } from '../../src/ops/rope_scaling.ts';
+import { ropeFrequencies } from '../../src/ops/rope_table.ts';
 import { hfSizes } from '../support/hf_folders.ts';
 
 /** What files say about scalings of the rope, and what becomes of it. */

@@ -5,11 +5,11 @@ import { pow } from '../../src/core/math.ts';
 import {
   dynamicNtkBase,
   longRopeMagnitude,
-  ropeFrequencies,
   scaleYarn,
   type YarnScaling,
   yarnMagnitude,
-} from '../../src/ops/rope_table.ts';
+} from '../../src/ops/rope_scaling.ts';
+import { ropeFrequencies } from '../../src/ops/rope_table.ts';
 import { bigLog, bigOf } from '../support/big_math.ts';
 
 const RELATIVE = 2 ** -53;

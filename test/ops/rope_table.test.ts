@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
-import {
-  divideFrequencies,
-  type Llama3Scaling,
-  ropeFrequencies,
-  ropeTable,
-  ropeTable64,
-  scaleLinear,
-  scaleLlama3,
-} from '../../src/ops/rope_table.ts';
+import { divideFrequencies, type Llama3Scaling, scaleLinear, scaleLlama3 } from '../../src/ops/rope_scaling.ts';
+import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
 import { bigCos, bigExp, bigLog, bigOf, bigSin, ulpError } from '../support/big_math.ts';
 
 /** Positions at the ends of common contexts, and some between. */
