@@ -1,5 +1,6 @@
 import { randomBert, randomNomicBert } from './random/encoders.ts';
 import { randomMixtral } from './random/experts.ts';
+import { randomGemma, randomGemma2, randomGemma3 } from './random/gemma.ts';
 import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
 import { randomLlama, randomSmolLm3 } from './random/llama.ts';
 import { randomOlmo2 } from './random/olmo.ts';
@@ -20,6 +21,9 @@ export const RANDOM_ARCHITECTURES = {
   falcon: randomFalcon,
   mixtral: randomMixtral,
   qwen3moe: randomQwen3Moe,
+  gemma: randomGemma,
+  gemma2: randomGemma2,
+  gemma3: randomGemma3,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;

@@ -32,6 +32,9 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['gpt2'], modelTypes: ['gpt2'], load: async () => (await import('./gpt2.ts')).gpt2 },
   { ggufNames: ['gptneox'], modelTypes: ['gpt_neox'], load: async () => (await import('./gptneox.ts')).gptNeox },
   { ggufNames: ['falcon'], modelTypes: ['falcon'], load: async () => (await import('./falcon.ts')).falcon },
+  { ggufNames: ['gemma'], modelTypes: ['gemma'], load: async () => (await import('./gemma.ts')).gemma },
+  { ggufNames: ['gemma2'], modelTypes: ['gemma2'], load: async () => (await import('./gemma.ts')).gemma2 },
+  { ggufNames: ['gemma3'], modelTypes: ['gemma3_text'], load: async () => (await import('./gemma.ts')).gemma3 },
 ];
 
 /** What models/vit_config.ts reads: they generate no text. */

@@ -2,6 +2,7 @@ import { createBuilder } from '../graph/build.ts';
 import type { Graph, ValueId } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
+import type { Scored, Windowed } from '../ops/table.ts';
 import type { Tensors } from './architecture.ts';
 import type { DecoderSizes } from './config.ts';
 import { createWeightTable } from './weight_table.ts';
@@ -63,15 +64,20 @@ export function createBlocks(
 
     /**
      * Attention over the cache: q [T, nHeads, headDim], k and v [T, nKvHeads, headDim] -> [T, nHeads * headDim].
-     * keys, values: [S, nKvHeads, headDim]; scores, probs: [nHeads, T, S].
+     * keys, values: [S, nKvHeads, headDim]; scores, probs: [nHeads, T, S]. limits: the layer's window, and the cap of its scores.
      */
-    attend(layer: number, { q, k, v }: { q: ValueId; k: ValueId; v: ValueId }, scale: number): ValueId {
+    attend(
+      layer: number,
+      { q, k, v }: { q: ValueId; k: ValueId; v: ValueId },
+      scale: number,
+      limits: Windowed & Pick<Scored, 'cap'> = {},
+    ): ValueId {
       const at = `blk.${layer}`;
       const keys = b.kvWriteK(`${at}.keys`, k, layer);
       const values = b.kvWriteV(`${at}.values`, v, layer);
-      const scores = b.attendScores(`${at}.scores`, q, keys, positions, scale);
-      const probs = b.softmax(`${at}.probs`, scores, positions);
-      const mix = b.attendMix(`${at}.mix`, probs, values, positions);
+      const scores = b.attendScores(`${at}.scores`, q, keys, positions, scale, limits);
+      const probs = b.softmax(`${at}.probs`, scores, positions, limits);
+      const mix = b.attendMix(`${at}.mix`, probs, values, positions, limits);
       return b.reshape(`${at}.heads`, mix, ['T', nHeads * headDim]);
     },
 
@@ -82,17 +88,28 @@ export function createBlocks(
       return linear(`${at}.ffn_down`, gated, sizes.dim);
     },
 
+    /** The same with gelu_tanh for silu. */
+    geglu(at: string, f: ValueId): ValueId {
+      const gate = b.geluTanh(`${at}.ffn_gelu`, linear(`${at}.ffn_gate`, f, sizes.hiddenDim));
+      const gated = b.mul(`${at}.ffn_gated`, gate, linear(`${at}.ffn_up`, f, sizes.hiddenDim));
+      return linear(`${at}.ffn_down`, gated, sizes.dim);
+    },
+
     /** A function that turns heads of T rows by the angles of `spec`. */
     rope(spec: RopeSpec, layout: 'pairs' | 'halves') {
       const angles = b.ropeTable(spec);
       return (name: string, x: ValueId): ValueId => b.rope(name, x, positions, layout, angles);
     },
 
-    /** normed [T, dim] -> logits [R, vocab], and the graph. Where a file has no output.weight, its token_embd.weight serves both ends. */
-    finish(normed: ValueId): Graph {
+    /**
+     * normed [T, dim] -> logits [R, vocab], and the graph. Where a file has no output.weight, its token_embd.weight serves both ends.
+     * cap: what logits are held under, where they are.
+     */
+    finish(normed: ValueId, cap?: number): Graph {
       const name = table.has('output.weight') ? 'output.weight' : 'token_embd.weight';
       const all = b.linear('output', normed, table.weight(name, [sizes.vocab, sizes.dim]), activations); // all: [T, vocab]
-      const logits = b.takeRows('logits', all, outRows);
+      const capped = cap === undefined ? all : b.softCap('output_capped', all, cap);
+      const logits = b.takeRows('logits', capped, outRows);
       table.checkAllUsed();
       return b.finish(logits, { nLayers: sizes.nLayers, nKvHeads, headDim });
     },

@@ -17,6 +17,8 @@ export interface DecoderSizes {
 /** Everything that decides the graph of a Llama-family decoder; read from GGUF metadata or from config.json. */
 export interface LlamaConfig extends DecoderSizes, RopeConfig {
   readonly normEps: number;
+  /** Layers that look back over a window see so many positions, their own among them. None: they see all. */
+  readonly window?: number;
 }
 
 /** Sizes beyond this are not a model but a damaged file; no published model comes near. */
@@ -26,6 +28,7 @@ const MAX_LAYERS = 4096;
 /** Throws ConfigError naming the first field that cannot be; returns the config. */
 export function checkConfig<C extends LlamaConfig>(config: C): C {
   checkSizes(config);
+  if (config.window !== undefined) needSize('sliding window', config.window, config.maxContext);
   checkRope(config, config.headDim);
   need('normEps', config.normEps, config.normEps >= 0 && config.normEps < 1, 'from 0 to 1');
   return config;

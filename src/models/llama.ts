@@ -6,7 +6,7 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import type { LlamaConfig } from './config.ts';
 import { llamaConfigFromGguf } from './llama_gguf.ts';
 import { llamaConfigFromHf } from './llama_hf.ts';
-import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 import { readFactors } from './small_tensors.ts';
 import { createWeightTable } from './weight_table.ts';
 
@@ -26,7 +26,7 @@ export const llama: Architecture = {
 function decoder(config: LlamaConfig): Decoder {
   return {
     config,
-    facts: [ropeFact(config)],
+    facts: [ropeFact(config), ...windowFact(config, config.nLayers)],
     buildGraph: (tensors, activations, maxSeq) => buildLlama(ropeAt(config, maxSeq), tensors, activations),
   };
 }
@@ -46,7 +46,7 @@ const FOLDED_TENSORS = ['rope_freqs.weight'];
  * Source: Touvron et al. 2023, "LLaMA", section 2.2.
  */
 export function buildLlama(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
-  const { dim, hiddenDim, headDim, nHeads, nKvHeads, vocab } = config;
+  const { dim, hiddenDim, headDim, nHeads, nKvHeads, vocab, window } = config;
   const b = createBuilder();
   const table = createWeightTable(b, tensors, FOLDED_TENSORS);
   const ids = b.input('ids');
@@ -73,9 +73,9 @@ export function buildLlama(config: LlamaConfig, tensors: Tensors, activations: A
     const turnedK = b.rope(name('k_rope'), k, positions, config.ropeLayout, rope);
     const keys = b.kvWriteK(name('keys'), turnedK, layer); // keys: [S, nKvHeads, headDim]
     const values = b.kvWriteV(name('values'), v, layer);
-    const scores = b.attendScores(name('scores'), turnedQ, keys, positions, scale); // scores: [nHeads, T, S]
-    const probs = b.softmax(name('probs'), scores, positions);
-    const mix = b.attendMix(name('mix'), probs, values, positions); // mix: [T, nHeads, headDim]
+    const scores = b.attendScores(name('scores'), turnedQ, keys, positions, scale, { window }); // scores: [nHeads, T, S]
+    const probs = b.softmax(name('probs'), scores, positions, { window });
+    const mix = b.attendMix(name('mix'), probs, values, positions, { window }); // mix: [T, nHeads, headDim]
     const heads = b.reshape(name('heads'), mix, ['T', nHeads * headDim]);
     const attended = b.add(name('attn_residual'), x, project('attn_output', heads, dim));
 

@@ -9,6 +9,9 @@ import type { RopeScaling } from './rope_config.ts';
 /** RoPE's published base; GGUF leaves the key out when a model uses it. */
 const DEFAULT_ROPE_BASE = 10000;
 
+/** Architectures all of whose layers, or some that their graph knows, look back over attention.sliding_window positions. */
+const WINDOWED: readonly string[] = ['llama', 'phi3', 'gemma2', 'gemma3'];
+
 /**
  * The config of a GGUF file of architecture "llama" (keys `llama.*`). Its q and k rows are permuted for RoPE on pairs.
  *
@@ -51,8 +54,11 @@ export function commonConfigFromGguf(
   }
   const window = getCount(meta, key('attention.sliding_window')) ?? 0;
   const maxContext = needCount(meta, key('context_length'));
-  if (window > 0 && window < maxContext) {
-    throw new UnsupportedError(`${key('attention.sliding_window')} is ${window}: sliding windows cannot be run yet`);
+  const isWindowed = window > 0 && window < maxContext;
+  if (isWindowed && !WINDOWED.includes(architecture)) {
+    throw new UnsupportedError(
+      `${key('attention.sliding_window')} is ${window}: this architecture is run without windows`,
+    );
   }
   const dim = needCount(meta, key('embedding_length'));
   const nHeads = needCount(meta, key('attention.head_count'));
@@ -74,6 +80,7 @@ export function commonConfigFromGguf(
     headDim,
     maxContext,
     normEps: needNumber(meta, key('attention.layer_norm_rms_epsilon')),
+    ...(isWindowed && { window }),
     ropeLayout,
     ropeBase: getNumber(meta, key('rope.freq_base')) ?? DEFAULT_ROPE_BASE,
     ropeDim: getCount(meta, key('rope.dimension_count')) ?? headDim,

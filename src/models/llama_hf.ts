@@ -14,6 +14,9 @@ export interface HfDefaults {
 
 const LLAMA_DEFAULTS: HfDefaults = { ropeBase: 10000, normEps: 1e-6, headDim: undefined };
 
+/** transformers does not read the key in other types of this family. */
+const WINDOWED = ['mistral', 'mixtral'] as const;
+
 /**
  * The config of a Hugging Face folder whose model_type is "llama" or "mistral". RoPE rotates halves there.
  *
@@ -23,11 +26,13 @@ const LLAMA_DEFAULTS: HfDefaults = { ropeBase: 10000, normEps: 1e-6, headDim: un
 export function llamaConfigFromHf(config: JsonObject): LlamaConfig {
   refuse(config, 'attention_bias', [false], 'the Llama family');
   refuse(config, 'mlp_bias', [false], 'the Llama family');
-  const window = config['sliding_window'];
-  if (typeof window === 'number' && window < number(config, 'max_position_embeddings')) {
-    throw new UnsupportedError(`config.json: sliding_window is ${window}: sliding windows cannot be run yet`);
+  const windowed = withWindow(plainConfigFromHf(config, 'the Llama family'), config);
+  if (windowed.window !== undefined && !WINDOWED.some((type) => type === config['model_type'])) {
+    throw new UnsupportedError(
+      `config.json: sliding_window is ${windowed.window}; of the Llama family ${WINDOWED.join(' and ')} have one`,
+    );
   }
-  return plainConfigFromHf(config, 'the Llama family');
+  return windowed;
 }
 
 /** The same for a relative whose graph has no scales, caps and kinds of attention of its own: settings of them are refused. */
@@ -67,6 +72,12 @@ export function commonConfigFromHf(
     ropeDim: turnedDim(config, headDim),
     ropeScaling,
   });
+}
+
+/** With the window that all layers look back over, where there is one that ends before the context does. */
+export function withWindow(common: LlamaConfig, config: JsonObject): LlamaConfig {
+  const window = optionalNumber(config, 'sliding_window');
+  return window === undefined || window >= common.maxContext ? common : checkConfig({ ...common, window });
 }
 
 /** Some checkpoints have windows in part of their layers, switched off: then the other keys about them mean nothing. */

@@ -13,7 +13,7 @@ import { number } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { llamaConfigFromHf } from './llama_hf.ts';
-import { ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
 export interface MixtralConfig extends LlamaConfig {
   readonly experts: ExpertsConfig;
@@ -33,7 +33,8 @@ export function mixtralFromGguf(meta: Metadata, ropeFactors: readonly number[] |
 
 /** Throws as llamaConfigFromHf does.  Source: transformers, models/mixtral/configuration_mixtral.py. */
 function mixtralConfigFromHf(hf: JsonObject): MixtralConfig {
-  const config = llamaConfigFromHf({ rms_norm_eps: 1e-5, rope_theta: 1e6, ...hf });
+  const { num_local_experts: _ofExperts, ...shared } = hf; // which the Llama family refuses
+  const config = llamaConfigFromHf({ rms_norm_eps: 1e-5, rope_theta: 1e6, ...shared });
   const keys = { nExperts: 'num_local_experts', hiddenDim: 'intermediate_size' };
   return { ...config, experts: softmaxExpertsFromHf(hf, keys, true) };
 }
@@ -60,7 +61,7 @@ function mixtralTensorsFromHf(tensors: Tensors, hf: JsonObject): Tensors {
 function decoder(config: MixtralConfig): Decoder {
   return {
     config,
-    facts: [ropeFact(config), expertsFact(config.experts)],
+    facts: [ropeFact(config), ...windowFact(config, config.nLayers), expertsFact(config.experts)],
     buildGraph: (tensors, activations) => buildMixtral(config, tensors, activations),
   };
 }
@@ -83,7 +84,7 @@ export function buildMixtral(config: MixtralConfig, tensors: Tensors, activation
     const at = `blk.${layer}`;
     const { q, k, v } = m.queryKeyValue(at, m.rmsNorm(`${at}.attn_norm`, x, normEps));
     const turned = { q: turn(`${at}.q_rope`, q), k: turn(`${at}.k_rope`, k), v };
-    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim), { window: config.window }); // mix: [T, nHeads * headDim]
     const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);

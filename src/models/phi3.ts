@@ -6,7 +6,7 @@ import { createBlocks } from './blocks.ts';
 import type { LlamaConfig } from './config.ts';
 import { renamed } from './hf_tensors.ts';
 import { PHI3_FACTORS, phi3ConfigFromGguf, phi3ConfigFromHf } from './phi3_config.ts';
-import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
 /** What is one matrix here and several in other families. */
 const APART = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'mlp.gate_proj', 'mlp.up_proj'];
@@ -29,7 +29,7 @@ export const phi3: Architecture = {
 function decoder(config: LlamaConfig): Decoder {
   return {
     config,
-    facts: [ropeFact(config)],
+    facts: [ropeFact(config), ...windowFact(config, config.nLayers)],
     buildGraph: (tensors, activations, maxSeq) => buildPhi3(ropeAt(config, maxSeq), tensors, activations),
   };
 }
@@ -40,6 +40,7 @@ function decoder(config: LlamaConfig): Decoder {
  *   attn_norm(x) -> attn_qkv [T, (nHeads + 2 nKvHeads) * headDim] -> q | k | v -> rope -> attention -> attn_output -> + x
  *     -> ffn_norm -> ffn_up [T, 2 * hiddenDim] -> gate | up -> silu(gate) * up -> ffn_down -> + x
  *
+ * Some have a window, in all layers: a row sees so many positions, as transformers has it; llama.cpp leaves it out.
  * Throws as buildLlama does.  Source: Abdin et al. 2024, "Phi-3 Technical Report", 2.
  */
 export function buildPhi3(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
@@ -58,7 +59,7 @@ export function buildPhi3(config: LlamaConfig, tensors: Tensors, activations: Ac
     const k = m.heads(`${at}.k`, b.slice(`${at}.attn_k`, qkv, qDim, kvDim), nKvHeads);
     const v = m.heads(`${at}.v`, b.slice(`${at}.attn_v`, qkv, qDim + kvDim, kvDim), nKvHeads);
     const turned = { q: turn(`${at}.q_rope`, q), k: turn(`${at}.k_rope`, k), v };
-    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim), { window: config.window }); // mix: [T, nHeads * headDim]
     const attended = b.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);

@@ -3,9 +3,8 @@ import { getNumber, getString, needCount } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import type { ModelFile } from '../load/model_file.ts';
 import type { LlamaConfig } from './config.ts';
-import { number } from './hf_config.ts';
 import { plainConfigFromGguf } from './llama_gguf.ts';
-import { plainConfigFromHf } from './llama_hf.ts';
+import { plainConfigFromHf, withWindow } from './llama_hf.ts';
 import type { RopeScaling } from './rope_config.ts';
 import { readFactors } from './small_tensors.ts';
 
@@ -44,9 +43,5 @@ export async function phi3ConfigFromGguf(file: ModelFile): Promise<LlamaConfig> 
 
 /** The same of a folder whose model_type is "phi3". Throws as llamaConfigFromHf does. */
 export function phi3ConfigFromHf(config: JsonObject): LlamaConfig {
-  const window = config['sliding_window'];
-  if (typeof window === 'number' && window < number(config, 'max_position_embeddings')) {
-    throw new UnsupportedError(`config.json: sliding_window is ${window}: sliding windows cannot be run yet`);
-  }
-  return plainConfigFromHf(config, 'Phi-3', { normEps: DEFAULT_NORM_EPS });
+  return withWindow(plainConfigFromHf(config, 'Phi-3', { normEps: DEFAULT_NORM_EPS }), config);
 }

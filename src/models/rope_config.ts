@@ -153,6 +153,12 @@ export function ropeSpec(config: RopeConfig & { readonly maxContext: number }): 
   }
 }
 
+/** The lines that "inspect" has about a window; nLayers: of the layers that have it. */
+export function windowFact(config: { readonly window?: number }, nLayers: number): [name: string, text: string][] {
+  if (config.window === undefined) return [];
+  return [['window', `${config.window} positions, in ${nLayers} ${nLayers === 1 ? 'layer' : 'layers'}`]];
+}
+
 /** The line that "inspect" has about it. */
 export function ropeFact({ ropeBase, ropeDim, ropeLayout, ropeScaling }: RopeConfig): [name: string, text: string] {
   return ['rope', `base ${ropeBase}, ${ropeDim} of each head, ${ropeLayout}, scaling ${ropeScaling.kind}`];

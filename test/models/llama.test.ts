@@ -61,7 +61,7 @@ describe('config', () => {
     [{ 'llama.rope.dimension_count': 10 }, 'ConfigError', /ropeDim is 10, must be even and at most headDim=8/],
     [{ 'llama.rope.freq_base': -1 }, 'ConfigError', /ropeBase is -1/],
     [{ 'llama.attention.layer_norm_rms_epsilon': Number.NaN }, 'ConfigError', /normEps is NaN/],
-    [{ 'llama.attention.sliding_window': 16 }, 'UnsupportedError', /sliding_window is 16/],
+    [{ 'llama.attention.sliding_window': -1 }, 'ConfigError', /sliding_window/],
     [{ 'llama.attention.value_length': 16 }, 'UnsupportedError', /value_length is 16 and key_length 8/],
     [{ 'llama.rope.scaling.type': 'longrope' }, 'UnsupportedError', /rope\.scaling\.type is "longrope"/],
     [{ 'llama.rope.scaling.type': 'linear' }, 'ConfigError', /rope\.scaling\.factor" is missing/],
@@ -79,7 +79,13 @@ describe('config', () => {
     [{ attention_bias: true }, 'UnsupportedError', /attention_bias is true/],
     [{ mlp_bias: true }, 'UnsupportedError', /mlp_bias is true/],
     [{ hidden_act: 'gelu' }, 'UnsupportedError', /hidden_act is "gelu"/],
-    [{ sliding_window: 16 }, 'UnsupportedError', /sliding_window is 16/],
+    [
+      { model_type: 'llama', sliding_window: 16 },
+      'UnsupportedError',
+      /sliding_window is 16; of the Llama family mistral and/,
+    ],
+    [{ model_type: 'mistral', sliding_window: '16' }, 'ConfigError', /sliding_window is "16", expected a number/],
+    [{ model_type: 'mistral', sliding_window: 0 }, 'ConfigError', /sliding window is 0/],
     [{ rope_scaling: { rope_type: 'ntk', factor: 2 } }, 'UnsupportedError', /rope type is "ntk"; known are default,/],
     [{ rope_scaling: [] }, 'ConfigError', /rope_scaling is \[\]/],
     [
@@ -98,6 +104,18 @@ describe('config', () => {
   ])('config.json with %o: %s', (changes, name, message) => {
     expect(() => llamaConfigFromHf({ ...HF, ...changes } as never)).toThrow(
       expect.objectContaining({ name, message: expect.stringMatching(message) }),
+    );
+  });
+
+  test("Mistral's window is that of all layers", () => {
+    const mistral = llamaConfigFromHf({ ...HF, model_type: 'mistral', sliding_window: 16 });
+    expect(mistral).toEqual({ ...llamaConfigFromHf(HF), window: 16 });
+    expect(llamaConfigFromGguf(meta({ 'llama.attention.sliding_window': 16 } as never), undefined).window).toBe(16);
+    expect(llamaConfigFromHf({ ...HF, model_type: 'mistral', sliding_window: null }).window).toBeUndefined();
+    const { nodes } = buildLlama({ ...TINY_CONFIG, window: 16 }, tinyLlama({ seed: 1, dtype: 'f32' }).tensors, 'f32');
+    const windowed = nodes.filter((node) => 'window' in node && node.window === 16);
+    expect(windowed.map(({ name }) => name)).toEqual(
+      [0, 1].flatMap((layer) => ['scores', 'probs', 'mix'].map((part) => `blk.${layer}.${part}`)),
     );
   });
 

@@ -42,7 +42,7 @@ describe('a folder', () => {
   });
 
   test.each([
-    [{ sliding_window: 47 }, 'UnsupportedError', /sliding_window is 47/],
+    [{ sliding_window: -1 }, 'ConfigError', /sliding window is -1/],
     [{ partial_rotary_factor: 2 }, 'ConfigError', /ropeDim is 32/],
     [{ rope_scaling: { type: 'longrope' } }, 'ConfigError', /short_factor is undefined/],
   ])('config.json with %o: %s', async (changes, name, message) => {
@@ -77,9 +77,16 @@ describe('a GGUF file', () => {
   test.each([
     [{ 'phi3.rope.scaling.original_context_length': undefined }, /original_context_length" is missing/],
     [{ 'phi3.rope.scaling.type': 'yarn' }, /phi3\.rope\.scaling\.type is "yarn" together with rope_factors_long/],
-    [{ 'phi3.attention.sliding_window': 8 }, /phi3\.attention\.sliding_window is 8/],
   ])('with %o is refused', async (changes, message) => {
     await expect(describeGguf(withKeys(changes))).rejects.toThrow(message);
+  });
+
+  test('with a window has it in every layer', async () => {
+    const graph = (await describeGguf(withKeys({ 'phi3.attention.sliding_window': 8 }))).buildGraph('f32');
+    const attention = graph.nodes.filter(({ op }) => op === 'attend_scores' || op === 'softmax' || op === 'attend_mix');
+    for (const node of attention) expect(node).toMatchObject({ window: 8 });
+    const plain = (await describeGguf(withKeys({ 'phi3.attention.sliding_window': 4096 }))).buildGraph('f32');
+    for (const node of plain.nodes) expect(node).not.toHaveProperty('window');
   });
 
   test('without factors has plain angles', async () => {

@@ -1,0 +1,149 @@
+import { ConfigError, UnsupportedError } from '../core/errors.ts';
+import { getCount, getNumber, type Metadata, needNumber } from '../core/metadata.ts';
+import type { JsonObject } from '../load/json_file.ts';
+import { checkConfig, type LlamaConfig } from './config.ts';
+import { needPositive } from './config_checks.ts';
+import { number, optionalNumber, optionalObject, refuse } from './hf_config.ts';
+import { commonConfigFromGguf } from './llama_gguf.ts';
+import { commonConfigFromHf } from './llama_hf.ts';
+
+/** Everything that decides the graph of a Gemma; `ropeBase`, `ropeScaling` and no window are those of its global layers. */
+export interface GemmaConfig extends LlamaConfig {
+  readonly generation: Generation;
+  /** For each layer, whether it sees `window` positions back only, and turns by the angles of localRopeBase, unscaled. */
+  readonly isLocal: readonly boolean[];
+  readonly localRopeBase: number;
+  /** What products of q and k are multiplied with. */
+  readonly queryScale: number;
+  /** What scores, and logits, are held under, where they are. */
+  readonly attentionCap: number | undefined;
+  readonly logitCap: number | undefined;
+}
+
+export type Generation = 1 | 2 | 3;
+
+/** What no file says, since its program knows it. */
+interface Constants {
+  /** Of so many layers, the last one is global; 1: all are. Gemma Team 2024, "Gemma 2", 2; 2025, "Gemma 3", 2.1. */
+  readonly period: number;
+  readonly ropeBase: number;
+  /** Of local layers, where it is another one. */
+  readonly localRopeBase: number | undefined;
+  /**
+   * Layers of the 27B model: there products are scaled by 1 / sqrt(dim / nHeads), elsewhere by 1 / sqrt(headDim), and GGUF has
+   * no key for it. Source: llama.cpp, f_attention_scale; google/gemma_pytorch, config.py.
+   */
+  readonly layersOf27B: number | undefined;
+}
+
+const CONSTANTS: Readonly<Record<Generation, Constants>> = {
+  1: { period: 1, ropeBase: 10000, localRopeBase: undefined, layersOf27B: undefined },
+  2: { period: 2, ropeBase: 10000, localRopeBase: undefined, layersOf27B: 46 },
+  3: { period: 6, ropeBase: 1e6, localRopeBase: 10000, layersOf27B: 62 },
+};
+
+/** Of transformers' configs of all three. */
+const HF_HEAD_DIM = 256;
+
+/**
+ * The config of a GGUF file of architecture "gemma", "gemma2" or "gemma3".
+ * Throws ConfigError for a key that is missing, of another type or out of range; UnsupportedError for a variant by name.
+ */
+export function gemmaConfigFromGguf(meta: Metadata, generation: Generation): GemmaConfig {
+  const architecture = generation === 1 ? 'gemma' : `gemma${generation}`;
+  const key = (name: string): string => `${architecture}.${name}`;
+  const { period: usualPeriod, layersOf27B, localRopeBase } = CONSTANTS[generation];
+  const common = commonConfigFromGguf(meta, architecture, 'halves', undefined);
+  if (generation > 1) needNumber(meta, key('attention.sliding_window')); // `common` has it, where it is in effect
+  const period = getCount(meta, key('attention.sliding_window_pattern')) ?? usualPeriod;
+  const { dim, nHeads, nLayers, headDim, ropeBase } = common;
+  const cap = generation === 2 ? needNumber : getNumber; // Gemma 2 never goes without
+  return checked({
+    ...common,
+    generation,
+    isLocal: allButEvery(period, nLayers),
+    localRopeBase: getNumber(meta, key('rope.freq_base_swa')) ?? localRopeBase ?? ropeBase,
+    queryScale: 1 / Math.sqrt(nLayers === layersOf27B ? Math.floor(dim / nHeads) : headDim),
+    // 0 is how a file says that there is none.
+    attentionCap: cap(meta, key('attn_logit_softcapping')) || undefined,
+    logitCap: cap(meta, key('final_logit_softcapping')) || undefined,
+  });
+}
+
+/**
+ * The config of a folder whose model_type is "gemma", "gemma2" or "gemma3_text". Throws as gemmaConfigFromGguf.
+ * Source: transformers, models/gemma{,2,3}/configuration_gemma*.py.
+ */
+export function gemmaConfigFromHf(config: JsonObject, generation: Generation): GemmaConfig {
+  const family = `Gemma ${generation}`;
+  // What Gemma has in its own way is taken out of what it shares with the Llama family.
+  const { hidden_act, hidden_activation, layer_types, rope_parameters, ...shared } = config;
+  refuse(config, 'attention_bias', [false], family);
+  refuse({ act: hidden_activation ?? actOf(hidden_act, generation) }, 'act', ['gelu_pytorch_tanh'], family);
+  refuse(config, 'use_bidirectional_attention', [false], family);
+  const { ropeBase, localRopeBase, period: usualPeriod } = CONSTANTS[generation];
+  const rope = ropesOf(rope_parameters);
+  const common = commonConfigFromHf({ ...shared, ...rope.global }, family, { ropeBase, headDim: HF_HEAD_DIM });
+  const localBase = rope.localBase ?? optionalNumber(config, 'rope_local_base_freq');
+  const period = (generation === 3 ? optionalNumber(config, 'sliding_window_pattern') : undefined) ?? usualPeriod;
+  const isLocal = layer_types == null ? allButEvery(period, common.nLayers) : localLayers(layer_types, common.nLayers);
+  const window = isLocal.includes(true) ? number(config, 'sliding_window') : common.maxContext;
+  return checked({
+    ...common,
+    ...(window < common.maxContext && { window }),
+    generation,
+    isLocal,
+    localRopeBase: localRopeBase === undefined ? common.ropeBase : (localBase ?? localRopeBase),
+    queryScale: 1 / Math.sqrt(generation === 1 ? common.headDim : number(config, 'query_pre_attn_scalar')),
+    attentionCap: optionalNumber(config, 'attn_logit_softcapping') || undefined,
+    logitCap: optionalNumber(config, 'final_logit_softcapping') || undefined,
+  });
+}
+
+/** Gemma's first files say gelu, and mean the tanh form: transformers reads hidden_activation, and takes that where it is missing. */
+function actOf(act: unknown, generation: Generation): string | undefined {
+  return act === undefined || act === null || (generation === 1 && act === 'gelu') ? undefined : String(act);
+}
+
+/** transformers 5 has the rope's settings by the kind of layer; before, and in Gemma 1 and 2, they are those of global layers. */
+function ropesOf(parameters: unknown): { global: JsonObject; localBase: number | undefined } {
+  const all = optionalObject({ rope_parameters: parameters as never }, 'rope_parameters');
+  if (all === undefined) return { global: {}, localBase: undefined };
+  const full = optionalObject(all, 'full_attention');
+  if (full === undefined) return { global: { rope_parameters: all }, localBase: undefined };
+  const local = optionalObject(all, 'sliding_attention') ?? {};
+  refuse(local, 'rope_type', ['default'], 'a local layer');
+  return { global: { rope_parameters: full }, localBase: optionalNumber(local, 'rope_theta') };
+}
+
+/** false for every `period`-th layer; where it is 1, for all. */
+function allButEvery(period: number, nLayers: number): boolean[] {
+  if (!(Number.isInteger(period) && period >= 1)) {
+    throw new ConfigError(`model config: every ${period}th layer is global; expected a positive integer`);
+  }
+  return Array.from({ length: nLayers }, (_, layer) => (layer + 1) % period !== 0);
+}
+
+function localLayers(kinds: unknown, nLayers: number): boolean[] {
+  if (!Array.isArray(kinds) || kinds.length !== nLayers) {
+    throw new ConfigError(
+      `config.json: layer_types is ${JSON.stringify(kinds)}, expected a kind for each of ${nLayers} layers`,
+    );
+  }
+  const other = kinds.find((kind) => kind !== 'full_attention' && kind !== 'sliding_attention');
+  if (other !== undefined) {
+    throw new UnsupportedError(
+      `config.json: layer_types has ${JSON.stringify(other)}; known are full_attention and sliding_attention`,
+    );
+  }
+  return kinds.map((kind) => kind === 'sliding_attention');
+}
+
+function checked(config: GemmaConfig): GemmaConfig {
+  checkConfig(config);
+  needPositive('rope base of local layers', config.localRopeBase);
+  needPositive('scale of queries', config.queryScale);
+  if (config.attentionCap !== undefined) needPositive('attn_logit_softcapping', config.attentionCap);
+  if (config.logitCap !== undefined) needPositive('final_logit_softcapping', config.logitCap);
+  return config;
+}
