@@ -28,6 +28,15 @@ const CONTRACTION = "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
 const cl100k = (digits: string) =>
   `(?:${CONTRACTION})|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
+/** What may open a word of letters: upper and title case, and those of scripts without case; and what may end it: lower case, and these. */
+const UPPER = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
+const LOWER = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
+
+/** tiktoken's o200k_base: a word ends before a capital, `tail` belongs to it. Source: tiktoken, openai_public.py. */
+const o200k = (tail: string, digits: string) =>
+  `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${tail}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${tail}|${digits}|` +
+  ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+
 /** Chinese, Japanese and Korean ranges of the DeepSeek tokenizers. */
 const DEEPSEEK_CJK = '[\\u4E00-\\u9FA5\\u0800-\\u4E00\\uAC00-\\uD7FF]+';
 
@@ -59,6 +68,13 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   mpt: { patterns: [GPT2] },
   olmo: { patterns: [GPT2] },
   'llama-bpe': { patterns: [cl100k('\\p{N}{1,3}')], ignoreMerges: true, addBos: true },
+  // OLMo 2 and Phi-4; SmolLM3.
+  dbrx: { patterns: [cl100k('\\p{N}{1,3}')] },
+  'smaug-bpe': { patterns: [cl100k('\\p{N}{1,3}')] },
+  // Phi-4-mini.
+  'gpt-4o': { patterns: [o200k(`(?:${CONTRACTION})?`, '\\p{N}{1,3}')] },
+  // Mistral's Nemo and later.
+  tekken: { patterns: [o200k('', '\\p{N}')], ignoreMerges: true, addBos: true },
   qwen2: { patterns: [cl100k('\\p{N}')] },
   'deepseek-r1-qwen': { patterns: [cl100k('\\p{N}')] },
   stablelm2: { patterns: [cl100k('\\p{N}')] },
@@ -71,6 +87,13 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
       '(?<!\\s)\\s+$',
       DEEPSEEK_CJK,
       '\\p{N}+',
+    ],
+  },
+  'deepseek-v3': {
+    patterns: [
+      '\\p{N}{1,3}',
+      '[\\u4E00-\\u9FA5\\u3040-\\u309F\\u30A0-\\u30FF]+',
+      '[!-/:-@\\[-`{-~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+',
     ],
   },
   'deepseek-coder': { patterns: ['[\\r\\n]', '\\s?\\p{L}+', '\\s?\\p{P}+', DEEPSEEK_CJK, '\\p{N}'] },

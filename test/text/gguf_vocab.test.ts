@@ -204,6 +204,9 @@ describe('pre-tokenizers cut as their names say', () => {
     default: ['I', "'", 'LL', ' ', '123', '45', ' he', "'", 's', ' ', ' two', '\n\n', ' x', '!?'],
     'gpt-2': ['I', "'", 'LL', ' 12345', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
     'llama-bpe': ['I', "'LL", ' ', '123', '45', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
+    'gpt-4o': ["I'LL", ' ', '123', '45', " he's", ' ', ' two', '\n\n', ' x', '!?'],
+    tekken: ['I', "'LL", ' ', '1', '2', '3', '4', '5', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
+    'deepseek-v3': ['I', "'LL", ' ', '123', '45', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
     qwen2: ['I', "'LL", ' ', '1', '2', '3', '4', '5', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
     'deepseek-llm': ['I', "'", 'LL', ' ', '12345', ' he', "'", 's', ' ', ' two', '\n', '\n', ' x', '!?'],
     'deepseek-coder': [
@@ -230,16 +233,22 @@ describe('pre-tokenizers cut as their names say', () => {
     starcoder: ['I', "'", 'LL', ' ', '1', '2', '3', '4', '5', ' he', "'s", ' ', ' two', '\n\n', ' x', '!?'],
   };
   for (const alias of ['refact', 'command-r', 'smollm']) cases[alias] = cases['starcoder']!;
+  for (const alias of ['dbrx', 'smaug-bpe']) cases[alias] = cases['llama-bpe']!;
   cases['mpt'] = cases['gpt-2']!;
 
   for (const [name, words] of Object.entries(cases)) test(name, () => expect(wordsOf(name, text)).toEqual(words));
+
+  test('gpt-4o: capitals open words, scripts without case do not, a slash may follow what is no letter', () => {
+    const words = ['Hello', 'World', ' i', 'Phone', ' HTTP', ' 漢字', ' naïve', ' ://', 'é', '\n'];
+    expect(wordsOf('gpt-4o', words.join(''))).toEqual(words);
+  });
 
   test('words join to the text, and long runs of one kind of character are quick, for every name', () => {
     const texts = [
       text,
       'é漢 ١٢٣ \u0085\ufeff\u3000。',
       '   a   ',
-      ...[' ', 'a', '1', '!', '\n', '漢', ' a'].map((unit) => unit.repeat(20_000)),
+      ...[' ', 'a', 'A', '1', '!', '\n', '漢', ' a'].map((unit) => unit.repeat(20_000)),
     ];
     for (const name of Object.keys(PRE_TOKENIZERS)) {
       for (const t of [...texts, `${' '.repeat(20_000)}x`]) expect(wordsOf(name, t).join('')).toBe(t);
