@@ -46,7 +46,7 @@ export async function loadClassifier(model = 'embedded', options: ClassifierOpti
 }
 
 /**
- * Loads an encoder that makes vectors of texts, on Node (BERT, RoBERTa, XLM-R, DistilBERT, nomic-bert).
+ * Loads an encoder that makes vectors of texts, on Node (BERT, RoBERTa, XLM-R, DistilBERT, nomic-bert, ModernBERT).
  *
  * model: path of a .gguf file or of a Hugging Face folder, or "hf:owner/repo"; the package has none of its own.
  *

@@ -1,4 +1,4 @@
-import { randomBert, randomNomicBert } from './random/encoders.ts';
+import { randomBert, randomModernBert, randomNomicBert } from './random/encoders.ts';
 import { randomMixtral } from './random/experts.ts';
 import { randomGemma, randomGemma2, randomGemma3 } from './random/gemma.ts';
 import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
@@ -32,6 +32,7 @@ export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;
 export const RANDOM_ENCODERS = {
   bert: randomBert,
   'nomic-bert': randomNomicBert,
+  'modern-bert': randomModernBert,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomEncoderName = keyof typeof RANDOM_ENCODERS;

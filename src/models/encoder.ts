@@ -42,6 +42,8 @@ export interface EncoderArchitecture {
   fromGguf?(file: ModelFile): Encoder;
   /** The same for a folder's config.json; `pooling` is null: a folder says it in another file. */
   fromHf(config: JsonObject): Encoder;
+  /** A GGUF file's tensors as the graph reads them, where it reads some that the file does not have. */
+  tensorsOf?(tensors: Tensors): Tensors;
   /** The folder's tensors under their GGUF names. Throws UnsupportedError for a name that has no place. */
   hfTensors(tensors: Tensors, config: JsonObject): Tensors;
 }

@@ -32,6 +32,15 @@ export function createEncoderBlocks(
     ...blocks,
     layerNorm,
 
+    /** One product whose rows are all queries, then all keys, then all values: h [T, dim] -> q, k, v as queryKeyValue has them. */
+    mergedQueryKeyValue(at: string, h: ValueId): { q: ValueId; k: ValueId; v: ValueId } {
+      const { dim, nHeads } = config;
+      const all = linear(`${at}.attn_qkv`, h, 3 * dim);
+      const columns = (name: string, i: number): ValueId =>
+        blocks.heads(`${at}.${name}`, b.slice(`${at}.attn_${name}`, all, i * dim, dim), nHeads);
+      return { q: columns('q', 0), k: columns('k', 1), v: columns('v', 2) };
+    },
+
     /** Of the words, and where the model has them + of the types + of the positions, in this order; normed. x: [T, dim]. */
     embeddings(): ValueId {
       let x = b.embed('words', ids, table.weight('token_embd.weight', [config.vocab, config.dim]));

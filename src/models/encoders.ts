@@ -26,6 +26,11 @@ export const ENCODERS: readonly EncoderEntry[] = [
     modelTypes: ['nomic_bert'],
     load: async () => (await import('./nomic_bert.ts')).nomicBert,
   },
+  {
+    ggufNames: ['modern-bert'],
+    modelTypes: ['modernbert'],
+    load: async () => (await import('./modern_bert.ts')).modernBert,
+  },
 ];
 
 /**
@@ -39,7 +44,8 @@ export async function describeEncoderGguf(file: ModelFile): Promise<EncoderDescr
   if (architecture.fromGguf === undefined) {
     throw new UnsupportedError(`${file.name}: architecture is "${name}", which is read from Hugging Face folders`);
   }
-  return described(name, architecture.fromGguf(file), file.tensors);
+  const tensors = architecture.tensorsOf?.(file.tensors) ?? file.tensors;
+  return described(name, architecture.fromGguf(file), tensors);
 }
 
 /** The same for a Hugging Face folder; its tensor names are mapped to GGUF's. */

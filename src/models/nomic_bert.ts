@@ -45,16 +45,13 @@ export function buildNomicBert(
   activations: Activations,
   output: EncoderOutput,
 ): Graph {
-  const { dim, nHeads, headDim } = config;
+  const { dim, headDim } = config;
   const { builder: b, ...part } = createEncoderBlocks(config, tensors, activations, output);
   const rope = part.rope({ frequencies: ropeFrequencies(config.ropeBase, headDim), magnitude: 1 }, 'halves');
   let x = part.embeddings();
   for (let layer = 0; layer < config.nLayers; layer++) {
     const at = `blk.${layer}`;
-    const qkv = part.linear(`${at}.attn_qkv`, x, 3 * dim);
-    const [q, k, v] = ['q', 'k', 'v'].map((name, i) =>
-      part.heads(`${at}.${name}`, b.slice(`${at}.${name}_columns`, qkv, i * dim, dim), nHeads),
-    ) as [number, number, number];
+    const { q, k, v } = part.mergedQueryKeyValue(at, x);
     const turned = { q: rope(`${at}.q_rope`, q), k: rope(`${at}.k_rope`, k), v };
     const mix = part.attend(layer, turned, 1 / Math.sqrt(headDim));
     const attended = b.add(`${at}.attn_residual`, part.linear(`${at}.attn_output`, mix, dim), x);

@@ -186,9 +186,9 @@ describe('what is refused', () => {
   });
 
   /** A copy of the golden folder with one file's fields changed. */
-  const variant = (name: string, file: string, change: (json: object) => unknown): string => {
+  const variant = (name: string, file: string, change: (json: object) => unknown, original = 'bert'): string => {
     const path = join(folder.path, name);
-    cpSync(BERT, path, { recursive: true });
+    cpSync(goldenFolder(original), path, { recursive: true });
     const changed = change(JSON.parse(readFileSync(join(path, file), 'utf8')) as object);
     writeFileSync(join(path, file), JSON.stringify(changed));
     return path;
@@ -239,6 +239,50 @@ describe('what is refused', () => {
     const { exitCode, stderr } = await runCli(['embed', '--model', variant(name, file, change), 'a']);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(message);
+  });
+
+  test.each([
+    ['nomic_bert', { activation_function: 'gelu' }, /activation_function is "gelu"; nomic_bert is run with "swiglu"/],
+    ['nomic_bert', { prenorm: true }, /prenorm is true; nomic_bert is run with false/],
+    ['nomic_bert', { rotary_emb_fraction: 0.5 }, /rotary_emb_fraction is 0\.5/],
+    ['nomic_bert', { rotary_scaling_factor: 2 }, /rotary_scaling_factor is 2; nomic_bert is run with null/],
+    ['nomic_bert', { rotary_emb_base: -1 }, /ropeBase is -1/],
+    ['nomic_bert', { max_trained_positions: 2 }, /has 3 tokens, the model takes 2/],
+    ['modernbert', { hidden_activation: 'silu' }, /hidden_activation is "silu"; modernbert is run with gelu/],
+    ['modernbert', { norm_bias: true }, /norm_bias is true/],
+    ['modernbert', { global_attn_every_n_layers: 0 }, /globalEvery is 0/],
+    ['modernbert', { local_attention: -2 }, /window is 0/],
+    ['modernbert', { layer_types: ['full_attention', 'full_attention'] }, /layer_types\[1\] is "full_attention"/],
+    ['modernbert', { rope_parameters: { full_attention: { rope_type: 'yarn' } } }, /rope_type is "yarn"/],
+    ['distilbert', { activation: 'relu' }, /activation is "relu"; distilbert is run with gelu/],
+    ['roberta', { pad_token_id: null }, /pad_token_id is missing/],
+    ['roberta', { pad_token_id: 30 }, /maxContext is -5/],
+  ] as const)('%s with %o', async (original, fields, message) => {
+    const name = `${original} ${JSON.stringify(fields).replaceAll(/\W/g, '')}`;
+    const { exitCode, stderr } = await runCli([
+      'embed',
+      '--model',
+      variant(name, 'config.json', config(fields), original),
+      'a',
+    ]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+
+  test('angles of ModernBERT in the words of transformers 5 are the same', async () => {
+    const rope_parameters = {
+      full_attention: { rope_theta: 1600 },
+      sliding_attention: { rope_theta: 100, rope_type: 'default' },
+    };
+    const path = variant(
+      'transformers 5',
+      'config.json',
+      config({ rope_parameters, global_rope_theta: null }),
+      'modernbert',
+    );
+    const text = 'a cat sat on a mat';
+    const of = (model: string) => runJson<Embedded[]>(['embed', '--model', model, '--json', text]);
+    expect(await of(path)).toEqual(await of(goldenFolder('modernbert')));
   });
 
   test('a GGUF file without a head embeds, and does not rank', async () => {

@@ -89,7 +89,7 @@ describe.each(GOLDEN_RERANKERS)('%s', (name) => {
 });
 
 test('what a folder says of pooling is what is done', async () => {
-  const said = { bert: 'mean', roberta: 'cls', distilbert: 'last', nomic_bert: 'mean' } as const;
+  const said = { bert: 'mean', roberta: 'cls', distilbert: 'last', nomic_bert: 'mean', modernbert: 'cls' } as const;
   for (const [name, pooling] of Object.entries(said)) {
     await using model = await goldenEmbedder(name, { executor: 'naive' });
     expect(model.info.pooling).toBe(pooling);
@@ -174,8 +174,13 @@ describe.each(ALL_RANDOM)('a random %s', (architecture) => {
     };
     const { ops, firstOutside } = boundedRun(executor, weights, batch, cache);
     expect(firstOutside).toBeUndefined();
-    const expected = architecture === 'bert' ? ['layer_norm', 'gelu', 'tanh'] : ['layer_norm', 'silu', 'rope'];
+    const expected = {
+      bert: ['layer_norm', 'gelu', 'tanh'],
+      'nomic-bert': ['layer_norm', 'silu', 'rope'],
+      'modern-bert': ['layer_norm', 'gelu', 'rope', 'mul'],
+    }[architecture];
     expect(ops.map(({ op }) => op)).toEqual(expect.arrayContaining(expected));
+    if (architecture === 'modern-bert') return; // has no types
     expect(() => executor.run({ ...batch, types: rows }, cache)).toThrow(/batch: type 2 is outside 0\.\.1/);
     const { types: _types, ...untyped } = batch;
     expect(() => executor.run(untyped, cache)).toThrow(/9 ids and no types, which this model reads/);
@@ -198,4 +203,12 @@ test('a reranker: naive and wasm have equal bits, together and one by one', asyn
   for (const options of [{ executor: 'naive' }, { kernels: 'simd' }, { kernels: 'relaxed' }, { threads: 2 }]) {
     expect(firstDifference(await scoresOf(options, false), expected)).toBeUndefined();
   }
+});
+
+test('ModernBERT: a row sees its window in the layers that have one, and all rows in the others', async () => {
+  // One layer that sees all, and one that reaches two rows to each side: what is further away comes through the first only.
+  const file = await openModelFile(bufferSource('random.gguf', encoderFile({ architecture: 'modern-bert' })));
+  const { buildGraph, tensors } = await describeEncoderGguf(file);
+  const windows = buildGraph(tensors, 'f32', 'rows').nodes.flatMap((n) => (n.op === 'attend_scores' ? [n.window] : []));
+  expect(windows).toEqual([undefined, 3]);
 });

@@ -21,7 +21,16 @@ export interface GoldenModel {
 }
 
 /** Models whose GELU the other engine looks up in a table of f16, and the share of the spread that this may cost. */
-const LOOKS_UP_GELU: readonly string[] = ['gpt2', 'gptneox', 'falcon', 'gemma', 'gemma2', 'gemma3', 'bert'];
+const LOOKS_UP_GELU: readonly string[] = [
+  'gpt2',
+  'gptneox',
+  'falcon',
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'bert',
+  'modern-bert',
+];
 /** Of a peer that computes everything in f32, and of our own f32 tiers. */
 export const EXACT_SHARE = 1e-4;
 const LOOKED_UP_SHARE = 1e-2;

@@ -10,12 +10,16 @@ import {
 } from './parts.ts';
 
 /**
- * Random encoders: BERT and nomic-bert. Each head has its own keys and values, whatever the shape says. A BERT that is not tied
+ * Random encoders: BERT, nomic-bert and ModernBERT. Each head has its own keys and values, whatever the shape says. A BERT that is not tied
  * has a classification head of one score in place of an output matrix.
  */
 
 const NORM_EPS = Math.fround(1e-12);
 const NOMIC_ROPE_BASE = 1000;
+const GLOBAL_ROPE_BASE = 160000;
+const LOCAL_ROPE_BASE = 10000;
+const WINDOW = 4;
+const GLOBAL_EVERY = 3;
 const N_TYPES = 2;
 /** Numbers of pooling_type. Source: llama.h, enum llama_pooling_type. */
 const POOLING = { mean: 1, rank: 4 } as const;
@@ -48,6 +52,30 @@ export const randomNomicBert: RandomArchitecture = {
       ...gatedFeedForward(at, shape),
       ...layerNorm(`${at}.layer_output_norm`, shape.dim),
     ]),
+};
+
+/** The window reaches two rows to each side; the first layer sees all, the next one does not. */
+export const randomModernBert: RandomArchitecture = {
+  metadata: (shape) => [
+    ...metadata('modern-bert', { ...shape, tied: true }),
+    ['modern-bert.rope.freq_base', 'f32', GLOBAL_ROPE_BASE],
+    ['modern-bert.rope.freq_base_swa', 'f32', LOCAL_ROPE_BASE],
+    ['modern-bert.attention.sliding_window', 'u32', WINDOW],
+    ['modern-bert.attention.sliding_window_pattern', 'u32', GLOBAL_EVERY],
+  ],
+  tensors: ({ nLayers, dim, hiddenDim, vocab }) => [
+    matrix('token_embd', vocab, dim),
+    norm('token_embd_norm', dim),
+    ...Array.from({ length: nLayers }, (_, i) => [
+      ...(i === 0 ? [] : [norm(`blk.${i}.attn_norm`, dim)]),
+      matrix(`blk.${i}.attn_qkv`, 3 * dim, dim),
+      matrix(`blk.${i}.attn_output`, dim, dim),
+      norm(`blk.${i}.ffn_norm`, dim),
+      matrix(`blk.${i}.ffn_up`, 2 * hiddenDim, dim),
+      matrix(`blk.${i}.ffn_down`, dim, hiddenDim),
+    ]).flat(),
+    norm('output_norm', dim),
+  ],
 };
 
 function metadata(architecture: string, shape: RandomModelShape): MetaPair[] {
