@@ -2,8 +2,6 @@ import { ConfigError } from '../core/errors.ts';
 import type { Host, SourceFolder } from '../core/host.ts';
 import type { Executor } from '../exec/executor.ts';
 import { loadWeights } from '../exec/load_weights.ts';
-import { createNaiveExecutor } from '../exec/naive.ts';
-import { createNaive64Executor } from '../exec/naive64.ts';
 import { createWasmExecutor } from '../exec/wasm/executor.ts';
 import { optimize } from '../graph/passes/index.ts';
 import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
@@ -67,10 +65,14 @@ export async function createExecutor(
   const graph = options.graph ?? optimize(stated, [], [], options.approximate);
   const read = { signal: options.signal, onProgress: options.onProgress };
   switch (options.executor) {
-    case 'naive':
+    case 'naive': {
+      const { createNaiveExecutor } = await import('../exec/naive.ts');
       return createNaiveExecutor(graph, await loadWeights(graph, description.tensors, read));
-    case 'naive64':
+    }
+    case 'naive64': {
+      const { createNaive64Executor } = await import('../exec/naive64.ts');
       return createNaive64Executor(graph, await loadWeights(graph, description.tensors, read));
+    }
     case 'wasm':
       return createWasmExecutor({
         graph: options.graph ?? optimize(stated, options.disabledPasses, options.onlyPasses, options.approximate),

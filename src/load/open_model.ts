@@ -1,9 +1,6 @@
 import { ConfigError, FormatError, UnsupportedError } from '../core/errors.ts';
 import type { ByteSource, SourceFolder } from '../core/host.ts';
-import { openGguf } from './gguf.ts';
 import type { ModelFile } from './model_file.ts';
-import { openSafetensors } from './safetensors.ts';
-import { openSafetensorsShards } from './safetensors_shards.ts';
 
 /** Enough to see a GGUF magic, and the brace behind the u64 of a safetensors file. */
 const PROBE_BYTES = 9;
@@ -21,23 +18,23 @@ const KNOWN_OTHERS: readonly (readonly [start: string, what: string])[] = [
 
 /**
  * Opens a weight file by its content, whatever it is called: GGUF, safetensors, or the index of a sharded safetensors model.
- * `folder` is where further shards are.
+ * `folder` is where further shards are. The reader of a format is loaded with the first file that has it.
  *
  * The result owns `source`; when this throws, `source` is still the caller's.
  * Throws FormatError when it is none of these, UnsupportedError when it is another known format, and what the readers throw.
  */
 export async function openModelFile(source: ByteSource, folder?: SourceFolder): Promise<ModelFile> {
   const start = await readStart(source);
-  if (start.startsWith('GGUF')) return openGguf(source, folder);
+  if (start.startsWith('GGUF')) return (await import('./gguf.ts')).openGguf(source, folder);
   // Before the others: a header of 640 bytes begins like a pickle.
-  if (start[8] === '{') return openSafetensors(source);
+  if (start[8] === '{') return (await import('./safetensors.ts')).openSafetensors(source);
   for (const [magic, what] of KNOWN_OTHERS) {
     if (start.startsWith(magic.slice(0, PROBE_BYTES))) {
       throw new UnsupportedError(`${source.name}: is ${what}; GGUF and safetensors can be read`);
     }
   }
   if (start[0] === '{' && source.name.endsWith('.index.json')) return openIndex(source, folder);
-  if (source.name.endsWith('.safetensors')) return openSafetensors(source); // which says what is wrong, and where
+  if (source.name.endsWith('.safetensors')) return (await import('./safetensors.ts')).openSafetensors(source); // which says what is wrong, and where
   throw new FormatError(`${source.name}: is neither a GGUF nor a safetensors file`, 0);
 }
 
@@ -52,6 +49,7 @@ async function openIndex(index: ByteSource, folder: SourceFolder | undefined): P
   if (!folder) {
     throw new ConfigError(`${index.name}: is an index of shards, which need their folder; give the folder instead`);
   }
+  const { openSafetensorsShards } = await import('./safetensors_shards.ts');
   const model = await openSafetensorsShards(index, folder);
   return {
     ...model,
