@@ -4,7 +4,6 @@ import type { Reasoning } from '../text/reasoning.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { LoadForms } from './lazy_forms.ts';
 import { createPieceMaker, type GenerateOptions, type Piece } from './next_piece.ts';
-import type { Shifted } from './overflow.ts';
 import type { Session } from './session.ts';
 
 export type { GenerateOptions, Piece };
@@ -55,9 +54,6 @@ export interface Corridor {
 /** The host gets a turn at least this often: a key press or a signal is noticed within a blink. */
 export const PAUSE_EVERY_MS = 20;
 
-/** Positions of a sequence that makes room for itself. */
-const NO_LIMIT = Number.MAX_SAFE_INTEGER;
-
 /**
  * The corridor: prompt ids in, pieces out, the only place that knows the order of the rooms.
  *
@@ -70,20 +66,12 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, Summary, void> {
-  const { signal, overflow } = options;
+  const { signal } = options;
   const parts = { tokenizer, forms: await forms([options]), maxSeq, reasoning, past: session.ids };
-  const rooms8and9 = createPieceMaker(overflow ? { ...parts, maxSeq: NO_LIMIT } : parts, prompt, {
-    ...options,
-    // What never ends by itself ends when it has filled a context anew.
-    ...(overflow && { maxTokens: options.maxTokens ?? maxSeq }),
-  });
-  const room = overflow && (await import('./overflow.ts')); // few need it
-  const fitted = (ids: readonly number[]): Shifted =>
-    room === undefined ? { ids, dropped: 0 } : room.makeRoom(session, ids, maxSeq, overflow!);
+  const rooms8and9 = createPieceMaker(parts, prompt, options);
 
   const start = host.now();
-  let fresh = fitted(prompt);
-  let logits = await session.append(fresh.ids, { signal });
+  let logits = await session.append(prompt, { signal });
   const promptDone = host.now();
   let lastPause = promptDone;
   let finishReason: FinishReason | undefined;
@@ -93,11 +81,8 @@ export async function* generate(
     const next = rooms8and9.next(logits.data, session.ids); // logits -> id -> text
     genTokens++;
     finishReason = next.finishReason;
-    yield fresh.dropped === 0 ? next.piece : { ...next.piece, dropped: fresh.dropped };
-    if (finishReason === undefined) {
-      fresh = fitted([next.piece.id]);
-      logits = await session.append(fresh.ids, { signal });
-    }
+    yield next.piece;
+    if (finishReason === undefined) logits = await session.append([next.piece.id], { signal });
     if (host.now() - lastPause > PAUSE_EVERY_MS) {
       await host.pause();
       lastPause = host.now();

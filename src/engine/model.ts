@@ -14,6 +14,7 @@ import { type GenerateOptions, generate, type Piece, type Summary } from './gene
 import type { generateAhead } from './generate_ahead.ts';
 import type { generateBeams } from './generate_beams.ts';
 import type { generateMany, ManyEvent, ManyOptions, ManyRequest } from './generate_many.ts';
+import type { generateShifting } from './generate_shifting.ts';
 import { lazyForms } from './lazy_forms.ts';
 import type { CheckedLoadOptions } from './options.ts';
 import type { ChatPrompt, Prompt } from './prompt.ts';
@@ -177,7 +178,10 @@ export function createModel(parts: ModelParts): Model {
         const { maxSeq } = options;
         return withBeams({ ...sessionParts, tokenizer, maxSeq }, session, ids, generateOptions);
       }
-      if (speculate === undefined) return generate(corridor, ids, generateOptions);
+      if (speculate === undefined) {
+        if (overflow === undefined) return generate(corridor, ids, generateOptions);
+        return shifting(corridor, ids, { ...generateOptions, overflow });
+      }
       if (overflow !== undefined) {
         throw new UnsupportedError(
           'speculate with overflow: a guess is not made in a context that moves; leave one out',
@@ -236,6 +240,12 @@ export function createModel(parts: ModelParts): Model {
 async function* ahead(...args: Parameters<typeof generateAhead>): ReturnType<typeof generateAhead> {
   const loaded = await import('./generate_ahead.ts');
   return yield* loaded.generateAhead(...args);
+}
+
+/** Loaded when a context is to be gone on with. */
+async function* shifting(...args: Parameters<typeof generateShifting>): ReturnType<typeof generateShifting> {
+  const loaded = await import('./generate_shifting.ts');
+  return yield* loaded.generateShifting(...args);
 }
 
 /** Loaded with the first call. */

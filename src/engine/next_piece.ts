@@ -105,6 +105,11 @@ export function createPieceMaker(
     ...(spelled !== undefined && { spelled }),
   });
   const splitter = markers?.begin([...past, ...prompt]);
+  const toldApart = (shown: string, isLast: boolean): Pick<Piece, 'parts'> => {
+    if (options.reasoning !== true) return {};
+    if (splitter === undefined) return { parts: shown === '' ? [] : [{ kind: 'answer', text: shown }] };
+    return { parts: isLast ? [...splitter.push(shown), ...splitter.flush()] : splitter.push(shown) };
+  };
   const form = forms.begin(options, rules, prompt);
   let genTokens = 0;
 
@@ -120,21 +125,13 @@ export function createPieceMaker(
       finishReason ??= finishAtLimit(genTokens, history.length, rules);
       if (finishReason !== undefined) shown += text.flush();
       form?.shown(shown);
-      const piece = { id, text: shown, logprob, top };
-      if (options.reasoning !== true) return { piece, finishReason };
-      const parts = splitter?.push(shown) ?? answerOf(shown);
-      if (finishReason !== undefined) parts.push(...(splitter?.flush() ?? []));
-      return { piece: { ...piece, parts }, finishReason };
+      const piece = { id, text: shown, logprob, top, ...toldApart(shown, finishReason !== undefined) };
+      return { piece, finishReason };
     },
     get isComplete() {
       return form?.isComplete;
     },
   };
-}
-
-/** What a model without markers says. */
-function answerOf(text: string): TextPart[] {
-  return text === '' ? [] : [{ kind: 'answer', text }];
 }
 
 /** How tokens are chosen, defaults filled in. */
