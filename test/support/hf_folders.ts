@@ -2,7 +2,7 @@ import { bufferSource } from '../../src/core/host.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import type { HfFolder } from '../../src/load/hf_folder.ts';
 import type { JsonObject } from '../../src/load/json_file.ts';
-import type { TensorInfo } from '../../src/load/model_file.ts';
+import type { ModelFile, TensorInfo } from '../../src/load/model_file.ts';
 import type { RandomArchitectureName } from '../../src/load/random_architectures.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../../src/models/architectures.ts';
 import { fileOfCase, LAYOUTS } from './architecture_cases.ts';
@@ -63,7 +63,7 @@ export async function ggufAndFolderTensors(
   layout: keyof typeof LAYOUTS,
   parts: Readonly<Record<string, string>> = USUAL_PARTS,
 ): Promise<{ gguf: ModelDescription; tensors: Map<string, TensorInfo> }> {
-  const file = await openGguf(bufferSource('x.gguf', fileOfCase({ architecture, layout, format: 'f32', seed: 1 })));
+  const file = await fileOf(architecture, layout);
   const tensors = new Map<string, TensorInfo>();
   for (const [name, info] of file.tensors) {
     const [, layer, part, kind] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name)!;
@@ -72,4 +72,15 @@ export async function ggufAndFolderTensors(
     tensors.set(`${layer === undefined ? '' : `model.layers.${layer}.`}${hfPart}.${kind}`, info);
   }
   return { gguf: await describeGguf(file), tensors };
+}
+
+const files = new Map<string, Promise<ModelFile>>();
+
+/** Each file is made once: most tests look at its directory alone. */
+function fileOf(architecture: RandomArchitectureName, layout: keyof typeof LAYOUTS): Promise<ModelFile> {
+  const key = `${architecture} ${layout}`;
+  const made =
+    files.get(key) ?? openGguf(bufferSource('x.gguf', fileOfCase({ architecture, layout, format: 'f32', seed: 1 })));
+  files.set(key, made);
+  return made;
 }
