@@ -20,6 +20,7 @@ export { layerNormF32 } from '../layer_norm_f32';
 export { mulF32 } from '../mul_f32';
 export { quantizeRowsQ8 } from '../quantize_rows_q8';
 export { quantizeRowsQ8Super } from '../quantize_rows_q8_super';
+export { quickGeluF32 } from '../quick_gelu_f32';
 export { rmsNormF32 } from '../rms_norm_f32';
 export { ropeF32Halves } from '../rope_f32_halves';
 export { ropeF32Pairs } from '../rope_f32_pairs';

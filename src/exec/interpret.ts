@@ -60,6 +60,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   siluFast(x: Tensor<A>): Tensor<A>;
   gelu(x: Tensor<A>): Tensor<A>;
   geluTanh(x: Tensor<A>): Tensor<A>;
+  quickGelu(x: Tensor<A>): Tensor<A>;
   tanh(x: Tensor<A>): Tensor<A>;
   softCap(x: Tensor<A>, cap: number): Tensor<A>;
   scale(x: Tensor<A>, by: number): Tensor<A>;
@@ -239,6 +240,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.gelu(tensorAt(0)));
       case 'gelu_tanh':
         return give(ops.geluTanh(tensorAt(0)));
+      case 'quick_gelu':
+        return give(ops.quickGelu(tensorAt(0)));
       case 'tanh':
         return give(ops.tanh(tensorAt(0)));
       case 'soft_cap':

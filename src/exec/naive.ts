@@ -20,6 +20,7 @@ import { geluTanh } from '../ops/gelu_tanh.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
 import { mul } from '../ops/mul.ts';
+import { quickGelu } from '../ops/quick_gelu.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
@@ -60,6 +61,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   siluFast,
   gelu,
   geluTanh,
+  quickGelu,
   tanh: tanhOf,
   softCap,
   scale,

@@ -20,6 +20,7 @@ import { geluTanh64 } from '../ops/gelu_tanh.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
 import { mul64 } from '../ops/mul.ts';
+import { quickGelu64 } from '../ops/quick_gelu.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
@@ -59,6 +60,7 @@ const OPS64: OpSet<Float64Array> = {
   siluFast: siluFast64,
   gelu: gelu64,
   geluTanh: geluTanh64,
+  quickGelu: quickGelu64,
   tanh: tanhOf64,
   softCap: softCap64,
   scale: scale64,

@@ -37,6 +37,7 @@ import {
   geluBounds,
   geluTanhBounds,
   layerNormBounds,
+  quickGeluBounds,
   rmsNormBounds,
   sigmoidBounds,
   siluBounds,
@@ -176,6 +177,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(geluBounds(x()))];
     case 'gelu_tanh':
       return [check(geluTanhBounds(x()))];
+    case 'quick_gelu':
+      return [check(quickGeluBounds(x()))];
     case 'tanh':
       return [check(tanhBounds(x()))];
     case 'sigmoid':

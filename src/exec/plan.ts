@@ -92,6 +92,7 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'rope' ||
     op === 'gelu' ||
     op === 'gelu_tanh' ||
+    op === 'quick_gelu' ||
     op === 'tanh' ||
     op === 'soft_cap' ||
     op === 'scale' ||

@@ -5,6 +5,7 @@ import type { Tensor } from '../core/tensor.ts';
 import { gelu64 } from '../ops/gelu.ts';
 import { geluTanh64 } from '../ops/gelu_tanh.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
+import { QUICK_GELU_SLOPE, quickGelu64 } from '../ops/quick_gelu.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { sigmoid64 } from '../ops/sigmoid.ts';
 import { silu64 } from '../ops/silu.ts';
@@ -218,6 +219,26 @@ export function sigmoidBounds(x: Tensor): Bounded {
   const bound = exact.map((y, i) => {
     const limit = exp(-x.data[i]!) < EXP_LARGEST ? y * gamma(EXP_ROUNDINGS + 3) : y;
     return limit + F32_MIN;
+  });
+  return { exact, bound };
+}
+
+/**
+ * y = x / (1 + e^-z), z = 1.702 x. The constant and the product are off by gamma(2) of z, which multiplies e^-z by at most
+ * 1 + t, t = e^(gamma(2) D) - 1, D = min(|z|, 104); of the sum 1 + e^-z that is the share s = e^-z / (1 + e^-z). The rest as siluBounds:
+ *   |error| <= |y| ((1 + gamma(5)) / (1 - s t) - 1) + 2^-149 (|y| + 1)
+ * Beyond 104 above 0 both exponentials are below 2^-149, far below the rounding of the sum.
+ */
+export function quickGeluBounds(x: Tensor): Bounded {
+  const exact = quickGelu64(wide(x)).data;
+  const bound = exact.map((v, i) => {
+    const y = Math.abs(v);
+    const z = QUICK_GELU_SLOPE * x.data[i]!;
+    const t = exp(gamma(2) * Math.min(Math.abs(z), -EXP_LOWEST)) - 1;
+    const e = exp(-z);
+    const relative = (1 + gamma(EXP_ROUNDINGS + 3)) / (1 - (t * e) / (1 + e)) - 1;
+    const limit = e * (1 + t) < EXP_LARGEST ? y * relative : y;
+    return ifFinite(limit + F32_MIN * (y + 1), Math.abs(x.data[i]!));
   });
   return { exact, bound };
 }

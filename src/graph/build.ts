@@ -44,6 +44,7 @@ export interface GraphBuilder {
   silu(name: string, x: ValueId): ValueId;
   gelu(name: string, x: ValueId): ValueId;
   geluTanh(name: string, x: ValueId): ValueId;
+  quickGelu(name: string, x: ValueId): ValueId;
   tanh(name: string, x: ValueId): ValueId;
   sigmoid(name: string, x: ValueId): ValueId;
   softmaxRows(name: string, x: ValueId): ValueId;
@@ -125,6 +126,7 @@ export function createBuilder(): GraphBuilder {
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
     geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
+    quickGelu: (name, x) => push({ op: 'quick_gelu' }, name, [x]),
     tanh: (name, x) => push({ op: 'tanh' }, name, [x]),
     sigmoid: (name, x) => push({ op: 'sigmoid' }, name, [x]),
     softmaxRows: (name, x) => push({ op: 'softmax_rows' }, name, [x]),

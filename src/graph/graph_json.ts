@@ -199,6 +199,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   silu_fast: nothing,
   gelu: nothing,
   gelu_tanh: nothing,
+  quick_gelu: nothing,
   tanh: nothing,
   soft_cap: (f) => ({ cap: f.number('cap') }),
   scale: (f) => ({ by: f.number('by') }),

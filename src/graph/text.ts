@@ -80,6 +80,7 @@ function attributesText(node: Node): string {
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'quick_gelu':
     case 'tanh':
     case 'swiglu':
     case 'geglu':

@@ -31,6 +31,7 @@ import type { RopeLayout } from './rope.ts';
  *   add, mul       a, b                          as a
  *   silu, gelu     x                             as x
  *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
+ *   quick_gelu     x                             as x: x times a sigmoid of 1.702 x, as CLIP has it
  *   tanh           x                             as x
  *   soft_cap       x                             as x: cap * tanh(x / cap)
  *   scale          x                             as x: times one number
@@ -75,6 +76,7 @@ export interface OpAttributes {
   silu_fast: object;
   gelu: object;
   gelu_tanh: object;
+  quick_gelu: object;
   tanh: object;
   soft_cap: { readonly cap: number };
   scale: { readonly by: number };
@@ -145,6 +147,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   silu_fast: ['tensor'],
   gelu: ['tensor'],
   gelu_tanh: ['tensor'],
+  quick_gelu: ['tensor'],
   tanh: ['tensor'],
   soft_cap: ['tensor'],
   scale: ['tensor'],
@@ -194,6 +197,7 @@ export function roleOf(op: Op): InputRole {
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'quick_gelu':
     case 'tanh':
     case 'soft_cap':
     case 'scale':
@@ -322,6 +326,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'silu_fast':
     case 'gelu':
     case 'gelu_tanh':
+    case 'quick_gelu':
     case 'tanh':
     case 'sigmoid':
     case 'scale':

@@ -22,6 +22,7 @@ import {
   geluBounds,
   geluTanhBounds,
   layerNormBounds,
+  quickGeluBounds,
   rmsNormBounds,
   sigmoidBounds,
   siluBounds,
@@ -42,6 +43,7 @@ import { geluTanh } from '../../src/ops/gelu_tanh.ts';
 import { layerNorm } from '../../src/ops/layer_norm.ts';
 import { linear, linear64 } from '../../src/ops/linear.ts';
 import { mul } from '../../src/ops/mul.ts';
+import { quickGelu } from '../../src/ops/quick_gelu.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { type RopeLayout, rope } from '../../src/ops/rope.ts';
 import { ropeFrequencies, ropeTable, ropeTable64 } from '../../src/ops/rope_table.ts';
@@ -124,6 +126,11 @@ const OPS: Readonly<Record<string, Draw>> = {
     const x = floats(source, [random(20)], 1);
     for (let i = 0; i < x.data.length; i += 2) x.data[i] = x.data[i]! * (i % 4 === 0 ? 5 : 100);
     return { values: geluTanh(x).data, bounded: geluTanhBounds(x) };
+  },
+  quick_gelu(source, random) {
+    const x = floats(source, [random(20)], 1);
+    for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 60; // 1.702 of it feels both ends of exp
+    return { values: quickGelu(x).data, bounded: quickGeluBounds(x) };
   },
   tanh(source, random) {
     const x = floats(source, [random(20)], 1);

@@ -35,6 +35,7 @@ export interface CoreKernels {
   /** y[i] = x[i] / 2 * (1 + tanh(sqrt(2 / pi) * (x[i] + 0.044715 x[i]^3))), i < n. */
   geluTanhF32(y: number, x: number, n: number): void;
   /** y[i] = tanh(x[i]); y may be x. */
+  quickGeluF32(y: number, x: number, n: number): void;
   tanhF32(y: number, x: number, n: number): void;
   /** y[i] = 1 / (1 + exp(-x[i])), i < n. */
   sigmoidF32(y: number, x: number, n: number): void;
@@ -374,6 +375,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   siluFastF32: 3,
   geluF32: 3,
   geluTanhF32: 3,
+  quickGeluF32: 3,
   tanhF32: 3,
   sigmoidF32: 3,
   softCapF32: 4,

@@ -120,6 +120,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'gelu_tanh':
       kernels.geluTanhF32(y, x, nRows * width);
       return;
+    case 'quick_gelu':
+      kernels.quickGeluF32(y, x, nRows * width);
+      return;
     case 'tanh':
       kernels.tanhF32(y, x, nRows * width);
       return;

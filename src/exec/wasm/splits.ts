@@ -100,6 +100,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     siluFastF32: () => unary,
     geluF32: () => unary,
     geluTanhF32: () => unary,
+    quickGeluF32: () => unary,
     tanhF32: () => unary,
     sigmoidF32: () => unary,
     softCapF32: () => unary,

@@ -23,6 +23,7 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   add_bias: true,
   gelu: true,
   gelu_tanh: true,
+  quick_gelu: true,
   tanh: true,
   soft_cap: true,
   scale: true,

@@ -85,7 +85,7 @@ interface ModelCase {
   /** Nothing is fused, so that kernels of the parts are called too. */
   readonly isPlain?: boolean;
   /** The gate's activation, where it is not silu. */
-  readonly act?: 'gelu' | 'gelu_tanh' | 'tanh' | 'soft_cap' | 'scale' | undefined;
+  readonly act?: 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'tanh' | 'soft_cap' | 'scale' | undefined;
   /** An approximate pass runs too. */
   readonly approximate?: string;
   /** How cached rows are stored. */
@@ -216,6 +216,13 @@ async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: Spl
   };
 }
 
+/** Of the first formats, with activations as they are and in blocks: every op of one value. */
+const ACTS: readonly (readonly [ModelCase['act'], ModelCase['act']])[] = [
+  ['gelu', 'gelu_tanh'],
+  ['soft_cap', 'scale'],
+  ['tanh', 'quick_gelu'],
+];
+
 const CASES: readonly SplitCase[] = [
   vitCase(),
   expertCase(),
@@ -236,18 +243,7 @@ const CASES: readonly SplitCase[] = [
         activations,
         ropeLayout: i % 2 === 0 ? 'pairs' : 'halves',
         isPlain: i % 4 >= 2,
-        act:
-          i === 0
-            ? activations === 'f32'
-              ? 'gelu'
-              : 'gelu_tanh'
-            : i === 1
-              ? activations === 'f32'
-                ? 'soft_cap'
-                : 'scale'
-              : i === 2
-                ? 'tanh'
-                : undefined,
+        act: ACTS[i]?.[activations === 'f32' ? 0 : 1],
       }),
     ),
   ),
