@@ -1,3 +1,4 @@
+import type { Clip } from './engine/clip.ts';
 import type { Embedder } from './engine/embedder.ts';
 import type { ClassifierOptions, ImageClassifier } from './engine/image_classifier.ts';
 import type { EncoderLoadOptions } from './engine/load_encoder.ts';
@@ -71,4 +72,23 @@ export async function loadEmbedder(model: string, options: EncoderLoadOptions = 
 export async function loadReranker(model: string, options: EncoderLoadOptions = {}): Promise<Reranker> {
   const { loadReranker: load } = await import('./engine/reranker.ts');
   return load(await openNodeModel(model, options), createNodeHost(), options);
+}
+
+/**
+ * Loads a CLIP on Node, for labels that no model was trained on.
+ *
+ * model: path of a Hugging Face folder. Pictures other than PNG and JPEG are decoded with the package sharp, where it is installed.
+ *
+ *   await using model = await loadClip('clip-folder');
+ *   const { probs, sentence } = await model.classify(await readFile('photo.jpg'), { labels: ['a cat', 'a dog'] });
+ *
+ * Throws ConfigError when there is no such folder, and what reading and building throw.
+ */
+export async function loadClip(model: string, options: ClassifierOptions = {}): Promise<Clip> {
+  const { loadClipFrom } = await import('./engine/clip.ts');
+  const { decodeWithSharp } = await import('./platform/sharp.ts');
+  return loadClipFrom(await openNodeClassifier(model, options), createNodeHost(), {
+    other: decodeWithSharp,
+    ...options,
+  });
 }

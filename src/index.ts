@@ -15,6 +15,7 @@ export {
   UnsupportedError,
 } from './core/errors.ts';
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
+export type { Clip, ClipVector, ZeroShotOptions } from './engine/clip.ts';
 export type { Embedder, EmbedOptions, Vector } from './engine/embedder.ts';
 export type { JsonSchema } from './engine/forms.ts';
 export type { Beam, GenerateOptions, Piece, Speculation, Summary } from './engine/generate.ts';

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { isGlassformerError } from '../core/errors.ts';
-import type { Classification, ImageClassifier } from '../engine/image_classifier.ts';
+import type { Classification } from '../engine/image_classifier.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
 import { parsePositive, parseThreads } from './arguments.ts';
+import type { PictureModel } from './classify_model.ts';
 import { printable } from './format.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
@@ -12,7 +13,7 @@ import { downloaded } from './load.ts';
 import { addCommonOptions, addExecutorOption, type CommonFlags, KERNELS, loadOptionsOf } from './model_options.ts';
 import { createProgress } from './progress.ts';
 import { styleOf } from './style.ts';
-import { REPORTED_FAILURE, usageError } from './usage.ts';
+import { REPORTED_FAILURE } from './usage.ts';
 
 interface Flags extends CommonFlags {
   readonly executor: Tier;
@@ -20,6 +21,7 @@ interface Flags extends CommonFlags {
   readonly threads?: number | 'auto';
   readonly top: number;
   readonly labels?: readonly string[];
+  readonly template?: string;
 }
 
 const DEFAULT_TOP = 10;
@@ -29,6 +31,7 @@ const SHOWN_DIGITS = 4;
 const MAX_FILE_BYTES = 1 << 28;
 
 const EXAMPLES = `
+A CLIP knows no labels of its own: --labels may be any words, each a text like "a photo of a cat".
 PNG and JPEG are decoded by the program itself, other formats with the package "sharp" where it is installed.
 A picture that cannot be read is told on stderr; the others are classified, and the exit code is 1.
 
@@ -36,30 +39,36 @@ Examples:
   glassformer classify photo.jpg
   glassformer classify --top 3 photo.jpg other.png
   glassformer classify --labels cat,dog --json photo.jpg
+  glassformer classify --model clip-folder --labels "a cat,a dog" photo.jpg
 `;
 
 export function defineClassify(command: Command, io: Io): void {
   command
     .argument('<image...>', 'PNG or JPEG files')
     .option('--top <n>', 'how many of the likeliest labels to list', parsePositive, DEFAULT_TOP)
-    .option('--labels <list>', 'only these labels compete, a,b,c', (text) => text.split(','));
+    .option('--labels <list>', 'only these labels compete, a,b,c; of a CLIP any words', splitLabels)
+    .option('--template <text>', 'of a CLIP: the text of a label, which goes to its {} (default: "a photo of a {}")');
   addExecutorOption(addCommonOptions(command))
     .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
     .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads);
   command.addHelpText('after', EXAMPLES).action((files: string[], flags: Flags) => classify(io, files, flags));
 }
 
+function splitLabels(text: string): string[] {
+  return text.split(',').map((label) => label.trim());
+}
+
 type Answer = { readonly file: string } & (Classification | { readonly error: string });
 
 async function classify(io: Io, files: readonly string[], flags: Flags): Promise<void> {
   const options = await loadOptionsOf({ ...flags, activations: 'q8' });
-  const { loadClassifier } = await import('../index.node.ts');
   const progress = createProgress(io);
   const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
   const { onProgress, onMemoryNeed } = progress;
   const loading = { ...options, signal: io.signal, onProgress, onMemoryNeed, onNotice };
-  await using model = await loadClassifier(await downloaded(io, flags.model), loading).finally(() => progress.done());
-  checkLabels(flags.labels, model.labels);
+  const { loadForPictures } = await import('./classify_model.ts');
+  const path = await downloaded(io, flags.model);
+  await using model = await loadForPictures(path, loading, flags).finally(() => progress.done());
 
   const answers: Answer[] = [];
   for (const file of files) {
@@ -77,19 +86,10 @@ async function classify(io: Io, files: readonly string[], flags: Flags): Promise
   if (answers.some((answer) => 'error' in answer)) throw REPORTED_FAILURE;
 }
 
-/** Throws a usage error for a label that the model does not have, before a picture is read. */
-function checkLabels(asked: readonly string[] | undefined, known: readonly string[]): void {
-  const unknown = asked?.find((label, i) => !known.includes(label) || asked.indexOf(label) !== i);
-  if (unknown === undefined) return;
-  throw usageError(
-    `labels has ${JSON.stringify(unknown)} twice or the model does not know it; its labels are ${known.join(', ')}`,
-  );
-}
-
 /** One picture's answer, or why there is none. Ctrl-C and failures of our own are thrown. */
-async function answerFor(model: ImageClassifier, file: string, { top, labels }: Flags): Promise<Answer> {
+async function answerFor(model: PictureModel, file: string, { top }: Flags): Promise<Answer> {
   try {
-    const { probs, sentence } = await model.classify(await readPicture(file), { name: file, labels });
+    const { probs, sentence } = await model.classify(await readPicture(file), file);
     return { file, probs: probs.slice(0, top), sentence };
   } catch (e) {
     if (isGlassformerError(e)) return { file, error: e.message };

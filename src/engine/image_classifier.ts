@@ -1,19 +1,16 @@
 import { ConfigError, KernelError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import type { Batch, Executor, Tier } from '../exec/executor.ts';
-import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
-import { openModelFile } from '../load/open_model.ts';
+import type { Executor, Tier } from '../exec/executor.ts';
 import { buildVit, vitTensors } from '../models/vit.ts';
 import { nRowsOf, type VitConfig, vitConfigFromHf } from '../models/vit_config.ts';
 import { type LabelProb, labelProbs, labelSentence } from '../sample/labels.ts';
-import { type DecodeOptions, decodeImage } from '../vision/decode.ts';
-import { upright } from '../vision/exif.ts';
-import type { DecodedImage, RgbImage } from '../vision/image.ts';
-import { fitImage, normalizePixels, normalizePixels64, patchify } from '../vision/preprocess.ts';
-import { type Preprocessor, parsePreprocessor } from '../vision/preprocessor.ts';
+import type { DecodeOptions } from '../vision/decode.ts';
+import type { RgbImage } from '../vision/image.ts';
+import type { Preprocessor } from '../vision/preprocessor.ts';
 import { createExecutor } from './load_model.ts';
 import type { ModelSource } from './model_source.ts';
 import { checkLoadOptions, type LoadOptions } from './options.ts';
+import { encoderBatch, fittedPicture, openPictureFolder, patchRows, preprocessorOf } from './picture_rows.ts';
 
 export interface ClassifyOptions {
   /** What messages call the picture. */
@@ -66,17 +63,11 @@ export async function loadImageClassifier(
   host: Host,
   options: ClassifierOptions = {},
 ): Promise<ImageClassifier> {
-  const hf = await openClassifierFolder(source);
+  const hf = await openPictureFolder(source);
   try {
     const config = vitConfigFromHf(hf.config);
     const tensors = vitTensors(config, hf.weights.tensors);
-    if (hf.preprocessorConfig === null) {
-      throw new ConfigError(
-        `${hf.weights.name}: has no preprocessor_config.json beside it, so how pictures are prepared is not known`,
-      );
-    }
-    const preprocessor = parsePreprocessor(hf.preprocessorConfig, 'preprocessor_config.json');
-    checkOutputSize(preprocessor, config);
+    const preprocessor = preprocessorOf(hf, config);
     const nRows = nRowsOf(config);
     const checked = checkLoadOptions({ ...options, maxSeq: nRows, prefillChunk: nRows }, nRows);
     const buildGraph = (activations: 'q8' | 'f32') => buildVit(config, tensors, activations);
@@ -86,33 +77,6 @@ export async function loadImageClassifier(
     await hf.weights.close();
     throw e;
   }
-}
-
-/** A folder, or the safetensors file in one. Throws ConfigError for anything else; nothing stays open then. */
-async function openClassifierFolder(source: ModelSource): Promise<HfFolder> {
-  if (source.kind === 'folder') return openHfFolder(source.folder);
-  let close = (): Promise<void> => source.source.close();
-  try {
-    const file = await openModelFile(source.source, source.folder);
-    close = () => file.close();
-    if (file.format === 'safetensors' && source.folder !== undefined) return await openHfFolder(source.folder, file);
-    throw new ConfigError(
-      `${file.name}: an image classifier is a Hugging Face folder with config.json and model.safetensors; give the folder`,
-    );
-  } catch (e) {
-    await close();
-    throw e;
-  }
-}
-
-/** The picture that leaves the preprocessor must have the model's size, whatever comes in. */
-function checkOutputSize({ resize, centreCrop }: Preprocessor, { imageSize }: VitConfig): void {
-  const size = centreCrop ?? (resize?.size.kind === 'exact' ? resize.size : undefined);
-  if (size?.width === imageSize && size.height === imageSize) return;
-  const given = size === undefined ? 'of no fixed size' : `of ${size.width} x ${size.height}`;
-  throw new ConfigError(
-    `preprocessor_config.json: makes pictures ${given}, the model (image_size in config.json) takes ${imageSize} x ${imageSize}`,
-  );
 }
 
 function classifierOf(
@@ -131,8 +95,7 @@ function classifierOf(
     tier: executor.tier,
     executor,
     async classify(picture, { name: what = 'picture', labels } = {}) {
-      const image = ArrayBuffer.isView(picture) ? turned(await decodeImage(picture, what, decoding)) : picture;
-      const logits = classifier.logits(fitImage(image, preprocessor, what));
+      const logits = classifier.logits(await fittedPicture(picture, preprocessor, what, decoding));
       const probs = labelProbs(logits, config.labels, labels);
       return { probs, sentence: labelSentence(probs) };
     },
@@ -160,48 +123,4 @@ function classifierOf(
     [Symbol.asyncDispose]: () => classifier.dispose(),
   };
   return classifier;
-}
-
-function turned(image: DecodedImage): RgbImage {
-  return upright(image, image.orientation);
-}
-
-/** [T, 3 * size * size]: rows of 0 for the special tokens, then the patches. */
-function patchRows(
-  image: RgbImage,
-  preprocessor: Preprocessor,
-  { imageSize, patchSize, nSpecial }: VitConfig,
-  tier: Tier,
-): Float32Array | Float64Array {
-  if (image.width !== imageSize || image.height !== imageSize) {
-    throw new ConfigError(
-      `the picture is ${image.width} x ${image.height}, the model takes ${imageSize} x ${imageSize}`,
-    );
-  }
-  const planes = tier === 'naive64' ? normalizePixels64(image, preprocessor) : normalizePixels(image, preprocessor);
-  const patches = patchify(planes, imageSize, imageSize, patchSize);
-  const nSpecialNumbers = nSpecial * 3 * patchSize ** 2;
-  const rows =
-    tier === 'naive64'
-      ? new Float64Array(nSpecialNumbers + patches.length)
-      : new Float32Array(nSpecialNumbers + patches.length);
-  rows.set(patches, nSpecialNumbers);
-  return rows;
-}
-
-/** One picture as one sequence, of which the class token's logits are wanted. */
-export function encoderBatch(
-  sequence: Batch['segments'][number]['sequence'],
-  patches: Float32Array | Float64Array,
-  config: VitConfig,
-): Batch {
-  const nRows = nRowsOf(config);
-  return {
-    ids: Int32Array.from({ length: nRows }, (_, t) => Math.min(t, config.nSpecial)),
-    positions: Int32Array.from({ length: nRows }, (_, t) => t),
-    segments: [{ sequence, from: 0, count: nRows }],
-    outRows: Int32Array.of(0),
-    isBidirectional: true,
-    patches,
-  };
 }

@@ -38,7 +38,7 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
 ];
 
 /** What models/vit_config.ts reads: they generate no text. */
-const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit'];
+const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit', 'clip'];
 
 /**
  * Reads a GGUF file as a model.
@@ -64,7 +64,7 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
   }
   if (IMAGE_CLASSIFIERS.includes(modelType)) {
     throw new UnsupportedError(
-      `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier of the library`,
+      `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier (loadClip) of the library`,
     );
   }
   const architecture = await (await lookUp('modelTypes', modelType, 'config.json: model_type')).load();

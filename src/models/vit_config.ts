@@ -34,7 +34,7 @@ export function vitConfigFromHf(config: JsonObject): VitConfig {
   const prefix = config['model_type'];
   if (prefix !== 'vit' && prefix !== 'deit') {
     throw new UnsupportedError(
-      `config.json: model_type is ${JSON.stringify(prefix)}; image classifiers are run with vit, deit`,
+      `config.json: model_type is ${JSON.stringify(prefix)}; image classifiers are run with vit, deit (a clip with loadClip)`,
     );
   }
   const architecture = (config['architectures'] as readonly string[] | undefined)?.[0];
@@ -82,8 +82,10 @@ export function vitConfigFromHf(config: JsonObject): VitConfig {
   };
 }
 
+export type PatchGrid = Pick<VitConfig, 'imageSize' | 'patchSize' | 'nSpecial'>;
+
 /** Rows of a run: special tokens and patches. */
-export function nRowsOf({ imageSize, patchSize, nSpecial }: VitConfig): number {
+export function nRowsOf({ imageSize, patchSize, nSpecial }: PatchGrid): number {
   return nSpecial + (imageSize / patchSize) ** 2;
 }
 

@@ -38,5 +38,10 @@ export function labelProbs(
  */
 export function labelSentence([first]: readonly LabelProb[]): string {
   const name = first!.label.split(',')[0]!.trim();
-  return `This image is most likely ${/^[aeiou]/i.test(name) ? 'an' : 'a'} ${name}.`;
+  return `This image is most likely ${withArticle(name, /^[aeiou]/i.test(name) ? 'an' : 'a')}.`;
+}
+
+/** A label that brings its own article ("a cat", "the sea") keeps it. */
+export function withArticle(label: string, article: 'a' | 'an'): string {
+  return /^(a|an|the)\s/i.test(label) ? label : `${article} ${label}`;
 }

@@ -1,7 +1,7 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import { type Merge, type MergeRule, mergeSymbols } from './bpe.ts';
 import { type Fallback, findByteIds, type Pieces, pushFallback, type SubwordModel } from './subword_model.ts';
-import { type Json, optionalArray } from './tokenizer_json.ts';
+import { type Json, needText, optionalArray } from './tokenizer_json.ts';
 
 /** A pair of ids as one exact double: ids stay below 2^26 (vocabulary below 2^22, plus unknown characters of one word). */
 const PAIR_BASE = 2 ** 26;
@@ -18,12 +18,14 @@ const MAX_CACHED_WORDS = 16_384;
  *   first; scores[id] is null for pieces that merging must not make. This is SentencePiece's own rule. A list of merges in
  *   order of scores differs from it where two ways to split one piece overlap ("aa|a" and "a|aa" are one rank, not two).
  *
- * Throws ConfigError when a merge names a piece that is not in the vocabulary, UnsupportedError for prefixes and suffixes.
+ * end_of_word_suffix ("</w>", in CLIP): the last character of a word has it behind it, as a piece of its own.
+ *
+ * Throws ConfigError when a merge names a piece that is not in the vocabulary, UnsupportedError for prefixes.
  */
 export function bpeModel(model: Json, pieces: Pieces): SubwordModel {
-  for (const field of ['continuing_subword_prefix', 'end_of_word_suffix']) {
-    if (model[field]) throw new UnsupportedError(`tokenizer: BPE with ${field}=${JSON.stringify(model[field])}`);
-  }
+  const prefix = model['continuing_subword_prefix'];
+  if (prefix) throw new UnsupportedError(`tokenizer: BPE with continuing_subword_prefix=${JSON.stringify(prefix)}`);
+  const suffix = endOfWordSuffix(model);
   const fallback = readFallback(model, pieces);
   const ignoreMerges = model['ignore_merges'] === true;
   const mergesOf = model['type'] === 'SPM' ? mergesByScore(model, pieces) : mergesByList(model, pieces);
@@ -40,7 +42,9 @@ export function bpeModel(model: Json, pieces: Pieces): SubwordModel {
     const unknownIds = new Map<string, number>();
     const unknownTexts: string[] = [];
     const symbols: number[] = [];
-    for (const char of word) {
+    const chars = [...word];
+    if (chars.length > 0) chars[chars.length - 1] += suffix;
+    for (const char of chars) {
       let id = pieces.idOf.get(char) ?? unknownIds.get(char);
       if (id === undefined) {
         id = firstFreeId + unknownTexts.length;
@@ -75,6 +79,11 @@ export function bpeModel(model: Json, pieces: Pieces): SubwordModel {
     }
     for (const id of ids) out.push(id);
   };
+}
+
+/** What the last piece of a word ends in; empty in most vocabularies. */
+export function endOfWordSuffix(model: Json): string {
+  return needText(model['end_of_word_suffix'] ?? '', 'model.end_of_word_suffix');
 }
 
 /** The rule for one word, given the texts of its symbols (those outside the vocabulary belong to that word only). */

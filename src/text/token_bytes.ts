@@ -12,6 +12,8 @@ export interface TokenDecoder {
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
+const SPACE = 0x20;
+
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
 /**
@@ -20,9 +22,20 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
  * - Metaspace, and sequences of Replace, ByteFallback, Fuse and Strip: "▁" is a space, "<0x0A>" a byte.
  * - WordPiece: "##" joins, anything else starts with a space. No clean-up of spaces before punctuation: it is a guess.
  * - null: tokens joined by spaces.
+ * Where pieces at the end of a word end in a suffix (CLIP's "</w>"), it is a space: what transformers makes of it.
  * Throws UnsupportedError for others.
  */
-export function makeTokenDecoder(json: Json | null): TokenDecoder {
+export function makeTokenDecoder(json: Json | null, endOfWord = ''): TokenDecoder {
+  const decoder = tokenDecoder(json);
+  if (endOfWord === '') return decoder;
+  const bytesOf = (text: string, isAdded: boolean): Uint8Array => {
+    if (isAdded || !text.endsWith(endOfWord)) return decoder.bytesOf(text, isAdded);
+    return Uint8Array.of(...decoder.bytesOf(text.slice(0, -endOfWord.length), false), SPACE);
+  };
+  return { ...decoder, bytesOf };
+}
+
+function tokenDecoder(json: Json | null): TokenDecoder {
   if (json === null) return { bytesOf: (text) => utf8(` ${text}`), dropsLeadingSpace: true };
   const type = needText(json['type'], 'decoder.type');
   switch (type) {
@@ -79,7 +92,7 @@ function sequenceDecoder(steps: readonly unknown[]): TokenDecoder {
       case 'ByteLevel':
       case 'WordPiece':
       case 'Metaspace':
-        if (steps.length === 1) return makeTokenDecoder(step);
+        if (steps.length === 1) return tokenDecoder(step);
         throw unsupported(`Sequence with ${type}`);
       default:
         throw unsupported(type);

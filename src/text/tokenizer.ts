@@ -1,5 +1,5 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
-import { bpeModel } from './bpe_model.ts';
+import { bpeModel, endOfWordSuffix } from './bpe_model.ts';
 import { readSpecialIds, type SpecialOverrides } from './special_ids.ts';
 import { sectionSplitter } from './special_tokens.ts';
 import type { Pieces, SubwordModel } from './subword_model.ts';
@@ -77,7 +77,7 @@ export function createTokenizer(files: TokenizerFiles, special: SpecialOverrides
   const normalize = makeNormalizer(json.normalizer);
   const cutWords = makeWordCutter(json.preTokenizer);
   const encodeWord = makeModel(json.model, pieces, config);
-  const decoder = makeTokenDecoder(json.decoder);
+  const decoder = makeTokenDecoder(json.decoder, endOfWordSuffix(json.model));
   // Two passes, as in Hugging Face tokenizers: some tokens are sought in the text as given, some in the normalized one.
   const splitters = [false, true].map((parseSpecial) => {
     const tokens = json.addedTokens.filter((token) => parseSpecial || !token.special);

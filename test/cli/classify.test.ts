@@ -1,7 +1,8 @@
 import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadClassifier } from '../../src/index.node.ts';
+import { loadClassifier, loadClip } from '../../src/index.node.ts';
+import { QUICK_GELU_FOLDER } from '../support/clip_golden.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { runCli, runJson } from './fake_io.ts';
 import { createTempFolder } from './model_files.ts';
@@ -104,6 +105,70 @@ describe('classify', () => {
       expect({ argv, exitCode }).toEqual({ argv, exitCode: 2 });
       expect(stderr).toMatch(message);
     }
+  });
+});
+
+describe('a CLIP', () => {
+  const classifyClip = (...argv: string[]) => runCli(['classify', '--model', QUICK_GELU_FOLDER, ...argv]);
+
+  test('answers with any labels; what the library says, as loadClip and as a folder of weights', async () => {
+    await using clip = await loadClip(QUICK_GELU_FOLDER);
+    const labels = ['a cat', 'a dog', 'the sea'];
+    const { probs, sentence } = await clip.classify(readFileSync(CAT), { labels });
+    for (const model of [QUICK_GELU_FOLDER, join(QUICK_GELU_FOLDER, 'model.safetensors')]) {
+      // Blanks around a label are not its own.
+      const argv = ['classify', '--json', '--model', model, '--labels', 'a cat, a dog,the sea', CAT];
+      const [answer] = await runJson<Answer[]>(argv);
+      expect(answer).toEqual({
+        file: CAT,
+        probs: Object.fromEntries(probs.map(({ label, prob }) => [label, prob])),
+        sentence,
+      });
+    }
+    const sum = probs.reduce((total, { prob }) => total + prob, 0);
+    expect(Math.abs(sum - 1) <= 8 * 2 ** -53).toBe(true); // three quotients and their sum
+  });
+
+  test('--template is the text of a label; the default has "a photo of" and one article', async () => {
+    const byTemplate = async (...argv: string[]) => (await classifyClip('--labels', 'cat,dog', ...argv, CAT)).stdout;
+    const byDefault = await byTemplate();
+    expect(await byTemplate('--template', 'a photo of a {}')).toBe(byDefault);
+    expect(await byTemplate('--template', 'the sea in {}')).not.toBe(byDefault);
+    const own = (await classifyClip('--labels', 'a cat,a dog', CAT)).stdout;
+    expect(own.replace(/"a (cat|dog)"/g, '"$1"')).toBe(byDefault);
+    expect(own).toMatch(/^This image is most likely a (cat|dog)\.$/m);
+  });
+
+  test('--top lists fewer', async () => {
+    const { stdout } = await classifyClip('--labels', 'cat,dog,sea', '--top', '1', CAT);
+    expect(Object.keys(JSON.parse(stdout.split('\n')[0]!))).toHaveLength(1);
+  });
+
+  test('wrong usage, before a picture is read', async () => {
+    for (const [argv, message] of [
+      [[], /a CLIP has no labels of its own/],
+      [['--labels', ''], /labels has "" in it/],
+      [['--labels', 'cat,,dog'], /labels has "" in it/],
+      [['--labels', 'cat,cat'], /labels has "cat" twice/],
+      [['--labels', 'cat', '--template', 'no place'], /expected one \{\} in it/],
+    ] as const) {
+      const { exitCode, stderr } = await classifyClip(...argv, 'gone.jpg');
+      expect({ argv, exitCode }).toEqual({ argv, exitCode: 2 });
+      expect(stderr).toMatch(message);
+    }
+    const { exitCode, stderr } = await runCli(['classify', '--labels', 'cat', '--template', 'a {}', CAT]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining('--template is for a CLIP') });
+  });
+
+  test('a label that is too long is told of the picture that it was for; other models say what to use', async () => {
+    const { exitCode, stderr } = await classifyClip('--labels', 'a '.repeat(60), CAT);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringMatching(/tokens, the model takes 40/) });
+    await expect(loadClassifier(QUICK_GELU_FOLDER)).rejects.toThrow(/a clip with loadClip/);
+    await expect(loadClip(VIT)).rejects.toThrow(/model_type is "vit"/);
+    const clip = await loadClip(QUICK_GELU_FOLDER, { executor: 'naive' });
+    await clip.dispose();
+    expect(() => clip.textVectors(['cat'])).toThrow(/is disposed/);
+    await expect(clip.imageVector(readFileSync(CAT))).rejects.toThrow(/is disposed/);
   });
 });
 

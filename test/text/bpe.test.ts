@@ -87,7 +87,10 @@ describe('the two rules of merging', () => {
     expect(() => tokenizerOf({ type: 'BPE', vocab, merges: ['b b'] })).toThrow(ConfigError);
     expect(() => tokenizerOf({ type: 'BPE', vocab, merges: ['ab'] })).toThrow(/two pieces/);
     expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [['a']] })).toThrow(ConfigError);
-    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [], end_of_word_suffix: '</w>' })).toThrow(UnsupportedError);
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [], continuing_subword_prefix: '##' })).toThrow(
+      UnsupportedError,
+    );
+    expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [], end_of_word_suffix: 1 })).toThrow(ConfigError);
     expect(() => tokenizerOf({ type: 'Mystery', vocab })).toThrow(UnsupportedError);
     expect(() => tokenizerOf({ type: 'BPE', vocab, merges: [] }).encode('é')).toThrow(/neither byte tokens nor/);
   });
