@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bufferSource } from '../../src/core/host.ts';
@@ -6,6 +8,7 @@ import { boundedRun } from '../../src/exec/bounds.ts';
 import type { Batch, Tier } from '../../src/exec/executor.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
+import { loadEmbedder as loadInPage } from '../../src/index.browser.ts';
 import { openModelFile } from '../../src/load/open_model.ts';
 import { RANDOM_ENCODERS, type RandomEncoderName } from '../../src/load/random_architectures.ts';
 import { POOLINGS } from '../../src/models/encoder.ts';
@@ -16,6 +19,7 @@ import {
   GOLDEN_ENCODERS,
   GOLDEN_RERANKERS,
   goldenEmbedder,
+  goldenFolder,
   goldenReranker,
   randomEmbedder,
   randomReranker,
@@ -101,6 +105,15 @@ test('what a folder says of pooling is what is done', async () => {
   await expect(reranker.embed(['a cat'])).rejects.toThrow(/do not say how rows become a vector; name a pooling/);
 });
 
+test('a page loads a folder from its files, by the names that they have there', async () => {
+  const names = ['config.json', 'tokenizer.json', 'model.safetensors', 'modules.json', '1_Pooling/config.json'];
+  const files = new Map(names.map((name) => [name, new Blob([readFileSync(join(goldenFolder('roberta'), name))])]));
+  await using page = await loadInPage(files, { executor: 'naive' });
+  await using node = await goldenEmbedder('roberta', { executor: 'naive' });
+  expect(page.info.pooling).toBe('cls');
+  expect(await page.embed(['a cat'])).toEqual(await node.embed(['a cat']));
+});
+
 /** Of several lengths: one token and two ends, and as many as the model takes. */
 const TEXTS = ['a', 'The quick brown fox', 'x'.repeat(35), 'zz', 'a b c d e f g'];
 
@@ -127,7 +140,7 @@ describe.each(ALL_RANDOM)('a random %s', (architecture) => {
           expect(firstDifference(await vectorsOf(wasm, TEXTS), expected)).toBeUndefined();
         }
       }),
-      { numRuns: 5 },
+      { numRuns: 3 },
     );
   });
 

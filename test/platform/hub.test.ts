@@ -295,6 +295,16 @@ describe('which files', () => {
   });
 });
 
+test('an encoder comes with what says how its rows are pooled', async () => {
+  const golden = join(ROOT, 'test/goldens/encoders/distilbert');
+  const names = ['config.json', 'tokenizer.json', 'model.safetensors', 'modules.json', '1_Pooling/config.json'];
+  hub.files = Object.fromEntries(names.map((name) => [name, readFileSync(join(golden, name))]));
+  const embed = (model: string) => runCli(['embed', '--model', model, '--json', 'a cat'], { env: env() });
+  const { exitCode, stdout, stderr } = await embed('hf:owner/repo');
+  expect(exitCode, stderr).toBe(0);
+  expect(stdout).toBe((await embed(golden)).stdout);
+});
+
 test('the program loads a model of the hub, and the second time without the hub', async () => {
   hub.files = { 'model.gguf': readFileSync(join(ROOT, 'src/embedded/lm/model.gguf')) };
   const argv = ['generate', '--model', 'hf:owner/repo', '--temperature', '0', '--max-tokens', '5', 'Once'];

@@ -9,7 +9,10 @@ const FOLDER_FILES = [
   'tokenizer_config.json',
   'chat_template.jinja',
   'preprocessor_config.json',
+  'modules.json',
 ];
+/** The pooling module of sentence-transformers: "1_Pooling". */
+const POOLING = /^\d+_Pooling\/config\.json$/;
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 const SHARD = /^model-\d+-of-\d+\.safetensors$/;
@@ -45,7 +48,8 @@ export function chooseFiles({ repo, file }: HubReference, all: readonly string[]
       ? [INDEX, ...all.filter((f) => SHARD.test(f))]
       : [];
   if (all.includes('config.json') && weights.length > 0) {
-    return { files: [...FOLDER_FILES.filter((f) => all.includes(f)), ...weights], open: null };
+    const small = [...FOLDER_FILES.filter((f) => all.includes(f)), ...all.filter((f) => POOLING.test(f))];
+    return { files: [...small, ...weights], open: null };
   }
   // Of a split file the first part stands for all.
   const models = all.filter((f) => f.endsWith('.gguf') && (SPLIT.exec(f)?.[2] ?? '00001') === '00001');
