@@ -1,7 +1,8 @@
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMAND_NAMES } from '../../src/cli/command_names.ts';
+import { QUICK_GELU_FOLDER } from '../support/clip_golden.ts';
 import { encoderFile } from '../support/encoder_cases.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { runCli } from './fake_io.ts';
@@ -23,13 +24,15 @@ beforeAll(async () => {
   await folder.put('prompts.jsonl', '{"prompt":"Once","maxTokens":9}\n{"ids":[0,440],"maxTokens":9}\n');
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'photo.jpg'));
   copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'other.png')); // its bytes say what it is
+  copyFileSync(join(ROOT, 'test/goldens/vision/cat.jpg'), join(folder.path, 'sketch.png'));
+  cpSync(QUICK_GELU_FOLDER, join(folder.path, 'clip-folder'), { recursive: true });
   await folder.put('answer.json', '{"enum": ["yes", "no", {"unknown": true}]}');
   await folder.put('answer.gbnf', 'root ::= "yes" | "no"');
 });
 afterAll(() => folder.remove());
 
 /** Names of files in the examples: they lie in the test's folder. */
-const FILE_NAME = /^[\w.]+\.(gguf|txt|safetensors|jsonl?|gbnf|session|jpg|png|svg)$/;
+const FILE_NAME = /^(clip-folder|[\w.]+\.(gguf|txt|safetensors|jsonl?|gbnf|session|jpg|png|svg))$/;
 
 /** Words as a shell splits them, for double quotes and blanks. */
 function split(line: string): string[] {
