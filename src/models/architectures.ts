@@ -34,7 +34,11 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['falcon'], modelTypes: ['falcon'], load: async () => (await import('./falcon.ts')).falcon },
   { ggufNames: ['gemma'], modelTypes: ['gemma'], load: async () => (await import('./gemma.ts')).gemma },
   { ggufNames: ['gemma2'], modelTypes: ['gemma2'], load: async () => (await import('./gemma.ts')).gemma2 },
-  { ggufNames: ['gemma3'], modelTypes: ['gemma3_text'], load: async () => (await import('./gemma.ts')).gemma3 },
+  {
+    ggufNames: ['gemma3'],
+    modelTypes: ['gemma3_text', 'gemma3'],
+    load: async () => (await import('./gemma.ts')).gemma3,
+  },
 ];
 
 /** What models/vit_config.ts reads: they generate no text. */

@@ -5,7 +5,13 @@ import { ggufNameOf, ggufNames, LLAMA_NAMES } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
-import { type GemmaConfig, type Generation, gemmaConfigFromGguf, gemmaConfigFromHf } from './gemma_config.ts';
+import {
+  type GemmaConfig,
+  type Generation,
+  gemmaConfigFromGguf,
+  gemmaConfigFromHf,
+  textConfigOf,
+} from './gemma_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
@@ -30,9 +36,10 @@ function architecture(generation: Generation): Architecture {
   return {
     isTiedByDefault: true,
     fromGguf: async ({ metadata }) => decoder(gemmaConfigFromGguf(metadata, generation)),
-    fromHf: (config) => decoder(gemmaConfigFromHf(config, generation)),
-    hfTensors(tensors) {
-      const named = renamed(tensors, generation === 1 ? ggufNameOf : nameOf, `gemma ${generation}`);
+    fromHf: (config) => decoder(gemmaConfigFromHf(textConfigOf(config), generation)),
+    hfTensors(tensors, config) {
+      const ofText = config['model_type'] === 'gemma3' ? textTensors(tensors) : tensors;
+      const named = renamed(ofText, generation === 1 ? ggufNameOf : nameOf, `gemma ${generation}`);
       // A folder has a norm's factors as their distance from 1, a GGUF file as they are.
       return new Map(
         [...named].map(([name, info]): [string, TensorInfo] => [
@@ -42,6 +49,19 @@ function architecture(generation: Generation): Architecture {
       );
     },
   };
+}
+
+/** Of a Gemma 3 that sees: what belongs to its eyes, and where the rest is, in newer folders and older ones. */
+const OF_PICTURES = /^(model\.)?(vision_tower|multi_modal_projector)\./;
+const OF_TEXT = /^(model\.language_model|language_model\.model)\./;
+
+/** The tensors of the half that reads and writes text, named as in a model of text alone. No picture can be given to it here. */
+function textTensors(tensors: Tensors): Tensors {
+  return new Map(
+    [...tensors]
+      .filter(([name]) => !OF_PICTURES.test(name))
+      .map(([name, info]) => [name.replace(OF_TEXT, 'model.').replace(/^language_model\.lm_head\./, 'lm_head.'), info]),
+  );
 }
 
 function decoder(config: GemmaConfig): Decoder {

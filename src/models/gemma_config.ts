@@ -45,6 +45,23 @@ const CONSTANTS: Readonly<Record<Generation, Constants>> = {
 /** Of transformers' configs of all three. */
 const HF_HEAD_DIM = 256;
 
+/** What the text_config of a Gemma 3 that sees leaves out, since transformers' Gemma3TextConfig says so. */
+const TEXT_CONFIG = {
+  vocab_size: 262208,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  max_position_embeddings: 131072,
+  query_pre_attn_scalar: 256,
+} as const;
+
+/** The settings of the half that reads and writes text: in a model that sees, an object of their own. */
+export function textConfigOf(config: JsonObject): JsonObject {
+  const text = optionalObject(config, 'text_config');
+  if (config['model_type'] !== 'gemma3') return config;
+  if (text === undefined) throw new ConfigError('config.json: text_config is missing, which a gemma3 model has');
+  return { ...TEXT_CONFIG, ...text };
+}
+
 /**
  * The config of a GGUF file of architecture "gemma", "gemma2" or "gemma3".
  * Throws ConfigError for a key that is missing, of another type or out of range; UnsupportedError for a variant by name.

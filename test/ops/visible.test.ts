@@ -5,7 +5,7 @@ import { type Tensor, tensor } from '../../src/core/tensor.ts';
 import { attendMix, attendMix64 } from '../../src/ops/attend_mix.ts';
 import { attendScores, attendScores64 } from '../../src/ops/attend_scores.ts';
 import { softmax, softmax64 } from '../../src/ops/softmax.ts';
-import { allUpTo, seenBy, type Visible, visibleAt } from '../../src/ops/visible.ts';
+import { allUpTo, seenBy, someSee, type Visible, visibleAround, visibleAt } from '../../src/ops/visible.ts';
 import { sees, visibleOf } from '../support/attend_cases.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
@@ -176,6 +176,54 @@ test('with a window, each row sees the sinks and the last positions, in both tie
       [5, 7],
     ],
   ]);
+});
+
+/** The definition, position by position: what the cache's window shows, as far as the layer's reaches, and always the sinks. */
+const windowCases = fc.record({
+  first: fc.nat(30),
+  count: fc.integer({ min: 1, max: 6 }),
+  cacheWindow: fc.option(fc.record({ size: fc.integer({ min: 1, max: 30 }), sinks: fc.nat(5) })),
+  layerWindow: fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined }),
+  from: fc.nat(40),
+  n: fc.integer({ min: 1, max: 16 }),
+});
+const seesAsDefined = (at: typeof visibleAt) =>
+  fc.property(windowCases, ({ first, count, cacheWindow, layerWindow, from, n }) => {
+    const positions = Int32Array.from({ length: count }, (_, t) => first + t);
+    const visible = at(positions, cacheWindow, 0, layerWindow);
+    const size = Math.min(cacheWindow?.size ?? Infinity, layerWindow ?? Infinity);
+    const isSeen = (t: number, s: number) =>
+      s <= positions[t]! && (s < (cacheWindow?.sinks ?? 0) || s > positions[t]! - size);
+    for (let t = 0; t < count; t++) {
+      for (let s = 0; s < first + count; s++) expect(sees(visible, t, s), `row ${t}, ${s}`).toBe(isSeen(t, s));
+    }
+    const some = Array.from({ length: n }, (_, i) => from + i).some((s) => positions.some((_, t) => isSeen(t, s)));
+    expect(someSee(visible, from, from + n)).toBe(some);
+  });
+
+test('with a window of the layer, what it and the cache leave', () => fc.assert(seesAsDefined(visibleAt)));
+test('and a layer that forgets its window, or hides the sinks, is caught', () => {
+  const forgets: typeof visibleAt = (positions, window, dropped) => visibleAt(positions, window, dropped);
+  const hides: typeof visibleAt = (positions, window, dropped, layerWindow) => {
+    const visible = visibleAt(positions, window, dropped, layerWindow);
+    return layerWindow === undefined ? visible : { ...visible, sinks: 0 };
+  };
+  for (const mutant of [forgets, hides]) expect(fc.check(seesAsDefined(mutant)).failed).toBe(true);
+});
+
+test('rows that see both sides see as far on either', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.option(fc.integer({ min: 1, max: 25 }), { nil: undefined }),
+      (n, w) => {
+        const visible = visibleAround(n, w);
+        for (let t = 0; t < n; t++) {
+          for (let s = 0; s < n; s++) expect(sees(visible, t, s)).toBe(Math.abs(t - s) < (w ?? Infinity));
+        }
+      },
+    ),
+  );
 });
 
 test('rows that were dropped in whole blocks change no bit of what is left', () => {
