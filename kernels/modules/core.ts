@@ -5,6 +5,7 @@ export { attendF32 } from '../attend_f32';
 export { attendMixF32 } from '../attend_mix_f32';
 export { attendScoresF32 } from '../attend_scores_f32';
 export { attendSumsF32 } from '../attend_sums_f32';
+export { concatF32 } from '../concat_f32';
 export { expertSumF32 } from '../expert_sum_f32';
 export { gegluF32 } from '../geglu_f32';
 export { gegluTanhF32 } from '../geglu_tanh_f32';

@@ -146,9 +146,10 @@ export function bytesPerToken(graph: Graph): number {
   let nBytes = 0;
   for (const node of graph.nodes) {
     if (node.op === 'expert_linear') nBytes += chosenBytes(graph, node);
-    if (node.op !== 'linear') continue;
+    if (node.op !== 'linear' && node.op !== 'head_linear') continue;
     const { dtype, shape } = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;
-    nBytes += (shape[0] as number) * rowBytes(dtype, shape[1] as number);
+    const sizes = shape as readonly number[];
+    nBytes += sizes.slice(0, -1).reduce((n, size) => n * size, 1) * rowBytes(dtype, sizes.at(-1)!);
   }
   return nBytes;
 }

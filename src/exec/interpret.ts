@@ -6,6 +6,7 @@ import type { KvCache } from '../kvcache/cache.ts';
 import type { KvLayout } from '../kvcache/layout.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import { chooseExperts } from '../ops/choose_experts.ts';
+import { concat } from '../ops/concat.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
@@ -67,6 +68,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
+  headLinear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
   sigmoid(x: Tensor<A>): Tensor<A>;
   softmaxRows(x: Tensor<A>): Tensor<A>;
   expertWeights(scores: Tensor<A>, experts: Tensor<A>, isNormalized: boolean, scale: number): Tensor<A>;
@@ -254,6 +256,10 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.geglu(tensorAt(0), tensorAt(1)));
       case 'geglu_tanh':
         return give(ops.gegluTanh(tensorAt(0), tensorAt(1)));
+      case 'concat':
+        return give(concat(tensorAt(0), tensorAt(1)));
+      case 'head_linear':
+        return give(ops.headLinear(tensorAt(0), weightAt(1), node.activations));
       case 'sigmoid':
         return give(ops.sigmoid(tensorAt(0)));
       case 'softmax_rows':

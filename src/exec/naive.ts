@@ -17,6 +17,7 @@ import { geglu } from '../ops/geglu.ts';
 import { gegluTanh } from '../ops/geglu_tanh.ts';
 import { gelu } from '../ops/gelu.ts';
 import { geluTanh } from '../ops/gelu_tanh.ts';
+import { headLinear } from '../ops/head_linear.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
 import { mul } from '../ops/mul.ts';
@@ -68,6 +69,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   swiglu,
   geglu,
   gegluTanh,
+  headLinear,
   sigmoid,
   softmaxRows,
   expertWeights,

@@ -17,6 +17,7 @@ import { geglu64 } from '../ops/geglu.ts';
 import { gegluTanh64 } from '../ops/geglu_tanh.ts';
 import { gelu64 } from '../ops/gelu.ts';
 import { geluTanh64 } from '../ops/gelu_tanh.ts';
+import { headLinear64 } from '../ops/head_linear.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
 import { mul64 } from '../ops/mul.ts';
@@ -67,6 +68,7 @@ const OPS64: OpSet<Float64Array> = {
   swiglu: swiglu64,
   geglu: geglu64,
   gegluTanh: gegluTanh64,
+  headLinear: headLinear64,
   sigmoid: sigmoid64,
   softmaxRows: softmaxRows64,
   expertWeights: expertWeights64,

@@ -1,11 +1,13 @@
 import { DTYPES } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import type { Node } from '../graph/ir.ts';
+import type { Node, NodeOf } from '../graph/ir.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { chooseExperts } from '../ops/choose_experts.ts';
+import { concat } from '../ops/concat.ts';
 import { embed64 } from '../ops/embed.ts';
 import { gelu } from '../ops/gelu.ts';
 import { geluTanh } from '../ops/gelu_tanh.ts';
+import { allHeads, asRows } from '../ops/head_linear.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
 import { slice } from '../ops/slice.ts';
@@ -84,6 +86,18 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
   /** The part of a value per sequence that belongs to segment i. */
   const part = (of: Node, i: number): string => segmentName(of.name, i, batch);
   const scores = (i: number): Tensor => run.recorded(part(run.graph.nodes[node.inputs[0]!]!, i));
+
+  /** Of rows by the matrices of what they have chosen: experts, or all heads. */
+  const productChecks = (rows: Tensor, chosen: Tensor): Check[] => {
+    const w = weight();
+    const { activations } = node as NodeOf<'expert_linear' | 'head_linear'>;
+    if (activations === 'f32' || !takesQ8(w.dtype)) return [check(expertLinearBounds(rows, w, chosen, linearBounds))];
+    const { rounded, ...rounding } = activationBounds(slotRows(rows, w, chosen), DTYPES[w.dtype].blockSize);
+    return [
+      { op: 'activations q8', name: node.name, values: rounded, ...rounding },
+      check(expertLinearBounds(rows, w, chosen, linearQ8Bounds), `${node.op} q8`),
+    ];
+  };
 
   switch (node.op) {
     case 'input':
@@ -181,6 +195,12 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(quickGeluBounds(x()))];
     case 'tanh':
       return [check(tanhBounds(x()))];
+    case 'concat':
+      return [check(exactly(concat(wide(x()), wide(y())).data))];
+    case 'head_linear': {
+      const rows = asRows(x(), weight());
+      return productChecks(rows, allHeads(x()));
+    }
     case 'sigmoid':
       return [check(sigmoidBounds(x()))];
     case 'softmax_rows':
@@ -190,16 +210,7 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'expert_weights':
       return [check(expertWeightsBounds(x(), y(), node.isNormalized, node.scale))];
     case 'expert_linear': {
-      const w = weight();
-      const experts = run.tensor(node.inputs[2]!);
-      if (node.activations === 'f32' || !takesQ8(w.dtype)) {
-        return [check(expertLinearBounds(x(), w, experts, linearBounds))];
-      }
-      const { rounded, ...activations } = activationBounds(slotRows(x(), w, experts), DTYPES[w.dtype].blockSize);
-      return [
-        { op: 'activations q8', name: node.name, values: rounded, ...activations },
-        check(expertLinearBounds(x(), w, experts, linearQ8Bounds), 'expert_linear q8'),
-      ];
+      return productChecks(x(), run.tensor(node.inputs[2]!));
     }
     case 'expert_sum':
       return [check(expertSumBounds(x(), y()))];

@@ -14,14 +14,15 @@ export interface Place {
 /**
  * The place of every value. Two ops move nothing when they need not:
  *   reshape  other axes for the same elements
- *   slice    some columns of longer rows, where all that read it can step from row to row
+ *   slice    some columns of longer rows [T, n], where all that read it can step from row to row
  * Elsewhere (a reader that wants dense rows; the graph's output) a slice is a copy of its own.
  */
 export function placesOf(graph: Graph): readonly Place[] {
   const readers = readersOf(graph);
   const places: Place[] = [];
   graph.nodes.forEach((node, id) => {
-    const isView = node.op === 'reshape' || (node.op === 'slice' && readByStride(graph, readers, id));
+    const isView =
+      node.op === 'reshape' || (node.op === 'slice' && node.shape.length === 2 && readByStride(graph, readers, id));
     if (!isView) {
       places[id] = { root: id, from: 0, rowStride: rowWidth(node.shape) };
       return;
@@ -61,6 +62,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
         return true;
       case 'slice':
       case 'reshape':
+        if (node.op === 'slice' && node.shape.length > 2) return false; // a copy, of dense rows of heads
         return keepsRows(graph, node) && readByStride(graph, readers, reader);
       default:
         return false;

@@ -46,6 +46,8 @@ export interface GraphBuilder {
   geluTanh(name: string, x: ValueId): ValueId;
   quickGelu(name: string, x: ValueId): ValueId;
   tanh(name: string, x: ValueId): ValueId;
+  concat(name: string, a: ValueId, b: ValueId): ValueId;
+  headLinear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
   sigmoid(name: string, x: ValueId): ValueId;
   softmaxRows(name: string, x: ValueId): ValueId;
   chooseExperts(name: string, scores: ValueId, nChosen: number, groups?: ExpertGroups): ValueId;
@@ -128,6 +130,8 @@ export function createBuilder(): GraphBuilder {
     geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
     quickGelu: (name, x) => push({ op: 'quick_gelu' }, name, [x]),
     tanh: (name, x) => push({ op: 'tanh' }, name, [x]),
+    concat: (name, first, second) => push({ op: 'concat' }, name, [first, second]),
+    headLinear: (name, x, w, activations) => push({ op: 'head_linear', activations }, name, [x, w]),
     sigmoid: (name, x) => push({ op: 'sigmoid' }, name, [x]),
     softmaxRows: (name, x) => push({ op: 'softmax_rows' }, name, [x]),
     chooseExperts: (name, scores, nChosen, groups) =>

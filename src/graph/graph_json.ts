@@ -206,6 +206,8 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   swiglu: nothing,
   geglu: nothing,
   geglu_tanh: nothing,
+  concat: nothing,
+  head_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']) }),
   sigmoid: nothing,
   softmax_rows: nothing,
   choose_experts: (f) => ({

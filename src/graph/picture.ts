@@ -73,6 +73,7 @@ function kindOf(node: Node): Box['kind'] {
       return 'feed';
     case 'linear':
     case 'expert_linear':
+    case 'head_linear':
     case 'embed':
       return 'matrix';
     case 'kv_write_k':

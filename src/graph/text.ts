@@ -54,6 +54,7 @@ function attributesText(node: Node): string {
     case 'expert_weights':
       return ` {isNormalized=${node.isNormalized}, scale=${node.scale}}`;
     case 'expert_linear':
+    case 'head_linear':
       return ` {activations=${node.activations}}`;
     case 'slice':
       return ` {from=${node.from}, width=${node.width}}`;
@@ -85,6 +86,7 @@ function attributesText(node: Node): string {
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
+    case 'concat':
     case 'sigmoid':
     case 'softmax_rows':
     case 'expert_sum':

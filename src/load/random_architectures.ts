@@ -1,3 +1,4 @@
+import { randomDeepseek2 } from './random/deepseek.ts';
 import { randomBert, randomModernBert, randomNomicBert } from './random/encoders.ts';
 import { randomMixtral } from './random/experts.ts';
 import { randomGemma, randomGemma2, randomGemma3 } from './random/gemma.ts';
@@ -24,6 +25,7 @@ export const RANDOM_ARCHITECTURES = {
   gemma: randomGemma,
   gemma2: randomGemma2,
   gemma3: randomGemma3,
+  deepseek2: randomDeepseek2,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;

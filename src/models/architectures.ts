@@ -28,6 +28,11 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['olmo2'], modelTypes: ['olmo2'], load: async () => (await import('./olmo2.ts')).olmo2 },
   { ggufNames: ['smollm3'], modelTypes: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { ggufNames: ['qwen3moe'], modelTypes: ['qwen3_moe'], load: async () => (await import('./qwen3moe.ts')).qwen3Moe },
+  {
+    ggufNames: ['deepseek2'],
+    modelTypes: ['deepseek_v2', 'deepseek_v3'],
+    load: async () => (await import('./deepseek.ts')).deepseek,
+  },
   { ggufNames: [], modelTypes: ['mixtral'], load: async () => (await import('./mixtral.ts')).mixtral },
   { ggufNames: ['gpt2'], modelTypes: ['gpt2'], load: async () => (await import('./gpt2.ts')).gpt2 },
   { ggufNames: ['gptneox'], modelTypes: ['gpt_neox'], load: async () => (await import('./gptneox.ts')).gptNeox },

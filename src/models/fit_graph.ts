@@ -43,6 +43,6 @@ export function checkGraphFits(graph: Graph, stated: Graph): void {
 }
 
 /** Ops that say how activations enter. */
-function isProduct(node: Node): node is NodeOf<'linear' | 'expert_linear'> {
-  return node.op === 'linear' || node.op === 'expert_linear';
+function isProduct(node: Node): node is NodeOf<'linear' | 'expert_linear' | 'head_linear'> {
+  return node.op === 'linear' || node.op === 'expert_linear' || node.op === 'head_linear';
 }

@@ -13,7 +13,8 @@ import { number } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { llamaConfigFromHf } from './llama_hf.ts';
-import { ropeFact, ropeSpec, windowFact } from './rope_config.ts';
+import { refuseGgufKeys } from './refused_keys.ts';
+import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
 export interface MixtralConfig extends LlamaConfig {
   readonly experts: ExpertsConfig;
@@ -27,6 +28,7 @@ export const mixtral: Architecture = {
 
 /** Throws as llamaConfigFromGguf and softmaxExpertsFromGguf do. */
 export function mixtralFromGguf(meta: Metadata, ropeFactors: readonly number[] | undefined): Decoder {
+  refuseGgufKeys(meta, 'llama');
   const config = commonConfigFromGguf(meta, 'llama', 'pairs', ropeFactors, undefined, 'experts');
   return decoder({ ...config, experts: softmaxExpertsFromGguf(meta, 'llama', config.hiddenDim) });
 }
@@ -62,7 +64,7 @@ function decoder(config: MixtralConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config), ...windowFact(config, config.nLayers), expertsFact(config.experts)],
-    buildGraph: (tensors, activations) => buildMixtral(config, tensors, activations),
+    buildGraph: (tensors, activations, maxSeq) => buildMixtral(ropeAt(config, maxSeq), tensors, activations),
   };
 }
 

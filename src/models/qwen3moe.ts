@@ -16,9 +16,10 @@ import {
 import { number, refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
-import { commonConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
 import { buildQwen3, QWEN3_NAMES } from './qwen3.ts';
-import { ropeFact } from './rope_config.ts';
+import { refuseGgufKeys } from './refused_keys.ts';
+import { ropeAt, ropeFact } from './rope_config.ts';
 
 export interface Qwen3MoeConfig extends LlamaConfig {
   readonly experts: ExpertsConfig;
@@ -27,6 +28,7 @@ export interface Qwen3MoeConfig extends LlamaConfig {
 /** Qwen 3 with experts: its attention, and in each layer a feed-forward of experts. Source: as buildQwen3. */
 export const qwen3Moe: Architecture = {
   async fromGguf({ metadata }) {
+    refuseGgufKeys(metadata, 'qwen3moe');
     const config = commonConfigFromGguf(metadata, 'qwen3moe', 'halves', undefined, undefined, 'experts');
     const hiddenDim = needCount(metadata, 'qwen3moe.expert_feed_forward_length');
     return decoder({ ...config, experts: softmaxExpertsFromGguf(metadata, 'qwen3moe', hiddenDim) });
@@ -35,9 +37,10 @@ export const qwen3Moe: Architecture = {
     refuseWindows(hf);
     refuse(hf, 'attention_bias', [false], 'Qwen 3');
     refusePlainLayers(hf);
+    const { num_experts: _ofExperts, ...shared } = hf; // which plain models refuse
     const keys = { nExperts: 'num_experts', hiddenDim: 'moe_intermediate_size' };
     const experts = softmaxExpertsFromHf(hf, keys, optionalBool(hf, 'norm_topk_prob', false));
-    return decoder({ ...commonConfigFromHf(hf, 'Qwen 3'), experts });
+    return decoder({ ...plainConfigFromHf(shared, 'Qwen 3'), experts });
   },
   hfTensors: qwen3MoeTensorsFromHf,
 };
@@ -46,8 +49,10 @@ function decoder(config: Qwen3MoeConfig): Decoder {
   return {
     config,
     facts: [ropeFact(config), expertsFact(config.experts)],
-    buildGraph: (tensors, activations) =>
-      buildQwen3(config, tensors, activations, (m, at, f) => expertFeedForward(m, at, f, config.experts, activations)),
+    buildGraph: (tensors, activations, maxSeq) =>
+      buildQwen3(ropeAt(config, maxSeq), tensors, activations, (m, at, f) =>
+        expertFeedForward(m, at, f, config.experts, activations),
+      ),
   };
 }
 

@@ -11,7 +11,7 @@ import type { RopeLayout } from './rope.ts';
  *
  *   op             inputs                        gives
  *   input          -                             a feed: ids [T], positions [T], types [T], outRows [R]
- *   weight         -                             a stored tensor, [out, in], [n], or of experts [nExperts, out, in]
+ *   weight         -                             a stored tensor, [out, in], [n], or of experts (heads) [nExperts, out, in]
  *   concat_weights w, w, ...                     their rows one after the other, [sum of out, in]
  *   patches        -                             a feed: one piece of a picture for each row, [T, width]
  *   embed          a feed [T], table             [T, dim]
@@ -19,7 +19,7 @@ import type { RopeLayout } from './rope.ts';
  *   layer_norm     x, g, b                       as x
  *   linear         x, w                          [T, out]
  *   add_bias       x, b                          as x
- *   slice          x                             columns from .. from+width of x
+ *   slice          x [T, n] or [T, nHeads, n]    columns from .. from+width of x
  *   reshape        x                             the same elements, other axes
  *   rope           x [T, nHeads, headDim], pos   as x
  *   kv_write_k     k [T, nKvHeads, headDim]      all keys of the layer, [S, nKvHeads, headDim]
@@ -38,6 +38,8 @@ import type { RopeLayout } from './rope.ts';
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
+ *   concat         a [..., n], b [..., m]        [..., n + m]: rows of a, rows of b behind them
+ *   head_linear    x [T, nHeads, in], w           [T, nHeads, out]: each head by its own matrix
  *   sigmoid        x                             as x
  *   softmax_rows   x [T, n]                      as x: each row a softmax of its own
  *   choose_experts scores [T, nExperts]          [T, nChosen]: the numbers of the best of each row
@@ -83,6 +85,8 @@ export interface OpAttributes {
   swiglu: object;
   geglu: object;
   geglu_tanh: object;
+  concat: object;
+  head_linear: { readonly activations: Activations };
   sigmoid: object;
   softmax_rows: object;
   choose_experts: { readonly nChosen: number; readonly groups?: ExpertGroups };
@@ -154,6 +158,8 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   swiglu: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
   geglu_tanh: ['tensor', 'tensor'],
+  concat: ['tensor', 'tensor'],
+  head_linear: ['tensor', 'weight'],
   sigmoid: ['tensor'],
   softmax_rows: ['tensor'],
   choose_experts: ['tensor'],
@@ -204,6 +210,8 @@ export function roleOf(op: Op): InputRole {
     case 'swiglu':
     case 'geglu':
     case 'geglu_tanh':
+    case 'concat':
+    case 'head_linear':
     case 'sigmoid':
     case 'softmax_rows':
     case 'expert_weights':
@@ -267,12 +275,13 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       same('inner size', need(0, 2)[1]!, need(1, 2)[1]!);
       return [need(0, 2)[0]!, need(1, 2)[0]!];
     case 'slice': {
-      const [rows, n] = need(0, 2) as [Dim, Dim];
+      const shape = inputs[0]!.length === 3 ? need(0, 3) : need(0, 2);
+      const n = shape.at(-1)!;
       const isWhole = Number.isInteger(op.from) && Number.isInteger(op.width);
       if (!isWhole || op.from < 0 || op.width < 1 || op.from + op.width > fixed(op.op, n)) {
         throw new ShapeError(`slice: columns ${op.from}..${op.from + op.width} are outside width ${n}`);
       }
-      return [rows, op.width];
+      return [...shape.slice(0, -1), op.width];
     }
     case 'reshape': {
       const from = inputs[0]!;
@@ -334,6 +343,18 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'soft_cap':
       checkCap(op.op, op.cap);
       return inputs[0]!;
+    case 'concat': {
+      const shape = inputs[0]!.length === 3 ? need(0, 3) : need(0, 2);
+      const other = need(1, shape.length);
+      shape.slice(0, -1).forEach((size, axis) => {
+        same(`axis ${axis}`, size, other[axis]!);
+      });
+      return [...shape.slice(0, -1), fixed(op.op, shape.at(-1)!) + fixed(op.op, other.at(-1)!)];
+    }
+    case 'head_linear':
+      same('number of heads', need(0, 3)[1]!, need(1, 3)[0]!);
+      same('inner size', need(0, 3)[2]!, need(1, 3)[2]!);
+      return [need(0, 3)[0]!, need(0, 3)[1]!, need(1, 3)[1]!];
     case 'softmax_rows':
       return need(0, 2);
     case 'choose_experts':

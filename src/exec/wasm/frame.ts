@@ -279,7 +279,7 @@ function wholeCells(cells: number): number {
 
 function matrices(graph: Graph): { width: number; dtype: NodeOf<'weight'>['dtype']; takesQ8: boolean }[] {
   return graph.nodes.flatMap((node) => {
-    if (node.op !== 'linear' && node.op !== 'expert_linear') return [];
+    if (node.op !== 'linear' && node.op !== 'expert_linear' && node.op !== 'head_linear') return [];
     const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight'>;
     return [
       { width: w.shape.at(-1) as number, dtype: w.dtype, takesQ8: node.activations === 'q8' && takesQ8(w.dtype) },

@@ -86,6 +86,9 @@ export interface CoreKernels {
   /** y[t, i] = x[t, i], i < width.  y: [nTokens, width], dense.  x: the first column taken, row stride xStride. */
   sliceF32(y: number, x: number, xStride: number, nTokens: number, width: number): void;
 
+  /** y[row] = a[row], then b[row], row < nRows; all dense. */
+  concatF32(y: number, a: number, aWidth: number, b: number, bWidth: number, nRows: number): void;
+
   // ---- experts
 
   /** y[t, i] = sum_j w[t, j] * x[t, j, i].  x: [nTokens, nChosen, dim], w: [nTokens, nChosen], y: [nTokens, dim], dense. */
@@ -391,6 +394,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   ropeF32Halves: 11,
   takeRowsF32: 5,
   sliceF32: 5,
+  concatF32: 6,
   expertSumF32: 6,
   kvWriteKF32: 8,
   kvWriteVF32: 8,

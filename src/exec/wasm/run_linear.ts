@@ -4,6 +4,8 @@ import { SUPER_BLOCK_SIZE } from '../../quant/ggml_block.ts';
 import type { RunFrame } from './frame.ts';
 import type { Machine } from './machine.ts';
 
+const F32_BYTES = 4;
+
 /** One matrix product, in the kernel of its format. */
 export function runLinear(
   m: Machine,
@@ -22,6 +24,30 @@ export function runLinear(
   }
   quantizeRows(m, node.inputs[0], DTYPES[w.dtype].blockSize, x, xStride, nRows, w.nIn, frame);
   kernel.q8(y, w.nOut, frame.quantized, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);
+}
+
+/** Each head of dense rows by its own matrix: the kernels of linear, with strides that leave the other heads out. */
+export function runHeadLinear(
+  m: Machine,
+  node: NodeOf<'head_linear'>,
+  y: number,
+  x: number,
+  nRows: number,
+  frame: RunFrame,
+): void {
+  const w = m.weights.matrix(node.inputs[1]!);
+  const kernel = m.kernels.format(w.dtype);
+  const { nExperts: nHeads, nOut, nIn, nPanels } = w;
+  for (let head = 0; head < nHeads; head++) {
+    const [to, from] = [y + head * nOut * F32_BYTES, x + head * nIn * F32_BYTES];
+    const address = w.address + head * w.nBytes;
+    if (node.activations === 'f32' || kernel.q8 === undefined) {
+      kernel.f32(to, nHeads * nOut, from, nHeads * nIn, nRows, nIn, address, nOut, 0, nPanels, frame.panel);
+    } else {
+      quantizeRows(m, undefined, DTYPES[w.dtype].blockSize, from, nHeads * nIn, nRows, nIn, frame);
+      kernel.q8(to, nHeads * nOut, frame.quantized, nRows, nIn, address, nOut, 0, nPanels, frame.panel);
+    }
+  }
 }
 
 /**

@@ -8,7 +8,7 @@ import type { FrameSegment, RowsSeen, RunFrame } from './frame.ts';
 import { ATTEND_TOKENS } from './layout.ts';
 import type { Machine } from './machine.ts';
 import { runExpertLinear, runRouting } from './run_experts.ts';
-import { runLinear } from './run_linear.ts';
+import { runHeadLinear, runLinear } from './run_linear.ts';
 
 const F32_BYTES = 4;
 /** Kernels of attention take this where scores are not capped. */
@@ -66,7 +66,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       runLinear(m, node, y, x, xStride, nRows, frame);
       return;
     case 'slice':
-      kernels.sliceF32(y, x + node.from * F32_BYTES, xStride, nRows, node.width);
+      sliceRows(m, node, y, x, xStride, nRows);
       return;
     case 'rope': {
       const [, nHeads, headDim] = node.shape as ['T', number, number];
@@ -140,6 +140,15 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       gated(y, width, x, xStride, frame.addresses[up]!, m.places[up]!.rowStride, nRows, width);
       return;
     }
+    case 'concat': {
+      const [aWidth, bWidth] = node.inputs.map((input) => graph.nodes[input]!.shape.at(-1)) as [number, number];
+      const each = width / (aWidth + bWidth);
+      kernels.concatF32(y, x, aWidth, frame.addresses[node.inputs[1]!]!, bWidth, nRows * each);
+      return;
+    }
+    case 'head_linear':
+      runHeadLinear(m, node, y, x, nRows, frame);
+      return;
     case 'sigmoid':
       kernels.sigmoidF32(y, x, nRows * width);
       return;
@@ -163,6 +172,20 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
 /** Byte address of row t, of rows that are `stride` floats apart. */
 function row(address: number, t: number, stride: number): number {
   return address + t * stride * F32_BYTES;
+}
+
+/** Columns of rows, or of the heads of dense rows. */
+function sliceRows(
+  m: Machine,
+  { from, width, inputs, shape }: NodeOf<'slice'>,
+  y: number,
+  x: number,
+  xStride: number,
+  nRows: number,
+): void {
+  const isOfHeads = shape.length === 3;
+  const stride = isOfHeads ? (m.graph.nodes[inputs[0]!]!.shape[2] as number) : xStride;
+  m.kernels.sliceF32(y, x + from * F32_BYTES, stride, isOfHeads ? nRows * (shape[1] as number) : nRows, width);
 }
 
 /** One call, or one for each row where an input is a view of longer rows. */

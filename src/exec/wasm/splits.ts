@@ -138,6 +138,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     ropeF32Halves: rope,
     takeRowsF32: null, // as few rows as logits are wanted
     sliceF32: null, // only what cannot be read in place is copied
+    concatF32: null, // moves heads once, as sliceF32
     expertSumF32: (_y, _x, _w, _n, nChosen, dim) => ({
       countAt: 3,
       steps: [0, F32_BYTES * dim, 1, F32_BYTES * nChosen * dim, 2, F32_BYTES * nChosen],

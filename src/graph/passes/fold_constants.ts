@@ -28,7 +28,7 @@ function apply(graph: Graph): Graph {
       }
       case 'slice': {
         const { root, from } = throughSlices(graph, node);
-        if (graph.nodes[root]!.shape[1] === node.width) return to.keep(root);
+        if (graph.nodes[root]!.shape.at(-1) === node.width) return to.keep(root);
         if (root === node.inputs[0]) return undefined;
         return to.emit({ op: 'slice', from, width: node.width }, node.name, [to.keep(root)]);
       }

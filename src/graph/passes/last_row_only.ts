@@ -36,6 +36,8 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   swiglu: true,
   geglu: true,
   geglu_tanh: true,
+  concat: true,
+  head_linear: true,
   sigmoid: true,
   softmax_rows: true,
   choose_experts: true,

@@ -39,7 +39,7 @@ export function expertFeedForward(at: string, { dim }: RandomModelShape, expertD
     return { name: `${at}.${part}.weight`, role: 'matrix', shape: [N_EXPERTS, nOut, nIn] };
   };
   return [
-    { name: `${at}.ffn_gate_inp.weight`, role: 'router', shape: [N_EXPERTS, dim] },
+    { name: `${at}.ffn_gate_inp.weight`, role: 'f32 matrix', shape: [N_EXPERTS, dim] },
     stack('ffn_gate_exps', expertDim, dim),
     stack('ffn_up_exps', expertDim, dim),
     stack('ffn_down_exps', dim, expertDim),

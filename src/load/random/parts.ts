@@ -3,11 +3,11 @@ import type { RandomModelShape } from '../random_shape.ts';
 
 /**
  * What a tensor is for, which decides how its weights are spread: a matrix [nOut, nIn] (or [n, nOut, nIn] for n experts), a
- * router's matrix, a norm's factors near 1, or a bias around 0. Only matrices are in the model's format, the others are f32.
+ * matrix that stays f32, a norm's factors near 1, or a bias around 0. Only matrices are in the model's format, the others are f32.
  */
 export interface RandomTensor {
   readonly name: string;
-  readonly role: 'matrix' | 'router' | 'norm' | 'bias';
+  readonly role: 'matrix' | 'f32 matrix' | 'norm' | 'bias';
   /** Outermost axis first. */
   readonly shape: readonly number[];
 }
