@@ -77,7 +77,7 @@ test('equal seeds give equal bytes, others do not', () => {
 
 test.each(['q4_0', 'q8_0', 'f16'] as const)('%s: unpacked, the same weights are stored as f32', async (format) => {
   // Large enough for blocks that come again, in the embedding.
-  const shape = { ...SHAPE, ...WIDE, vocab: 600 };
+  const shape = { ...SHAPE, nLayers: 1, vocab: 2100 };
   const packed = await tensorsOf(joined(randomGguf({ architecture: 'llama', shape, format, seed: 2 })));
   const unpacked = await tensorsOf(
     joined(randomGguf({ architecture: 'llama', shape, format, seed: 2, isUnpacked: true })),
@@ -85,7 +85,10 @@ test.each(['q4_0', 'q8_0', 'f16'] as const)('%s: unpacked, the same weights are 
   expect(unpacked.map((info) => [info.name, info.shape])).toEqual(packed.map((info) => [info.name, info.shape]));
   expect(new Set(unpacked.map((info) => info.type))).toEqual(new Set(['f32']));
   expect(packed.some((info) => info.type === format)).toBe(true);
-  for (const [i, info] of packed.entries()) expect(await valuesOf(unpacked[i]!)).toEqual(await valuesOf(info));
+  for (const [i, info] of packed.entries()) {
+    const [ours, theirs] = [await valuesOf(unpacked[i]!), await valuesOf(info)];
+    expect(Buffer.compare(Buffer.from(ours.buffer), Buffer.from(theirs.buffer)), info.name).toBe(0);
+  }
 });
 
 test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tiers', async (dtype, activations) => {
