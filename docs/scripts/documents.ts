@@ -3,6 +3,7 @@ import { formatRegions } from './formats.ts';
 import { graphRegions } from './graph.ts';
 import { kernelRegions } from './kernels.ts';
 import { kvcacheRegions } from './kvcache.ts';
+import { modelRegions } from './models.ts';
 import { type ModelPath, numericsRegions } from './numerics.ts';
 import { writeRegions } from './regions.ts';
 import { ROOT } from './root.ts';
@@ -35,6 +36,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   plain('docs/graph.md', graphRegions),
   { path: 'docs/kvcache.md', regions: kvcacheRegions, optional: ['losses on other texts'] },
   plain('docs/kernels.md', kernelRegions),
+  plain('docs/models.md', modelRegions),
   plain('docs/loading.md', async () => new Map()),
 ];
 

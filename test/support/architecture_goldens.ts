@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { RandomArchitectureName } from '../../src/load/random_architectures.ts';
 import type { LayoutName } from './architecture_cases.ts';
-import { ROOT } from './fixtures.ts';
 
 /** What another engine computed for small random models: test/peers/write_goldens.ts makes it. */
 export interface ArchitectureGolden {
@@ -40,7 +40,7 @@ export function mostShareOf(architecture: string): number {
   return LOOKS_UP_GELU.includes(architecture) ? LOOKED_UP_SHARE : EXACT_SHARE;
 }
 
-const FOLDER = join(ROOT, 'test/goldens/models');
+const FOLDER = fileURLToPath(new URL('../goldens/models', import.meta.url));
 
 export function goldenPath(architecture: string): string {
   return join(FOLDER, `${architecture}.json`);
