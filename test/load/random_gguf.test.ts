@@ -27,6 +27,8 @@ const SHAPE: RandomModelShape = {
 
 /** Rows of whole super-blocks. */
 const WIDE = { dim: 256, hiddenDim: 512 };
+/** One layer of the narrowest matrices that all formats can hold: what is slow here is packing. */
+const ONE_SUPER_BLOCK = { nLayers: 1, dim: 256, hiddenDim: 256 };
 const ALL_ARCHITECTURES = Object.keys(RANDOM_ARCHITECTURES) as RandomArchitectureName[];
 
 interface Change extends Partial<RandomModelShape> {
@@ -94,7 +96,7 @@ test.each(['q4_0', 'q8_0', 'f16'] as const)('%s: unpacked, the same weights are 
 test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tiers', async (dtype, activations) => {
   const texts: string[] = [];
   for (const tied of [false, true]) {
-    const file = fileOf(dtype, 3, { ...WIDE, tied });
+    const file = fileOf(dtype, 3, { ...ONE_SUPER_BLOCK, tied });
     const [wasm, naive] = await Promise.all(
       (['wasm', 'naive'] as const).map(async (executor) => {
         const source = { kind: 'file', source: bufferSource('random.gguf', file) } as const;

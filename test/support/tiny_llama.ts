@@ -89,6 +89,9 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
   return { config, tensors };
 }
 
+/** Scales of super-blocks come out of a search: of a large tensor this many are packed, the others are some of them again. */
+const MOST_PACKED = 64;
+
 /**
  * Packs the values where the format has a quantizer; else makes blocks of any codes whose values have their mean square.
  * random: a number in [0, 1).
@@ -96,7 +99,14 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
 export function fillWeights(dtype: DType, values: Float32Array, random: () => number, bytes: Uint8Array): void {
   const { pack }: Format = FORMATS[dtype];
   if (pack !== undefined) {
-    pack(values, 0, values.length, bytes, 0);
+    const { blockSize, blockBytes } = FORMATS[dtype];
+    const nBlocks = values.length / blockSize;
+    const nPacked = blockSize > 32 ? Math.min(nBlocks, MOST_PACKED) : nBlocks;
+    pack(values, 0, nPacked * blockSize, bytes, 0);
+    for (let b = nPacked; b < nBlocks; b++) {
+      const from = Math.floor(random() * nPacked) * blockBytes;
+      bytes.copyWithin(b * blockBytes, from, from + blockBytes);
+    }
     return;
   }
   const rms = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
