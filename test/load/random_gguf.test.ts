@@ -25,8 +25,6 @@ const SHAPE: RandomModelShape = {
   tied: false,
 };
 
-/** Rows of whole super-blocks. */
-const WIDE = { dim: 256, hiddenDim: 512 };
 /** One layer of the narrowest matrices that all formats can hold: what is slow here is packing. */
 const ONE_SUPER_BLOCK = { nLayers: 1, dim: 256, hiddenDim: 256 };
 const ALL_ARCHITECTURES = Object.keys(RANDOM_ARCHITECTURES) as RandomArchitectureName[];
