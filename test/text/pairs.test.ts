@@ -1,6 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { bufferSource } from '../../src/core/host.ts';
+import { openGguf } from '../../src/load/gguf.ts';
+import { ggufVocab } from '../../src/text/gguf_vocab.ts';
 import { pairEncoder, plainIds } from '../../src/text/pairs.ts';
 import { createTokenizer } from '../../src/text/tokenizer.ts';
+import { describeWithFixture, fixture } from '../support/fixtures.ts';
 
 /** Letters are tokens; three more that stand around texts. */
 const VOCAB = { '<s>': 0, '</s>': 1, '[X]': 2, a: 3, b: 4, c: 5, '?': 6 };
@@ -82,5 +87,18 @@ describe('two texts as one sequence', () => {
   test('tokens that a text writes are text', () => {
     const files = filesOf(BERT);
     expect(plainIds(createTokenizer(files), '<s>')).not.toContain(0);
+  });
+});
+
+describeWithFixture('vocab', 'the vocabulary of a GGUF file of BGE', () => {
+  test('[CLS] a [SEP] b [SEP], with types', async () => {
+    const bytes = new Uint8Array(readFileSync(fixture('vocab', 'ggml-vocab-bert-bge.gguf')));
+    const files = ggufVocab((await openGguf(bufferSource('bge', bytes))).metadata);
+    const tokenizer = createTokenizer(files);
+    const [a, b] = [plainIds(tokenizer, 'Hello world'), plainIds(tokenizer, 'unaffable')];
+    expect(pairEncoder(files, tokenizer)(a, b)).toEqual({
+      ids: [101, 7592, 2088, 102, 14477, 20961, 3468, 102],
+      types: [0, 0, 0, 0, 1, 1, 1, 1],
+    });
   });
 });
