@@ -65,12 +65,13 @@ function textTensors(tensors: Tensors): Tensors {
 }
 
 function decoder(config: GemmaConfig): Decoder {
-  const { isLocal, attentionCap, logitCap } = config;
+  const { isLocal, attentionCap, logitCap, generation, localRopeBase } = config;
   const nLocal = isLocal.filter((local) => local).length;
   const caps = `of scores ${attentionCap ?? 'none'}, of logits ${logitCap ?? 'none'}`;
+  const localRope: Decoder['facts'] = generation === 3 ? [['local rope', `base ${localRopeBase}, scaling none`]] : [];
   return {
     config,
-    facts: [ropeFact(config), ...windowFact(config, nLocal), ['caps', caps]],
+    facts: [ropeFact(config), ...localRope, ...windowFact(config, nLocal), ['caps', caps]],
     buildGraph: (tensors, activations, maxSeq) => buildGemma(ropeAt(config, maxSeq), tensors, activations),
   };
 }
