@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bufferSource } from '../../src/core/host.ts';
 import { createNaiveExecutor } from '../../src/exec/naive.ts';
-import { createNaive64Executor } from '../../src/exec/naive64.ts';
 import { createWasmExecutor } from '../../src/exec/wasm/executor.ts';
 import { graphFromJson, graphToJson } from '../../src/graph/graph_json.ts';
 import type { Graph, Node } from '../../src/graph/ir.ts';
@@ -17,7 +16,7 @@ import { scenarios } from '../support/scenario.ts';
 
 /** Mixtures of experts in all tiers, on small models of nothing else. */
 
-const RUNS = { numRuns: 24, seed: 5 };
+const RUNS = { numRuns: 14, seed: 5 };
 const SPEC: ExpertSpec = {
   seed: 3,
   dtype: 'q8_0',
@@ -224,18 +223,4 @@ describe('the graph', () => {
       /takes a tensor/,
     ],
   ])('%s is refused', (_what, broken, message) => expect(() => verify(broken)).toThrow(message));
-});
-
-test('float64 agrees: the distance to the truth is that of rounding', () => {
-  const model = buildExpertModel({ ...SPEC, dtype: 'f32', activations: 'f32' });
-  const ids = idsOf([1, 2, 3, 4, 5]);
-  const [f32, f64] = [
-    createNaiveExecutor(model.graph, model.weights),
-    createNaive64Executor(model.graph, model.weights),
-  ];
-  const truth = logitsInChunks(f64, ids, []);
-  const spread = Math.max(...truth) - Math.min(...truth);
-  const distance = Math.max(...logitsInChunks(f32, ids, []).map((v, i) => Math.abs(v - truth[i]!)));
-  // 16 of the 24 bits of an f32, after two layers of a few hundred additions each: far below what a wrong weight makes.
-  expect(distance).toBeLessThan(spread * 2 ** -16);
 });
