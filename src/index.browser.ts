@@ -2,14 +2,16 @@ import type { Embedder } from './engine/embedder.ts';
 import type { EncoderLoadOptions } from './engine/load_encoder.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
 import type { Model } from './engine/model.ts';
-import type { LoadOptions } from './engine/options.ts';
+import type { LoadOptions, LoraOption } from './engine/options.ts';
 import type { Reranker } from './engine/reranker.ts';
 import { type BrowserModel, createBrowserHost, type KernelLocation, openBrowserModel } from './platform/browser.ts';
 
 export * from './index.ts';
 export type { BrowserModel, KernelFile, KernelFiles, KernelFileTable, KernelLocation } from './platform/browser.ts';
 
-export interface BrowserLoadOptions extends LoadOptions {
+export interface BrowserLoadOptions extends Omit<LoadOptions, 'lora'> {
+  /** Adapters (LoRA) that are added to the model's weights, in this order: each from what loadModel takes as a model. */
+  readonly lora?: readonly (LoraOption | { readonly model: BrowserModel; readonly scale?: number })[];
   /**
    * The address of a folder that serves the package's `dist/wasm` (only what the model needs is fetched), or the files' own
    * addresses, bytes or compiled modules. By default they are looked for where the package has them, beside this module: right
@@ -33,8 +35,13 @@ export interface BrowserEncoderOptions extends EncoderLoadOptions, Pick<BrowserL
  * Throws ConfigError when an address does not answer, and what reading and building throw.
  */
 export async function loadModel(model: BrowserModel, options: BrowserLoadOptions = {}): Promise<Model> {
-  const { kernelFiles, ...rest } = options;
-  return loadModelFrom(await openBrowserModel(model, options.signal), createBrowserHost(kernelFiles), rest);
+  const { kernelFiles, lora = [], ...rest } = options;
+  const adapters = lora.map((given): LoraOption => {
+    if ('open' in given) return given;
+    return { open: () => openBrowserModel(given.model, options.signal), scale: given.scale ?? 1 };
+  });
+  const source = await openBrowserModel(model, options.signal);
+  return loadModelFrom(source, createBrowserHost(kernelFiles), { ...rest, lora: adapters });
 }
 
 /** Loads an encoder that makes vectors of texts, from what loadModel takes. Its code is fetched then. */

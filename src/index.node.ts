@@ -4,11 +4,22 @@ import type { ClassifierOptions, ImageClassifier } from './engine/image_classifi
 import type { EncoderLoadOptions } from './engine/load_encoder.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
 import type { Model } from './engine/model.ts';
-import type { LoadOptions } from './engine/options.ts';
+import type { LoadOptions, LoraOption } from './engine/options.ts';
 import type { Reranker } from './engine/reranker.ts';
-import { createNodeHost, openNodeClassifier, openNodeModel } from './platform/node.ts';
+import { createNodeHost, openNodeAdapter, openNodeClassifier, openNodeModel } from './platform/node.ts';
 
 export * from './index.ts';
+
+/** Where an adapter (LoRA) lies: the path of a GGUF file or of a folder that PEFT wrote, and what its own scale is multiplied by. */
+export interface LoraPath {
+  readonly path: string;
+  readonly scale?: number;
+}
+
+export interface NodeLoadOptions extends Omit<LoadOptions, 'lora'> {
+  /** Adapters (LoRA) that are added to the model's weights, in this order. */
+  readonly lora?: readonly (string | LoraPath | LoraOption)[];
+}
 
 /**
  * Loads a model on Node.
@@ -21,8 +32,9 @@ export * from './index.ts';
  *
  * Throws ConfigError when there is no such file, and what reading and building throw.
  */
-export async function loadModel(model = 'embedded', options: LoadOptions = {}): Promise<Model> {
-  return loadModelFrom(await openNodeModel(model, options), createNodeHost(), options);
+export async function loadModel(model = 'embedded', options: NodeLoadOptions = {}): Promise<Model> {
+  const lora = adaptersOf(options.lora ?? []);
+  return loadModelFrom(await openNodeModel(model, options), createNodeHost(), { ...options, lora });
 }
 
 /**
@@ -90,5 +102,14 @@ export async function loadClip(model: string, options: ClassifierOptions = {}): 
   return loadClipFrom(await openNodeClassifier(model, options), createNodeHost(), {
     other: decodeWithSharp,
     ...options,
+  });
+}
+
+/** A path is opened when the model is loaded. */
+function adaptersOf(lora: NonNullable<NodeLoadOptions['lora']>): LoraOption[] {
+  return lora.map((given) => {
+    if (typeof given === 'object' && 'open' in given) return given;
+    const { path, scale = 1 } = typeof given === 'string' ? { path: given } : given;
+    return { open: () => openNodeAdapter(path), scale };
   });
 }

@@ -25,7 +25,7 @@ export type { EncoderInfo, EncoderLoadOptions } from './engine/load_encoder.ts';
 export { loadModel as loadModelFrom } from './engine/load_model.ts';
 export type { ChatPrompt, Model, ModelInfo, Prompt } from './engine/model.ts';
 export type { ModelSource } from './engine/model_source.ts';
-export type { LoadOptions } from './engine/options.ts';
+export type { LoadOptions, LoraOption } from './engine/options.ts';
 export type { ShiftOptions } from './engine/overflow.ts';
 export type { DraftModel, DraftOptions, LookupOptions, SpeculateOptions } from './engine/proposals.ts';
 export type { Ranked, Reranker } from './engine/reranker.ts';

@@ -98,3 +98,13 @@ export function collectVariable(
     return { ...previous, [name]: value };
   }
 }
+
+/** "FILE" or "FILE:SCALE", once for each adapter. What stands behind the last colon is a scale where it is a number. */
+export function collectLora(
+  text: string,
+  previous: readonly { readonly path: string; readonly scale: number }[] = [],
+): { readonly path: string; readonly scale: number }[] {
+  const [, path, scale] = /^(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/.exec(text) ?? [undefined, text, '1'];
+  if (path === '') throw new InvalidArgumentError('It must be a file, or FILE:SCALE.');
+  return [...previous, { path: path!, scale: parseNumber(scale!) }];
+}

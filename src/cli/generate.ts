@@ -135,7 +135,7 @@ function checkGuesses(flags: Flags): void {
 
 /** The draft runs as the model does, in its own context; a graph and a choice of passes are the model's alone. */
 function draftFlags(flags: Flags): Flags {
-  const { maxSeq: _, disablePass: _d, onlyPasses: _o, loadGraph: _l, ...shared } = flags;
+  const { maxSeq: _, disablePass: _d, onlyPasses: _o, loadGraph: _l, lora: _a, loraMerge: _m, ...shared } = flags;
   return shared;
 }
 

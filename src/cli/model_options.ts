@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { LoadOptions } from '../engine/options.ts';
+import type { LoadOptions, LoraOption } from '../engine/options.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
+import type { LoraPath } from '../index.node.ts';
 import type { Activations } from '../ops/linear.ts';
-import { collect, parseCount, parseNames, parseThreads } from './arguments.ts';
+import { collect, collectLora, parseCount, parseNames, parseThreads } from './arguments.ts';
 import { type KvFlags, kvOptionsOf } from './kv_options.ts';
 import { checkUsage, usageError } from './usage.ts';
 
@@ -34,6 +35,8 @@ export interface RunFlags extends GraphFlags {
   readonly executor?: Tier;
   readonly threads?: number | 'auto';
   readonly kernels: KernelChoice;
+  readonly lora?: readonly LoraPath[];
+  readonly loraMerge?: boolean;
 }
 
 export function addCommonOptions(command: Command): Command {
@@ -65,7 +68,9 @@ export function addGraphOptions(command: Command): Command {
 export function addRunOptions(command: Command): Command {
   return addGraphOptions(command)
     .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
-    .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads);
+    .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads)
+    .option('--lora <file[:scale]>', 'add an adapter: a GGUF file or a folder of PEFT (repeatable)', collectLora)
+    .option('--lora-merge', 'add adapters to the weights while they are read; f32, f16 and bf16 models alone');
 }
 
 export function addExecutorOption(command: Command): Command {
@@ -92,6 +97,8 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
     disabledPasses: flags.disablePass ?? [],
     approximate: flags.approximate ?? [],
     ...(flags.onlyPasses !== undefined && { onlyPasses: flags.onlyPasses }),
+    ...(flags.lora !== undefined && { lora: flags.lora.map(adapterOf) }),
+    ...(flags.loraMerge === true && { loraMerge: true }),
     ...kvOptionsOf(flags),
   };
   checkUsage(() => {
@@ -113,4 +120,9 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
   }
   const { readGraphFile } = await import('./graph_file.ts');
   return { ...options, graph: await readGraphFile(flags.loadGraph) };
+}
+
+/** Opened when the model is, so that wrong usage opens nothing. */
+function adapterOf({ path, scale = 1 }: LoraPath): LoraOption {
+  return { scale, open: async () => (await import('../platform/node.ts')).openNodeAdapter(path) };
 }

@@ -19,8 +19,9 @@ export async function modelFingerprint(
 ): Promise<Uint8Array> {
   const sha = createSha256();
   const text = new TextEncoder();
-  const { ropes } = buildGraph(activations, maxSeq);
-  sha.update(text.encode(JSON.stringify([architecture, activations, config, ropes])));
+  const { ropes, nodes } = buildGraph(activations, maxSeq);
+  const factors = nodes.flatMap((node) => (node.op === 'scale' ? [node.by] : [])); // among them those of adapters
+  sha.update(text.encode(JSON.stringify([architecture, activations, config, ropes, factors])));
   for (const info of [...tensors.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const sample = new Uint8Array(Math.min(SAMPLE_BYTES, info.nBytes));
     await readTensorBytes(info, 0, sample);

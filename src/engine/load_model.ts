@@ -31,16 +31,30 @@ export interface OpenedModel {
  */
 export async function loadModel(source: ModelSource, host: Host, options: LoadOptions = {}): Promise<Model> {
   const start = host.now();
-  const opened = await openModel(source);
+  let opened = await openModel(source);
   try {
-    const { description } = opened;
-    const checked = checkLoadOptions(options, description.config.maxContext);
-    const executor = await createExecutor(description, host, checked);
+    const checked = checkLoadOptions(options, opened.description.config.maxContext);
+    if (options.lora !== undefined && options.lora.length > 0) opened = await adapted(opened, options);
+    const executor = await createExecutor(opened.description, host, checked);
     return createModel({ ...opened, executor, host, options: checked, loadMs: host.now() - start });
   } catch (e) {
     await opened.close();
     throw e;
   }
+}
+
+/** The model with adapters, which are closed with it. */
+async function adapted(opened: OpenedModel, { lora = [], loraMerge = false }: LoadOptions): Promise<OpenedModel> {
+  const { withAdapters } = await import('./adapters.ts');
+  const { description, close } = await withAdapters(opened.description, lora, loraMerge);
+  return {
+    ...opened,
+    description,
+    async close() {
+      await close();
+      await opened.close();
+    },
+  };
 }
 
 /** Opens what `source` has and reads everything but the weights. */

@@ -6,6 +6,7 @@ import { checkApproximate } from '../graph/passes/index.ts';
 import { CONTIGUOUS, checkKvOptions, type KvOptions } from '../kvcache/options.ts';
 import type { OnProgress } from '../load/weights.ts';
 import type { Activations } from '../ops/linear.ts';
+import type { ModelSource } from './model_source.ts';
 
 /** How a model is loaded and run. */
 export interface LoadOptions {
@@ -32,6 +33,13 @@ export interface LoadOptions {
   readonly onlyPasses?: readonly string[];
   /** Names of approximate passes that run too, on every tier: they change the numbers within a stated bound. None unless named. */
   readonly approximate?: readonly string[];
+  /** Adapters (LoRA) that are added to the model's weights, in this order. */
+  readonly lora?: readonly LoraOption[];
+  /**
+   * false (the default): adapters are computed beside the model's products, whose weights stay as they are. true: they are added to
+   * the weights while these are read, which must be f32, f16 or bf16 and become f32.
+   */
+  readonly loraMerge?: boolean;
   /** Runs this graph, on every tier, and no pass: one that was saved (`graphToJson`) and read back. It must be of this model. */
   readonly graph?: Graph;
   /** Called once, by the wasm tier, before a weight is read: what the model and a sequence of maxSeq positions need. */
@@ -40,6 +48,14 @@ export interface LoadOptions {
   /** One line for people, about something that runs in another way than was asked for. */
   readonly onNotice?: (line: string) => void;
   readonly signal?: AbortSignal;
+}
+
+/** An adapter (LoRA): a GGUF file, or a folder that PEFT wrote. */
+export interface LoraOption {
+  /** Opens it; what it gives is closed with the model. */
+  readonly open: () => Promise<ModelSource>;
+  /** Times its own scale, alpha / rank; 1 unless given, 0 and negative numbers too. */
+  readonly scale?: number;
 }
 
 /** A cache longer than this is asked for, not assumed: at 4,096 positions a 1 B model's rows already take 250 MB. */
@@ -80,6 +96,11 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     throw new ConfigError(
       'a graph is given and passes are chosen: a graph from a file runs as it is; leave one of them out',
     );
+  }
+  const wrong = o.lora?.find(({ scale = 1 }) => !Number.isFinite(scale));
+  if (wrong !== undefined) throw new ConfigError(`lora: scale is ${wrong.scale}, must be a number`);
+  if (o.loraMerge === true && (o.lora ?? []).length === 0) {
+    throw new ConfigError('lora-merge is asked for and no adapter is given; give one with lora');
   }
   const threads = o.threads ?? 1;
   if (threads !== 'auto' && (!Number.isSafeInteger(threads) || threads < 1)) {

@@ -15,6 +15,10 @@ export interface ModelDescription {
   readonly config: DecoderSizes;
   readonly facts: Decoder['facts'];
   readonly tensors: Tensors;
+  /** Of a folder: the names of the tensors that are read as they lie there, Hugging Face's -> GGUF's. undefined for a GGUF file. */
+  readonly hfNames: ReadonlyMap<string, string> | undefined;
+  /** The same model with other tensors under the same names. */
+  withTensors(tensors: Tensors): ModelDescription;
   /** The graph as the architecture states it, before any pass, for sequences of up to maxSeq positions (`Decoder`). */
   buildGraph(activations: Activations, maxSeq?: number): Graph;
 }
@@ -62,7 +66,7 @@ export async function describeGguf(file: ModelFile): Promise<ModelDescription> {
   }
   const architecture = await (await lookUp('ggufNames', name, `${file.name}: architecture`)).load();
   assert(architecture.fromGguf !== undefined, `${name} is read from GGUF files`);
-  return description(name, await architecture.fromGguf(file), file.tensors);
+  return description(name, await architecture.fromGguf(file), file.tensors, undefined);
 }
 
 /** Reads a Hugging Face folder as a model; its tensor names are mapped to GGUF's. Throws as describeGguf. */
@@ -86,17 +90,30 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
       `tensor ${architecture.hfHead ?? 'lm_head.weight'} is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
     );
   }
-  return description(modelType, architecture.fromHf(config), tensors);
+  return description(modelType, architecture.fromHf(config), tensors, namesOf(weights.tensors, tensors));
 }
 
-function description(architecture: string, { config, facts, buildGraph }: Decoder, tensors: Tensors): ModelDescription {
+function description(
+  architecture: string,
+  decoder: Decoder,
+  tensors: Tensors,
+  hfNames: ModelDescription['hfNames'],
+): ModelDescription {
   return {
     architecture,
-    config,
-    facts,
+    config: decoder.config,
+    facts: decoder.facts,
     tensors,
-    buildGraph: (activations, maxSeq) => buildGraph(tensors, activations, maxSeq),
+    hfNames,
+    withTensors: (others) => description(architecture, decoder, others, hfNames),
+    buildGraph: (activations, maxSeq) => decoder.buildGraph(tensors, activations, maxSeq),
   };
+}
+
+/** Tensors that have another layout in GGUF are other ones than the folder's: what is said of theirs would not fit. */
+function namesOf(inFolder: Tensors, tensors: Tensors): Map<string, string> {
+  const names = new Map([...tensors].map(([name, info]) => [info, name]));
+  return new Map([...inFolder].flatMap(([hfName, info]) => (names.has(info) ? [[hfName, names.get(info)!]] : [])));
 }
 
 async function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): Promise<ArchitectureEntry> {

@@ -58,6 +58,12 @@ export async function openNodeModel(model: string, download: DownloadOptions = {
   return openLocal(model);
 }
 
+/** Opens an adapter: the path of a GGUF file, or of a folder that PEFT wrote. Throws ConfigError when there is none. */
+export async function openNodeAdapter(path: string): Promise<ModelSource> {
+  if ((await statOrNull(path)) !== null) return openLocal(path);
+  throw new ConfigError(`lora "${path}": there is no such file or folder; give a GGUF adapter or a folder of PEFT`);
+}
+
 async function openLocal(model: string): Promise<ModelSource> {
   const info = await statOrNull(model);
   if (info === null) {

@@ -5,6 +5,8 @@ export interface OpenOptions {
   /** Of Glassformer alone. */
   readonly kernels?: 'auto' | 'simd' | 'relaxed';
   readonly maxSeq: number;
+  /** Adapters in GGUF; of llama.cpp's `logits` alone. */
+  readonly lora?: readonly { readonly filePath: string; readonly scale: number }[];
 }
 
 /** An engine as a child process drives it. */

@@ -32,7 +32,7 @@ interface AddonContext {
 
 const BATCH_SIZE = 512;
 
-answerCalls(async ({ model: modelPath, threads, maxSeq }) => {
+answerCalls(async ({ model: modelPath, threads, maxSeq, lora }) => {
   const require = createRequire(fileURLToPath(new URL('../package.json', import.meta.url)));
   const entry = require.resolve('node-llama-cpp');
   const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
@@ -66,7 +66,9 @@ answerCalls(async ({ model: modelPath, threads, maxSeq }) => {
     async logits(ids) {
       // As exact as it can be asked to be: keys and values in f32, probabilities too.
       const exact = { flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' };
-      precise ??= (await model.createContext({ ...size, ...exact })).getSequence();
+      precise ??= (
+        await model.createContext({ ...size, ...exact, ...(lora && { lora: { adapters: lora } }) })
+      ).getSequence();
       await precise.clearHistory();
       const input = ids.map((id, i): number | [number, { generateNext: { logits: true } }] =>
         i < ids.length - 1 ? id : [id, { generateNext: { logits: true } }],
