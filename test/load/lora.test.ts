@@ -189,6 +189,46 @@ describe('a folder of PEFT', () => {
     );
   });
 
+  test('for a matrix that the folder has in another layout', async () => {
+    const parts = {
+      token_embd: 'transformer.wte',
+      position_embd: 'transformer.wpe',
+      output_norm: 'transformer.ln_f',
+      output: 'lm_head',
+      attn_norm: 'ln_1',
+      attn_qkv: 'attn.c_attn',
+      attn_output: 'attn.c_proj',
+      ffn_norm: 'ln_2',
+      ffn_up: 'mlp.c_fc',
+      ffn_down: 'mlp.c_proj',
+    };
+    const { tensors } = await ggufAndFolderTensors('gpt2', layout, parts);
+    // Their names begin with another word; matrices lie as [in, out], as in GPT-2's own files.
+    const asStored = [...tensors].map(([name, info]) => {
+      const isMatrix = /(c_attn|c_proj|c_fc)\.weight$/.test(name);
+      const shape = isMatrix ? info.shape.toReversed() : info.shape;
+      return [name.replace('model.layers.', 'transformer.h.'), { ...info, shape }] as const;
+    });
+    const config = {
+      model_type: 'gpt2',
+      vocab_size: 320,
+      n_embd: 72,
+      n_layer: 2,
+      n_head: 6,
+      n_inner: 100,
+      n_positions: 128,
+      layer_norm_epsilon: 1e-5,
+      activation_function: 'gelu_new',
+    };
+    const gpt2 = await describeFolder(config, new Map(asStored));
+    const name = 'transformer.h.0.mlp.c_fc.weight';
+    const open = folderSource(peftFiles(one(name, randomPair(4, 72, 100, 1))));
+    await expect(withAdapters(gpt2, [{ open }], false)).rejects.toThrow(
+      /changes "transformer\.h\.0\.mlp\.c_fc\.weight", which the model gpt2 has not, or not in the adapter's layout/,
+    );
+    expect(gpt2.hfNames?.get('transformer.h.0.ln_1.weight')).toBe('blk.0.attn_norm.weight');
+  });
+
   test('that is not complete', async () => {
     const { 'adapter_config.json': config, 'adapter_model.safetensors': weights } = peftFiles(one(HF_Q));
     const files = (given: Record<string, Uint8Array>) => withAdapters(folder, [{ open: folderSource(given) }], false);
