@@ -7,6 +7,6 @@ export function siluFastF32(y: usize, x: usize, n: i32): void {
   if (n & 3) storeLanes(y, siluFast4(loadLanes(x, n & 3)), n & 3);
 }
 
-function siluFast4(x: v128): v128 {
+export function siluFast4(x: v128): v128 {
   return f32x4.div(x, f32x4.add(f32x4.splat(1), expFast4(f32x4.neg(x))));
 }

@@ -33,6 +33,7 @@ export { sliceF32 } from '../slice_f32';
 export { softCapF32 } from '../soft_cap_f32';
 export { softmaxF32 } from '../softmax_f32';
 export { swigluF32 } from '../swiglu_f32';
+export { swigluFastF32 } from '../swiglu_fast_f32';
 export { takeRowsF32 } from '../take_rows_f32';
 export { tanhF32 } from '../tanh_f32';
 

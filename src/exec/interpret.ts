@@ -66,6 +66,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   softCap(x: Tensor<A>, cap: number): Tensor<A>;
   scale(x: Tensor<A>, by: number): Tensor<A>;
   swiglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
+  swigluFast(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   headLinear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
@@ -252,6 +253,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.scale(tensorAt(0), node.by));
       case 'swiglu':
         return give(ops.swiglu(tensorAt(0), tensorAt(1)));
+      case 'swiglu_fast':
+        return give(ops.swigluFast(tensorAt(0), tensorAt(1)));
       case 'geglu':
         return give(ops.geglu(tensorAt(0), tensorAt(1)));
       case 'geglu_tanh':

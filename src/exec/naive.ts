@@ -33,6 +33,7 @@ import { softCap } from '../ops/soft_cap.ts';
 import { softmax } from '../ops/softmax.ts';
 import { softmaxRows } from '../ops/softmax_rows.ts';
 import { swiglu } from '../ops/swiglu.ts';
+import { swigluFast } from '../ops/swiglu_fast.ts';
 import { tanhOf } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { checkCacheForm, type Executor } from './executor.ts';
@@ -67,6 +68,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   softCap,
   scale,
   swiglu,
+  swigluFast,
   geglu,
   gegluTanh,
   headLinear,

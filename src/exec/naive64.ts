@@ -33,6 +33,7 @@ import { softCap64 } from '../ops/soft_cap.ts';
 import { softmax64 } from '../ops/softmax.ts';
 import { softmaxRows64 } from '../ops/softmax_rows.ts';
 import { swiglu64 } from '../ops/swiglu.ts';
+import { swigluFast64 } from '../ops/swiglu_fast.ts';
 import { tanhOf64 } from '../ops/tanh.ts';
 import { FORMATS } from '../quant/formats.ts';
 import { checkCacheForm, type Executor } from './executor.ts';
@@ -66,6 +67,7 @@ const OPS64: OpSet<Float64Array> = {
   softCap: softCap64,
   scale: scale64,
   swiglu: swiglu64,
+  swigluFast: swigluFast64,
   geglu: geglu64,
   gegluTanh: gegluTanh64,
   headLinear: headLinear64,

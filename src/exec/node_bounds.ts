@@ -10,6 +10,7 @@ import { geluTanh } from '../ops/gelu_tanh.ts';
 import { allHeads, asRows } from '../ops/head_linear.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
+import { siluFast } from '../ops/silu_fast.ts';
 import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
 import { asHeads } from '../ops/softmax_rows.ts';
@@ -53,6 +54,7 @@ import { joinTensors, rowsOf, segmentName } from './values.ts';
 /** The gated ops: what their activation is called, how it is defined and what bounds it. */
 const GATES = {
   swiglu: ['silu', silu, siluBounds],
+  swiglu_fast: ['silu_fast', siluFast, siluFastBounds],
   geglu: ['gelu', gelu, geluBounds],
   geglu_tanh: ['gelu_tanh', geluTanh, geluTanhBounds],
 } as const;
@@ -175,6 +177,7 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'mul':
       return [check(mulBounds(x(), y()))];
     case 'swiglu':
+    case 'swiglu_fast':
     case 'geglu':
     case 'geglu_tanh': {
       // Part by part: the gate's activation, which nobody recorded, is computed anew as the definition has it.

@@ -100,6 +100,7 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'sigmoid' ||
     op === 'softmax_rows' ||
     op === 'swiglu' ||
+    op === 'swiglu_fast' ||
     op === 'geglu' ||
     op === 'geglu_tanh' ||
     op === 'layer_norm' ||

@@ -57,6 +57,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'silu_fast':
       case 'mul':
       case 'swiglu':
+      case 'swiglu_fast':
       case 'geglu':
       case 'geglu_tanh':
         return true;

@@ -204,6 +204,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   soft_cap: (f) => ({ cap: f.number('cap') }),
   scale: (f) => ({ by: f.number('by') }),
   swiglu: nothing,
+  swiglu_fast: nothing,
   geglu: nothing,
   geglu_tanh: nothing,
   concat: nothing,

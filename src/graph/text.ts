@@ -84,6 +84,7 @@ function attributesText(node: Node): string {
     case 'quick_gelu':
     case 'tanh':
     case 'swiglu':
+    case 'swiglu_fast':
     case 'geglu':
     case 'geglu_tanh':
     case 'concat':

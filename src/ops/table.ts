@@ -38,6 +38,7 @@ import type { RopeLayout } from './rope.ts';
  *   silu_fast      x                             as x: silu with an exponential of fewer digits
  *   swiglu, geglu  gate, up                      as gate: silu (gelu) of it, times up
  *   geglu_tanh     gate, up                      as gate: gelu_tanh of it, times up
+ *   swiglu_fast    gate, up                      as gate: silu_fast of it, times up
  *   concat         a [..., n], b [..., m]        [..., n + m]: rows of a, rows of b behind them
  *   head_linear    x [T, nHeads, in], w           [T, nHeads, out]: each head by its own matrix
  *   sigmoid        x                             as x
@@ -83,6 +84,7 @@ export interface OpAttributes {
   soft_cap: { readonly cap: number };
   scale: { readonly by: number };
   swiglu: object;
+  swiglu_fast: object;
   geglu: object;
   geglu_tanh: object;
   concat: object;
@@ -156,6 +158,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   soft_cap: ['tensor'],
   scale: ['tensor'],
   swiglu: ['tensor', 'tensor'],
+  swiglu_fast: ['tensor', 'tensor'],
   geglu: ['tensor', 'tensor'],
   geglu_tanh: ['tensor', 'tensor'],
   concat: ['tensor', 'tensor'],
@@ -208,6 +211,7 @@ export function roleOf(op: Op): InputRole {
     case 'soft_cap':
     case 'scale':
     case 'swiglu':
+    case 'swiglu_fast':
     case 'geglu':
     case 'geglu_tanh':
     case 'concat':
@@ -325,6 +329,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'add':
     case 'mul':
     case 'swiglu':
+    case 'swiglu_fast':
     case 'geglu':
     case 'geglu_tanh':
       if (!equalShapes(inputs[0]!, inputs[1]!)) {

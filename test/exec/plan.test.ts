@@ -32,6 +32,7 @@ const OVER_INPUT = [
   'rms_norm',
   'rope',
   'swiglu',
+  'swiglu_fast',
   'geglu',
   'geglu_tanh',
   'sigmoid',

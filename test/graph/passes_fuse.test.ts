@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createBuilder } from '../../src/graph/build.ts';
+import { cheapSilu } from '../../src/graph/passes/cheap_silu.ts';
 import { fuseAttend } from '../../src/graph/passes/fuse_attend.ts';
 import { fuseGeglu } from '../../src/graph/passes/fuse_geglu.ts';
 import { fuseSwiglu } from '../../src/graph/passes/fuse_swiglu.ts';
@@ -45,6 +46,17 @@ passSuite(fuseSwiglu, {
     'gate and up changed over': changing(fuseSwiglu, 'swiglu', ({ inputs }) => ({ inputs: [...inputs].reverse() })),
     'the other activation': changing(fuseSwiglu, 'swiglu', () => ({ op: 'geglu' })),
     'the gate twice': changing(fuseSwiglu, 'swiglu', ({ inputs }) => ({ inputs: [inputs[0]!, inputs[0]!] })),
+  },
+});
+
+passSuite(fuseSwiglu, {
+  firedAtLeast: 0.5,
+  before: [mergeGateUp, cheapSilu],
+  mutants: {
+    'the longer exponential': changing(fuseSwiglu, 'swiglu_fast', () => ({ op: 'swiglu' })),
+    'gate and up changed over': changing(fuseSwiglu, 'swiglu_fast', ({ inputs }) => ({
+      inputs: [...inputs].reverse(),
+    })),
   },
 });
 

@@ -7,7 +7,7 @@ import { describeBuilds, UNWRITTEN } from './wasm_memory.ts';
 
 export interface GatedKernel {
   readonly title: string;
-  readonly name: 'swigluF32' | 'gegluF32' | 'gegluTanhF32';
+  readonly name: 'swigluF32' | 'swigluFastF32' | 'gegluF32' | 'gegluTanhF32';
   readonly twin: (gate: Tensor, up: Tensor) => Tensor;
   /** Besides those that any kernel of this form may be. */
   readonly mutants: (kernels: Kernels) => Readonly<Record<string, Gated>>;

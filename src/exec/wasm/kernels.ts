@@ -45,6 +45,7 @@ export interface CoreKernels {
   scaleF32(y: number, x: number, n: number, by: number): void;
   /** y = silu(gate) * up: see Gated. */
   readonly swigluF32: Gated;
+  readonly swigluFastF32: Gated;
   /** y = gelu(gate) * up: see Gated. */
   readonly gegluF32: Gated;
   /** y = gelu_tanh(gate) * up: see Gated. */
@@ -384,6 +385,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   softCapF32: 4,
   scaleF32: 4,
   swigluF32: 8,
+  swigluFastF32: 8,
   gegluF32: 8,
   gegluTanhF32: 8,
   rmsNormF32: 6,

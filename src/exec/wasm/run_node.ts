@@ -15,7 +15,12 @@ const F32_BYTES = 4;
 const NO_CAP = 0;
 
 /** The kernels that take a gate and what it is multiplied with. */
-const GATED = { swiglu: 'swigluF32', geglu: 'gegluF32', geglu_tanh: 'gegluTanhF32' } as const;
+const GATED = {
+  swiglu: 'swigluF32',
+  swiglu_fast: 'swigluFastF32',
+  geglu: 'gegluF32',
+  geglu_tanh: 'gegluTanhF32',
+} as const;
 
 /** Computes one node: one kernel call, or one for each sequence (and stretch of its cache) where attention is concerned. */
 export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
@@ -133,6 +138,7 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       kernels.scaleF32(y, x, nRows * width, node.by);
       return;
     case 'swiglu':
+    case 'swiglu_fast':
     case 'geglu':
     case 'geglu_tanh': {
       const up = node.inputs[1]!;

@@ -106,6 +106,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     softCapF32: () => unary,
     scaleF32: () => ({ ...unary, unitNs: MOVE_NS }),
     swigluF32: gated,
+    swigluFastF32: gated,
     gegluF32: gated,
     gegluTanhF32: gated,
     rmsNormF32: (_y, _x, _g, _n, dim) => ({

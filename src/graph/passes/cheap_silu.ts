@@ -8,7 +8,7 @@ import type { Pass } from './pass.ts';
  * numerics     bounded: each value is off by at most 1.23e-4 of itself and silu's own roundings (siluFastBounds)
  *
  * Runs only where it is asked for. The exponential's polynomial has degree 3 instead of 6. Before fuse_swiglu, which would take
- * the silu with it: the product that follows stays an op of its own.
+ * the silu with it, and makes swiglu_fast of it and the product that follows.
  */
 export const cheapSilu: Pass = {
   name: 'cheap_silu',

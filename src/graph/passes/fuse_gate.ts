@@ -4,8 +4,8 @@ import { readersOf, rewrite } from '../rewrite.ts';
 /** What fuse_swiglu and fuse_geglu have in common: an activation and the product that alone reads it become one op. */
 export function fuseGate(
   graph: Graph,
-  activation: 'silu' | 'gelu' | 'gelu_tanh',
-  fused: 'swiglu' | 'geglu' | 'geglu_tanh',
+  activation: 'silu' | 'silu_fast' | 'gelu' | 'gelu_tanh',
+  fused: 'swiglu' | 'swiglu_fast' | 'geglu' | 'geglu_tanh',
 ): Graph {
   const readers = readersOf(graph);
   const found = new Map<ValueId, readonly [gate: ValueId, up: ValueId]>();

@@ -2,8 +2,8 @@ import { fuseGate } from './fuse_gate.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * pattern      mul(silu(gate), up), in either order
- * replacement  swiglu(gate, up)
+ * pattern      mul(silu(gate), up), in either order; the same with silu_fast
+ * replacement  swiglu(gate, up); swiglu_fast(gate, up)
  * condition    nothing else reads silu(gate)
  * numerics     exact: the same roundings; a product does not depend on the order of its factors
  *
@@ -14,5 +14,5 @@ export const fuseSwiglu: Pass = {
   name: 'fuse_swiglu',
   numerics: 'exact',
   after: ['share_common', 'merge_gate_up', 'last_row_only'],
-  apply: (graph) => fuseGate(graph, 'silu', 'swiglu'),
+  apply: (graph) => fuseGate(fuseGate(graph, 'silu', 'swiglu'), 'silu_fast', 'swiglu_fast'),
 };

@@ -34,6 +34,7 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   silu: true,
   silu_fast: true,
   swiglu: true,
+  swiglu_fast: true,
   geglu: true,
   geglu_tanh: true,
   concat: true,

@@ -226,6 +226,7 @@ const ACTS: readonly (readonly [ModelCase['act'], ModelCase['act']])[] = [
 const CASES: readonly SplitCase[] = [
   vitCase(),
   expertCase(),
+  llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', approximate: 'cheap_silu' }),
   ...(['q8_0', 'q4_0'] as const).map((type) =>
     llamaCase({
       dtype: 'f32',
