@@ -13,8 +13,9 @@ export function parseNumber(text: string): number {
 
 /** Digits, at most 2^53 - 1. */
 export function parseCount(text: string): number {
-  const n = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(n)) throw new InvalidArgumentError('It must be a whole number.');
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  const n = Number(text);
+  if (!Number.isSafeInteger(n)) throw new InvalidArgumentError('It must be at most 2^53 - 1.');
   return n;
 }
 

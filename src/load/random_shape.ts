@@ -1,4 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
+import { MAX_AXIS, MAX_LAYERS } from './model_limits.ts';
 import { FIRST_FILLER } from './random_vocabulary.ts';
 
 /** The sizes of a decoder; everything else about a random one follows from them and its architecture. */
@@ -58,7 +59,9 @@ export type RandomShapeName = keyof typeof RANDOM_SHAPES;
 export function checkShape(shape: RandomModelShape): void {
   const { dim, nHeads, nKvHeads, vocab } = shape;
   for (const name of ['nLayers', 'dim', 'nHeads', 'nKvHeads', 'hiddenDim', 'vocab', 'maxContext'] as const) {
-    need(name, shape[name], Number.isSafeInteger(shape[name]) && shape[name] >= 1, 'a positive integer');
+    const size = shape[name];
+    const max = name === 'nLayers' ? MAX_LAYERS : name === 'maxContext' ? 2 ** 32 - 1 : MAX_AXIS;
+    need(name, size, Number.isSafeInteger(size) && size >= 1 && size <= max, `an integer from 1 to ${max}`);
   }
   need('vocab', vocab, vocab >= FIRST_FILLER, `at least ${FIRST_FILLER}, for bytes and special tokens`);
   need('dim', dim, dim % (2 * nHeads) === 0, `heads of an even size for nHeads=${nHeads}`);

@@ -1,3 +1,4 @@
+import { MAX_AXIS, MAX_LAYERS } from '../load/model_limits.ts';
 import { need, needSize } from './config_checks.ts';
 import { checkRope, type RopeConfig } from './rope_config.ts';
 
@@ -20,10 +21,6 @@ export interface LlamaConfig extends DecoderSizes, RopeConfig {
   /** Layers that look back over a window see so many positions, their own among them. None: they see all. */
   readonly window?: number;
 }
-
-/** Sizes beyond this are not a model but a damaged file; no published model comes near. */
-const MAX_AXIS = 1 << 24;
-const MAX_LAYERS = 4096;
 
 /** Throws ConfigError naming the first field that cannot be; returns the config. */
 export function checkConfig<C extends LlamaConfig>(config: C): C {

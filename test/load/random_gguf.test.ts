@@ -183,6 +183,7 @@ test.each([
   ['dim', { dim: 68 }, /dim is 68/],
   ['nKvHeads', { nKvHeads: 3 }, /nHeads is 4, must be a multiple of nKvHeads=3/],
   ['nLayers', { nLayers: 0 }, /nLayers is 0/],
+  ['many layers', { nLayers: 99_999_999_999 }, /nLayers is 99999999999, must be an integer from 1 to 4096/],
   ['hiddenDim', { hiddenDim: 80 }, /ffn_down.weight has rows of 80, which are not whole blocks of 32 \(q4_0\)/],
 ])('refuses %s', (_name, change, message) => {
   const make = () => modelOf('q4_0', 1, change);
