@@ -1,14 +1,5 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
-import {
-  getBool,
-  getCount,
-  getNumber,
-  getString,
-  getStrings,
-  type Metadata,
-  needCount,
-  needNumber,
-} from '../core/metadata.ts';
+import { getBool, getCount, getNumber, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import type { ExpertGroups } from '../ops/choose_experts.ts';
 import { yarnMagnitude } from '../ops/rope_scaling.ts';
@@ -18,6 +9,7 @@ import { checkExperts, type ExpertsConfig, optionalBool } from './experts_config
 import { number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
 import { refuseGgufKeys, refuseHfKeys } from './refused_keys.ts';
 import type { RopeScaling } from './rope_config.ts';
+import { scalingKind } from './rope_gguf.ts';
 
 /**
  * DeepSeek-V2 and V3. What the cache holds is one row for all heads: nKvHeads is 1, headDim = latentDim + ropeDim. hiddenDim: of the
@@ -134,7 +126,7 @@ const YARN_BETA_SLOW = 1;
 
 /** The rope's scaling, and what scores are multiplied by the square of. A GGUF file has a tenth of mscale_all_dim. */
 function yarnFromGguf(meta: Metadata, key: (name: string) => string): { scaling: RopeScaling; stretch: number } {
-  const kind = getString(meta, key('rope.scaling.type')) ?? 'none';
+  const kind = scalingKind(meta, 'deepseek2');
   if (kind === 'none') return { scaling: { kind: 'none' }, stretch: 1 };
   if (kind !== 'yarn') throw new UnsupportedError(`${key('rope.scaling.type')} is "${kind}"; known are none and yarn`);
   const factor = needNumber(meta, key('rope.scaling.factor'));

@@ -3,6 +3,7 @@ import { getBool, getCount, getStrings, type Metadata, needCount, needNumber } f
 import { checkSizes } from './config.ts';
 import { need } from './config_checks.ts';
 import type { EncoderConfig, Pooling } from './encoder.ts';
+import { refuseGgufKeys } from './refused_keys.ts';
 
 /**
  * The keys that the GGUF files of all encoders share, `<architecture>.*`.
@@ -14,6 +15,7 @@ export function encoderConfigFromGguf(meta: Metadata, architecture: string): Enc
   if (getBool(meta, key('attention.causal')) === true) {
     throw new UnsupportedError(`${key('attention.causal')} is true: rows of an encoder see all rows of their text`);
   }
+  refuseGgufKeys(meta, architecture, ['attention.causal']);
   const dim = needCount(meta, key('embedding_length'));
   const nHeads = needCount(meta, key('attention.head_count'));
   const vocab = getCount(meta, key('vocab_size')) ?? getStrings(meta, 'tokenizer.ggml.tokens')?.length;

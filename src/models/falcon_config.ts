@@ -2,9 +2,11 @@ import { ConfigError } from '../core/errors.ts';
 import { getCount, getNumber, getString, type Metadata } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import type { Tensors } from './architecture.ts';
-import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf, refuseGgufRopeScaling } from './gpt_config.ts';
+import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf } from './gpt_config.ts';
 import { number, optionalNumber, refuse, ropeBaseOf, ropeScalingOf } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 import { checkRope, type RopeConfig } from './rope_config.ts';
+import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface FalconConfig extends GptConfig, RopeConfig {
   /** Layer norms of a layer: one for attention and feed-forward both, or one for each. */
@@ -51,6 +53,7 @@ export function falconConfigFromGguf(meta: Metadata, tensors: Tensors): FalconCo
  * Source: transformers, models/falcon/configuration_falcon.py and modeling_falcon.py.
  */
 export function falconConfigFromHf(config: JsonObject): FalconConfig {
+  refuseHfKeys(config, ['parallel_attn']);
   refuse(config, 'alibi', [false], 'Falcon');
   refuse(config, 'bias', [false], 'Falcon');
   refuse(config, 'parallel_attn', [true], 'Falcon');

@@ -6,6 +6,7 @@ import { needPositive } from './config_checks.ts';
 import { number, optionalNumber, optionalObject, refuse } from './hf_config.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf } from './llama_hf.ts';
+import { refuseGgufKeys, refuseHfKeys } from './refused_keys.ts';
 
 /** Everything that decides the graph of a Gemma; `ropeBase`, `ropeScaling` and no window are those of its global layers. */
 export interface GemmaConfig extends LlamaConfig {
@@ -45,6 +46,12 @@ const CONSTANTS: Readonly<Record<Generation, Constants>> = {
 /** Of transformers' configs of all three. */
 const HF_HEAD_DIM = 256;
 
+/** Settings that other families refuse, and Gemma has. */
+const CAPS = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
+
+/** Of transformers' Gemma2Config: a cap that is missing is this one, and one that is null is none. */
+const GEMMA2_CONFIG = { attn_logit_softcapping: 50, final_logit_softcapping: 30 } as const;
+
 /** What the text_config of a Gemma 3 that sees leaves out, since transformers' Gemma3TextConfig says so. */
 const TEXT_CONFIG = {
   vocab_size: 262208,
@@ -69,6 +76,7 @@ export function textConfigOf(config: JsonObject): JsonObject {
 export function gemmaConfigFromGguf(meta: Metadata, generation: Generation): GemmaConfig {
   const architecture = generation === 1 ? 'gemma' : `gemma${generation}`;
   const key = (name: string): string => `${architecture}.${name}`;
+  refuseGgufKeys(meta, architecture, CAPS);
   const { period: usualPeriod, layersOf27B, localRopeBase } = CONSTANTS[generation];
   const common = commonConfigFromGguf(meta, architecture, 'halves', undefined);
   if (generation > 1) needNumber(meta, key('attention.sliding_window')); // `common` has it, where it is in effect
@@ -91,7 +99,9 @@ export function gemmaConfigFromGguf(meta: Metadata, generation: Generation): Gem
  * The config of a folder whose model_type is "gemma", "gemma2" or "gemma3_text". Throws as gemmaConfigFromGguf.
  * Source: transformers, models/gemma{,2,3}/configuration_gemma*.py.
  */
-export function gemmaConfigFromHf(config: JsonObject, generation: Generation): GemmaConfig {
+export function gemmaConfigFromHf(stated: JsonObject, generation: Generation): GemmaConfig {
+  const config = generation === 2 ? { ...GEMMA2_CONFIG, ...stated } : stated;
+  refuseHfKeys(config, [...CAPS, 'query_pre_attn_scalar']);
   const family = `Gemma ${generation}`;
   // What Gemma has in its own way is taken out of what it shares with the Llama family.
   const { hidden_act, hidden_activation, layer_types, rope_parameters, ...shared } = config;

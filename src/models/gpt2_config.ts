@@ -3,6 +3,7 @@ import type { Metadata } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf } from './gpt_config.ts';
 import { number, optionalNumber, refuse } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** Default of transformers' GPT2Config, which leaves it out of config.json. */
 const DEFAULT_NORM_EPS = 1e-5;
@@ -22,6 +23,7 @@ export function gpt2ConfigFromGguf(meta: Metadata): GptConfig {
  * Source: transformers, models/gpt2/configuration_gpt2.py.
  */
 export function gpt2ConfigFromHf(config: JsonObject): GptConfig {
+  refuseHfKeys(config);
   refuse(config, 'scale_attn_weights', [true], 'GPT-2');
   refuse(config, 'scale_attn_by_inverse_layer_idx', [false], 'GPT-2');
   refuse(config, 'add_cross_attention', [false], 'GPT-2');

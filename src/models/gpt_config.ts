@@ -1,8 +1,9 @@
 import { UnsupportedError } from '../core/errors.ts';
-import { getCount, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
+import { getCount, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkSizes, type DecoderSizes } from './config.ts';
 import { need } from './config_checks.ts';
+import { refuseGgufKeys } from './refused_keys.ts';
 
 /** GELU by erf, or by the tanh that approximates it. */
 export type GeluForm = 'gelu' | 'gelu_tanh';
@@ -28,10 +29,16 @@ export function checkGptConfig<C extends GptConfig>(config: C): C {
 
 /**
  * The keys of a GGUF file that are the same for all of them, which start with the architecture's name.
- * Throws ConfigError for a key that is missing or of another type.
+ * own: settings of refused_keys.ts that the architecture reads. Throws ConfigError for a key that is missing or of another
+ * type, UnsupportedError for one that would change the result.
  */
-export function gptSizesFromGguf(meta: Metadata, architecture: string): Omit<GptConfig, 'activation'> {
+export function gptSizesFromGguf(
+  meta: Metadata,
+  architecture: string,
+  own: readonly string[] = [],
+): Omit<GptConfig, 'activation'> {
   const key = (name: string): string => `${architecture}.${name}`;
+  refuseGgufKeys(meta, architecture, own);
   const dim = needCount(meta, key('embedding_length'));
   const nHeads = needCount(meta, key('attention.head_count'));
   return {
@@ -48,14 +55,6 @@ export function gptSizesFromGguf(meta: Metadata, architecture: string): Omit<Gpt
     maxContext: needCount(meta, key('context_length')),
     normEps: needNumber(meta, key('attention.layer_norm_epsilon')),
   };
-}
-
-/** Throws UnsupportedError where a file scales its rope: none of these models was published with it. */
-export function refuseGgufRopeScaling(meta: Metadata, architecture: string): void {
-  const kind = getString(meta, `${architecture}.rope.scaling.type`) ?? 'none';
-  if (kind !== 'none') {
-    throw new UnsupportedError(`${architecture}.rope.scaling.type is "${kind}"; ${architecture} is run with none`);
-  }
 }
 
 /** transformers' names of activations. Source: transformers, activations.py (ACT2FN). */

@@ -1,9 +1,11 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { getCount, getNumber, type Metadata, needBool } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
-import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf, refuseGgufRopeScaling } from './gpt_config.ts';
+import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf } from './gpt_config.ts';
 import { number, optionalNumber, refuse, ropeBaseOf, ropeObject, ropeScalingOf } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 import { checkRope, type RopeConfig } from './rope_config.ts';
+import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface GptNeoxConfig extends GptConfig, RopeConfig {
   /** Attention and feed-forward read the same x, and both are added to it; otherwise one after the other. */
@@ -21,7 +23,7 @@ const DEFAULT_NORM_EPS = 1e-5;
  */
 export function gptNeoxConfigFromGguf(meta: Metadata): GptNeoxConfig {
   refuseGgufRopeScaling(meta, 'gptneox');
-  const sizes = gptSizesFromGguf(meta, 'gptneox');
+  const sizes = gptSizesFromGguf(meta, 'gptneox', ['use_parallel_residual']);
   return checkGptNeox({
     ...sizes,
     activation: 'gelu',
@@ -40,6 +42,7 @@ export function gptNeoxConfigFromGguf(meta: Metadata): GptNeoxConfig {
  * Source: transformers, models/gpt_neox/configuration_gpt_neox.py.
  */
 export function gptNeoxConfigFromHf(config: JsonObject): GptNeoxConfig {
+  refuseHfKeys(config, ['use_parallel_residual']);
   refuse(config, 'attention_bias', [true], 'GPT-NeoX');
   refuse(config, 'use_parallel_residual', [true, false], 'GPT-NeoX');
   const dim = number(config, 'hidden_size');

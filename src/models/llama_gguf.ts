@@ -1,10 +1,10 @@
 import { UnsupportedError } from '../core/errors.ts';
-import { getCount, getNumber, getString, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
+import { getCount, getNumber, getStrings, type Metadata, needCount, needNumber } from '../core/metadata.ts';
 import type { RopeLayout } from '../ops/rope.ts';
-import { yarnMagnitude } from '../ops/rope_scaling.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import { refuseGgufKeys } from './refused_keys.ts';
 import type { RopeScaling } from './rope_config.ts';
+import { ropeScalingFromGguf } from './rope_gguf.ts';
 
 /** RoPE's published base; GGUF leaves the key out when a model uses it. */
 const DEFAULT_ROPE_BASE = 10000;
@@ -84,54 +84,6 @@ export function commonConfigFromGguf(
     ropeLayout,
     ropeBase: getNumber(meta, key('rope.freq_base')) ?? DEFAULT_ROPE_BASE,
     ropeDim: getCount(meta, key('rope.dimension_count')) ?? headDim,
-    ropeScaling: ownScaling ?? ropeScaling(meta, key, ropeFactors),
+    ropeScaling: ownScaling ?? ropeScalingFromGguf(meta, architecture, ropeFactors),
   });
-}
-
-function ropeScaling(
-  meta: Metadata,
-  key: (name: string) => string,
-  factors: readonly number[] | undefined,
-): RopeScaling {
-  const kind = getString(meta, key('rope.scaling.type')) ?? 'none';
-  const legacyFactor = getNumber(meta, key('rope.scale_linear'));
-  if (kind === 'linear' || (kind === 'none' && legacyFactor !== undefined && legacyFactor !== 1)) {
-    if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with linear rope scaling');
-    return { kind: 'linear', factor: legacyFactor ?? needNumber(meta, key('rope.scaling.factor')) };
-  }
-  if (kind === 'yarn') {
-    if (factors !== undefined) throw new UnsupportedError('rope_freqs.weight together with yarn rope scaling');
-    return yarn(meta, key);
-  }
-  if (kind !== 'none') {
-    throw new UnsupportedError(
-      `${key('rope.scaling.type')} is "${kind}"; known are none, linear, yarn and the tensor rope_freqs.weight`,
-    );
-  }
-  return factors === undefined ? { kind: 'none' } : { kind: 'factors', factors };
-}
-
-/** Of YaRN's paper; no key, or an own one in newer files. */
-const YARN_BETA_FAST = 32;
-const YARN_BETA_SLOW = 1;
-
-/** Source: llama.cpp, src/llama-model.cpp and src/llama-context.cpp: the keys, and what a missing one means. */
-function yarn(meta: Metadata, key: (name: string) => string): RopeScaling {
-  const logMultiplier = getNumber(meta, key('rope.scaling.yarn_log_multiplier')) ?? 0;
-  if (logMultiplier !== 0) {
-    throw new UnsupportedError(
-      `${key('rope.scaling.yarn_log_multiplier')} is ${logMultiplier}; this architecture is run without it`,
-    );
-  }
-  const factor = needNumber(meta, key('rope.scaling.factor'));
-  const attention = getNumber(meta, key('rope.scaling.attn_factor')) ?? 1;
-  return {
-    kind: 'yarn',
-    factor,
-    originalContext:
-      getCount(meta, key('rope.scaling.original_context_length')) ?? needCount(meta, key('context_length')),
-    betaFast: getNumber(meta, key('rope.scaling.yarn_beta_fast')) ?? YARN_BETA_FAST,
-    betaSlow: getNumber(meta, key('rope.scaling.yarn_beta_slow')) ?? YARN_BETA_SLOW,
-    magnitude: attention * yarnMagnitude(factor),
-  };
 }

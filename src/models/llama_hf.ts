@@ -14,6 +14,9 @@ export interface HfDefaults {
 
 const LLAMA_DEFAULTS: HfDefaults = { ropeBase: 10000, normEps: 1e-6, headDim: undefined };
 
+/** Of transformers' MistralConfig: a window that is missing is this one, and one that is null is none. */
+const MISTRAL_CONFIG = { sliding_window: 4096 } as const;
+
 /** transformers does not read the key in other types of this family. */
 const WINDOWED = ['mistral', 'mixtral'] as const;
 
@@ -26,7 +29,8 @@ const WINDOWED = ['mistral', 'mixtral'] as const;
 export function llamaConfigFromHf(config: JsonObject): LlamaConfig {
   refuse(config, 'attention_bias', [false], 'the Llama family');
   refuse(config, 'mlp_bias', [false], 'the Llama family');
-  const windowed = withWindow(plainConfigFromHf(config, 'the Llama family'), config);
+  const missing = config['model_type'] === 'mistral' ? MISTRAL_CONFIG : {};
+  const windowed = withWindow(plainConfigFromHf(config, 'the Llama family'), { ...missing, ...config });
   if (windowed.window !== undefined && !WINDOWED.some((type) => type === config['model_type'])) {
     throw new UnsupportedError(
       `config.json: sliding_window is ${windowed.window}; of the Llama family ${WINDOWED.join(' and ')} have one`,

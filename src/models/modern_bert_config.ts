@@ -5,6 +5,7 @@ import { need, needPositive } from './config_checks.ts';
 import type { EncoderConfig } from './encoder.ts';
 import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber, optionalObject, refuse } from './hf_config.ts';
+import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface ModernBertConfig extends EncoderConfig {
   readonly globalRopeBase: number;
@@ -25,6 +26,7 @@ const DEFAULT_GLOBAL_EVERY = 3;
 /** Keys `modern-bert.*`. Throws as encoderConfigFromGguf does. */
 export function modernBertConfigFromGguf(meta: Metadata): ModernBertConfig {
   const key = (name: string): string => `modern-bert.${name}`;
+  refuseGgufRopeScaling(meta, 'modern-bert');
   const globalRopeBase = needNumber(meta, key('rope.freq_base'));
   return checked({
     ...encoderConfigFromGguf(meta, 'modern-bert'),

@@ -8,6 +8,7 @@ import type { EncoderConfig } from './encoder.ts';
 import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
+import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface NomicBertConfig extends EncoderConfig {
   readonly ropeBase: number;
@@ -15,6 +16,7 @@ export interface NomicBertConfig extends EncoderConfig {
 
 /** Keys `nomic-bert.*`. Throws as encoderConfigFromGguf does. */
 export function nomicBertConfigFromGguf(meta: Metadata): NomicBertConfig {
+  refuseGgufRopeScaling(meta, 'nomic-bert');
   return checked({
     ...encoderConfigFromGguf(meta, 'nomic-bert'),
     ropeBase: needNumber(meta, 'nomic-bert.rope.freq_base'),

@@ -3,9 +3,9 @@ import type { Metadata } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 
 /**
- * Settings of other families that would change what a model computes. A converter or a fork may write them into a file of
- * the Llama family, whose graph knows none of them: such a file is refused, and no result is made up. Each with the values
- * that change nothing.
+ * Settings of some families that would change what a model of another computes. A converter or a fork may write them into a
+ * file whose graph knows none of them: such a file is refused, and no result is made up. Each with the values that change
+ * nothing.
  */
 const GGUF_KEYS: Readonly<Record<string, readonly (number | boolean)[]>> = {
   'attention.causal': [true],
@@ -37,18 +37,20 @@ const HF_KEYS: Readonly<Record<string, readonly (number | boolean)[]>> = {
   use_parallel_residual: [false],
 };
 
-/** Throws UnsupportedError for a key of a GGUF file that a graph of the Llama family would leave out. */
-export function refuseGgufKeys(meta: Metadata, architecture: string): void {
+/** Throws UnsupportedError for a key of a GGUF file that the architecture's graph would leave out. own: those that it reads. */
+export function refuseGgufKeys(meta: Metadata, architecture: string, own: readonly string[] = []): void {
   for (const [name, harmless] of Object.entries(GGUF_KEYS)) {
+    if (own.includes(name)) continue;
     const key = `${architecture}.${name}`;
     refuse(key, meta.get(key), harmless);
   }
 }
 
 /** The same for a config.json. */
-export function refuseHfKeys(config: JsonObject): void {
-  for (const [key, harmless] of Object.entries(HF_KEYS))
-    refuse(`config.json: ${key}`, config[key] ?? undefined, harmless);
+export function refuseHfKeys(config: JsonObject, own: readonly string[] = []): void {
+  for (const [key, harmless] of Object.entries(HF_KEYS)) {
+    if (!own.includes(key)) refuse(`config.json: ${key}`, config[key] ?? undefined, harmless);
+  }
 }
 
 function refuse(key: string, value: unknown, harmless: readonly unknown[]): void {

@@ -7,7 +7,7 @@ import type { JsonObject } from '../../src/load/json_file.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
 import { buildGemma } from '../../src/models/gemma.ts';
-import { type GemmaConfig, gemmaConfigFromGguf } from '../../src/models/gemma_config.ts';
+import { type GemmaConfig, gemmaConfigFromGguf, gemmaConfigFromHf } from '../../src/models/gemma_config.ts';
 import { distanceOf, fileOfCase, PROMPTS, spreadOf } from '../support/architecture_cases.ts';
 import { mostShareOf, readGoldens } from '../support/architecture_goldens.ts';
 import { firstDifference, logitsInChunks } from '../support/executors.ts';
@@ -190,6 +190,13 @@ describe('what cannot be run is refused by name', () => {
       message: expect.stringMatching(message),
     });
   });
+});
+
+test('a cap that config.json leaves out is that of Gemma 2, and one that is null is none', () => {
+  const { attn_logit_softcapping, final_logit_softcapping, ...silent } = { ...hfSizes('grouped'), ...CONFIGS.gemma2 };
+  expect(gemmaConfigFromHf(silent as JsonObject, 2)).toMatchObject({ attentionCap: 50, logitCap: 30 });
+  const none = { ...silent, attn_logit_softcapping: null, final_logit_softcapping: null } as JsonObject;
+  expect(gemmaConfigFromHf(none, 2)).toMatchObject({ attentionCap: undefined, logitCap: undefined });
 });
 
 /** What is wrong with a model that has one of these; each must be further from llama.cpp's logits than its f16 GELU is. */

@@ -66,6 +66,7 @@ describe('config', () => {
     [{ 'llama.rope.scaling.type': 'longrope' }, 'UnsupportedError', /rope\.scaling\.type is "longrope"/],
     [{ 'llama.rope.scaling.type': 'linear' }, 'ConfigError', /rope\.scaling\.factor" is missing/],
     [{ 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 0 }, 'ConfigError', /scaling factor is 0/],
+    [{ 'llama.rope.scaling.attn_factor': 1.2 }, 'UnsupportedError', /attn_factor is 1\.2 together with none/],
   ])('GGUF with %o: %s', (changes, name, message) => {
     expect(() => llamaConfigFromGguf(meta(changes as never), undefined)).toThrow(
       expect.objectContaining({ name, message: expect.stringMatching(message) }),
@@ -117,6 +118,26 @@ describe('config', () => {
     expect(windowed.map(({ name }) => name)).toEqual(
       [0, 1].flatMap((layer) => ['scores', 'probs', 'mix'].map((part) => `blk.${layer}.${part}`)),
     );
+  });
+
+  test.each([
+    [{ 'llama.rope.scaling.factor': 4 }, { kind: 'linear', factor: 4 }],
+    [{ 'llama.rope.scale_linear': 4 }, { kind: 'linear', factor: 4 }],
+    [
+      { 'llama.rope.scale_linear': 2, 'llama.rope.scaling.factor': 4 },
+      { kind: 'linear', factor: 4 },
+    ],
+    [{ 'llama.rope.scaling.factor': 0 }, { kind: 'none' }],
+    [{ 'llama.rope.scaling.type': 'none', 'llama.rope.scaling.factor': 4 }, { kind: 'none' }],
+  ])('a GGUF factor without a type is linear: %o', (changes, scaling) => {
+    expect(llamaConfigFromGguf(meta(changes as never), undefined).ropeScaling).toEqual(scaling);
+  });
+
+  test('a window that config.json leaves out is that of Mistral, and one that is null is none', () => {
+    const long = { ...HF, model_type: 'mistral', max_position_embeddings: 8192 };
+    expect(llamaConfigFromHf(long).window).toBe(4096);
+    expect(llamaConfigFromHf({ ...long, sliding_window: null }).window).toBeUndefined();
+    expect(llamaConfigFromHf({ ...long, model_type: 'llama' }).window).toBeUndefined();
   });
 
   test('a window as long as the context is none, and both spellings of rope scaling are read', () => {

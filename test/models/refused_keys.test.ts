@@ -38,6 +38,26 @@ describe.each(['llama', 'qwen2', 'qwen3', 'olmo2', 'smollm3', 'phi3'] as const)(
   });
 });
 
+/** Those that read a cap or a residual of their own refuse what they do not read. */
+test.each([
+  ['gpt2', 'attention.max_alibi_bias', 8],
+  ['gpt2', 'use_parallel_residual', true],
+  ['gptneox', 'attention.clamp_kqv', 8],
+  ['gptneox', 'rope.scaling.factor', 4],
+  ['falcon', 'attention.max_alibi_bias', 8],
+  ['falcon', 'rope.scale_linear', 4],
+  ['gemma', 'attention.scale', 0.5],
+  ['gemma2', 'logit_scale', 0.5],
+  ['gemma3', 'embedding_scale', 2],
+  ['deepseek2', 'residual_scale', 0.5],
+] as const)('%s refuses %s', async (architecture, name, value) => {
+  const bytes = fileOfCase({ architecture, layout: 'own kv heads', format: 'f32', seed: 1 });
+  const file = await openGguf(bufferSource('random.gguf', bytes));
+  await describeGguf(file);
+  const metadata = new Map([...file.metadata, [`${architecture}.${name}`, value] as const]);
+  await expect(describeGguf({ ...file, metadata })).rejects.toMatchObject({ name: 'UnsupportedError' });
+});
+
 describe.each(['llama', 'qwen2', 'smollm3'] as const)('config.json of %s', (architecture) => {
   const config = { ...hfSizes('grouped'), model_type: architecture };
   test.each([
