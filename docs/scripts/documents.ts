@@ -17,6 +17,8 @@ export interface GeneratedDocument {
   regions(modelPath?: ModelPath): Promise<ReadonlyMap<string, string>>;
   /** Regions that may be missing. */
   readonly optional: readonly string[];
+  /** It runs models for seconds: its test is a long one. */
+  readonly isSlow?: boolean;
 }
 
 const plain = (path: string, regions: () => Promise<ReadonlyMap<string, string>>): GeneratedDocument => ({
@@ -29,6 +31,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   plain('docs/tour.md', tourRegions),
   {
     path: 'docs/numerics.md',
+    isSlow: true,
     regions: numericsRegions,
     optional: ['distance of other models', 'bounds of other models'],
   },
@@ -36,7 +39,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   plain('docs/graph.md', graphRegions),
   { path: 'docs/kvcache.md', regions: kvcacheRegions, optional: ['losses on other texts'] },
   plain('docs/kernels.md', kernelRegions),
-  plain('docs/models.md', modelRegions),
+  { ...plain('docs/models.md', modelRegions), isSlow: true },
   plain('docs/loading.md', async () => new Map()),
 ];
 

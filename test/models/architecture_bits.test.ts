@@ -64,7 +64,7 @@ test.each(ALL_ARCHITECTURES)('%s: every value, in chunks and with two threads to
       expect(firstDifference(logitsInChunks(threaded, tokens, []), logits), 'two threads').toBeUndefined();
       threaded.dispose();
     }),
-    { numRuns: 3, seed: 3 },
+    { numRuns: 2, seed: 3 },
   );
   expect(nCompared).toBeGreaterThan(40);
 });
@@ -72,7 +72,7 @@ test.each(ALL_ARCHITECTURES)('%s: every value, in chunks and with two threads to
 test.each(ALL_ARCHITECTURES)(
   '%s: every value lies within its bound of float64 on the same inputs',
   async (architecture) => {
-    for (const layout of ALL_LAYOUTS.slice(1, 3)) {
+    for (const layout of ALL_LAYOUTS.slice(1, 2)) {
       const bytes = fileOfCase({ architecture, layout, format: 'f32', seed: 11 });
       const { tensors, buildGraph } = await describeGguf(await openModelFile(bufferSource('random.gguf', bytes)));
       const graph = buildGraph('f32');

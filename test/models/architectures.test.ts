@@ -29,6 +29,8 @@ describe.each(GOLDENS.map((golden) => [golden.architecture, golden] as const))('
     const naive = await logitsOfCase(one, { executor: 'naive' });
     expect(distanceOf(naive, truth) / spread, 'f32 and float64').toBeLessThanOrEqual(EXACT_SHARE);
     expect(naive.map(argmax), 'top tokens').toEqual(truth.map(argmax));
+    // Equal bits in all forms are a property of their own (architecture_bits.test.ts): one layout for each is enough here.
+    if (layout !== models[0]!.layout) return;
     for (const kernels of BUILDS) expect(await logitsOfCase(one, { kernels }), kernels).toEqual(naive);
   });
 });

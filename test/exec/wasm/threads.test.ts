@@ -37,29 +37,34 @@ const IDS = Array.from({ length: 61 }, (_, i) => (i * i * 7 + 3 * i) % CONFIG.vo
 const CHUNKS: readonly (readonly number[])[] = [[], [1, 1, 30, 2, 20], [16, 16, 17]];
 
 describe.each(BUILDS)('%s kernels', (build) => {
-  test.each(SPLIT_FORMS)('%s weights, %s activations: 1, 2 and 3 threads have the same bits', async (dtype, form) => {
-    const tiny = tinyLlama({ seed: 11, dtype, config: isSmall([dtype, form]) ? CONFIG : WIDE });
-    const executors: Executor[] = [];
-    for (const n of [1, 2, 3]) executors.push(await executorOf(`wasm ${build}`, tiny, form, optimize, n));
-    expect(executors.map((e) => e.threads)).toEqual([1, 2, 3]);
-    for (const chunks of CHUNKS) {
-      const [one, ...others] = executors.map((e) => logitsInChunks(e, IDS, chunks));
+  // Three threads in one build, two in the other: what is split is the same in both.
+  const counts = build === 'relaxed' ? [1, 3] : [1, 2];
+  test.each(SPLIT_FORMS)(
+    `%s weights, %s activations: ${counts.join(' and ')} threads have the same bits`,
+    async (dtype, form) => {
+      const tiny = tinyLlama({ seed: 11, dtype, config: isSmall([dtype, form]) ? CONFIG : WIDE });
+      const executors: Executor[] = [];
+      for (const n of counts) executors.push(await executorOf(`wasm ${build}`, tiny, form, optimize, n));
+      expect(executors.map((e) => e.threads)).toEqual(counts);
+      for (const chunks of CHUNKS) {
+        const [one, ...others] = executors.map((e) => logitsInChunks(e, IDS, chunks));
+        for (const other of others) expect(firstDifference(other, one!)).toBeUndefined();
+      }
+      // Several sequences in one run, of one token and of many.
+      const [one, ...others] = executors.map((executor) => {
+        const cache = executor.createCache(96);
+        const parts = [IDS.slice(0, 25), IDS.slice(3, 4), IDS.slice(10, 50)].map((ids) => ({
+          sequence: cache.create(),
+          ids,
+        }));
+        const first = executor.run(batchOf(cache, parts), cache).data;
+        const next = parts.map((p) => ({ ...p, ids: [5] }));
+        return [...first, ...executor.run(batchOf(cache, next), cache).data];
+      });
       for (const other of others) expect(firstDifference(other, one!)).toBeUndefined();
-    }
-    // Several sequences in one run, of one token and of many.
-    const [one, ...others] = executors.map((executor) => {
-      const cache = executor.createCache(96);
-      const parts = [IDS.slice(0, 25), IDS.slice(3, 4), IDS.slice(10, 50)].map((ids) => ({
-        sequence: cache.create(),
-        ids,
-      }));
-      const first = executor.run(batchOf(cache, parts), cache).data;
-      const next = parts.map((p) => ({ ...p, ids: [5] }));
-      return [...first, ...executor.run(batchOf(cache, next), cache).data];
-    });
-    for (const other of others) expect(firstDifference(other, one!)).toBeUndefined();
-    for (const executor of executors) executor.dispose();
-  });
+      for (const executor of executors) executor.dispose();
+    },
+  );
 });
 
 describe('the pool', () => {
