@@ -35,8 +35,8 @@ export interface SlidingWindow {
 /**
  * What rows at these positions see of a sequence: all up to themselves, or a window.
  *
- * layerWindow: of a layer that looks back over so many positions only, its own among them. The cache's sinks stay seen: they are there
- * because every row is to see them.
+ * layerWindow: of a layer that looks back over so many positions only, its own among them. Where it is the narrower of the two windows,
+ * it alone counts, so that a cache whose window covers the sequence changes no bit; otherwise the cache's sinks stay seen.
  * dropped: positions between the sinks and the windows that are not among the cached rows any more, a multiple of 4, so that a
  * row's index has the lane of its position. The result counts rows: position s is row s before them, row s - dropped behind.
  */
@@ -49,7 +49,7 @@ export function visibleAt(
   const lengths = positions.map((p) => p + 1 - dropped);
   if (window === null && layerWindow === Infinity) return allUpTo(lengths);
   const size = Math.min(window?.size ?? Infinity, layerWindow);
-  const sinks = window?.sinks ?? 0;
+  const sinks = window === null || layerWindow <= window.size ? 0 : window.sinks;
   return { lengths, starts: lengths.map((n) => Math.max(sinks, n - size)), sinks };
 }
 

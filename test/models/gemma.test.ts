@@ -8,7 +8,7 @@ import type { TensorInfo } from '../../src/load/model_file.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
 import { buildGemma } from '../../src/models/gemma.ts';
 import { type GemmaConfig, gemmaConfigFromGguf, gemmaConfigFromHf } from '../../src/models/gemma_config.ts';
-import { distanceOf, fileOfCase, PROMPTS, spreadOf } from '../support/architecture_cases.ts';
+import { distanceOf, fileOfCase, logitsOfCase, PROMPTS, spreadOf } from '../support/architecture_cases.ts';
 import { mostShareOf, readGoldens } from '../support/architecture_goldens.ts';
 import { firstDifference, logitsInChunks } from '../support/executors.ts';
 import { describeFolder, ggufAndFolderTensors, hfSizes, USUAL_PARTS } from '../support/hf_folders.ts';
@@ -191,6 +191,16 @@ describe('what cannot be run is refused by name', () => {
     });
   });
 });
+
+test.each(['wasm', 'naive'] as const)(
+  '%s: a cache whose window covers the sequence changes no bit',
+  async (executor) => {
+    const one = { architecture: 'gemma3', layout: 'grouped', format: 'f32', seed: 5 } as const;
+    const whole = await logitsOfCase(one, { executor });
+    const windowed = await logitsOfCase(one, { executor, kv: { kind: 'lossy', window: 64, sinks: 4 } });
+    for (const [i, row] of windowed.entries()) expect(firstDifference(row, whole[i]!)).toBeUndefined();
+  },
+);
 
 test('a cap that config.json leaves out is that of Gemma 2, and one that is null is none', () => {
   const { attn_logit_softcapping, final_logit_softcapping, ...silent } = { ...hfSizes('grouped'), ...CONFIGS.gemma2 };

@@ -178,7 +178,7 @@ test('with a window, each row sees the sinks and the last positions, in both tie
   ]);
 });
 
-/** The definition, position by position: what the cache's window shows, as far as the layer's reaches, and always the sinks. */
+/** The definition, position by position: what the narrower window shows, and the sinks, where that is the cache's. */
 const windowCases = fc.record({
   first: fc.nat(30),
   count: fc.integer({ min: 1, max: 6 }),
@@ -192,8 +192,8 @@ const seesAsDefined = (at: typeof visibleAt) =>
     const positions = Int32Array.from({ length: count }, (_, t) => first + t);
     const visible = at(positions, cacheWindow, 0, layerWindow);
     const size = Math.min(cacheWindow?.size ?? Infinity, layerWindow ?? Infinity);
-    const isSeen = (t: number, s: number) =>
-      s <= positions[t]! && (s < (cacheWindow?.sinks ?? 0) || s > positions[t]! - size);
+    const sinks = cacheWindow !== null && cacheWindow.size < (layerWindow ?? Infinity) ? cacheWindow.sinks : 0;
+    const isSeen = (t: number, s: number) => s <= positions[t]! && (s < sinks || s > positions[t]! - size);
     for (let t = 0; t < count; t++) {
       for (let s = 0; s < first + count; s++) expect(sees(visible, t, s), `row ${t}, ${s}`).toBe(isSeen(t, s));
     }
@@ -202,13 +202,18 @@ const seesAsDefined = (at: typeof visibleAt) =>
   });
 
 test('with a window of the layer, what it and the cache leave', () => fc.assert(seesAsDefined(visibleAt)));
-test('and a layer that forgets its window, or hides the sinks, is caught', () => {
+test('and a layer that forgets its window, hides the sinks, or sees them behind its own window, is caught', () => {
   const forgets: typeof visibleAt = (positions, window, dropped) => visibleAt(positions, window, dropped);
   const hides: typeof visibleAt = (positions, window, dropped, layerWindow) => {
     const visible = visibleAt(positions, window, dropped, layerWindow);
     return layerWindow === undefined ? visible : { ...visible, sinks: 0 };
   };
-  for (const mutant of [forgets, hides]) expect(fc.check(seesAsDefined(mutant)).failed).toBe(true);
+  const keeps: typeof visibleAt = (positions, window, dropped, layerWindow = Infinity) => {
+    const visible = visibleAt(positions, window, dropped, layerWindow);
+    const sinks = window?.sinks ?? 0;
+    return { ...visible, sinks, starts: visible.starts.map((start) => Math.max(sinks, start)) };
+  };
+  for (const mutant of [forgets, hides, keeps]) expect(fc.check(seesAsDefined(mutant)).failed).toBe(true);
 });
 
 test('rows that see both sides see as far on either', () => {

@@ -29,9 +29,8 @@ export interface RunFrame {
   readonly positions: number;
   /** Only where the graph reads them. */
   readonly types: number;
-  /** What each row sees of its sequence's rows in an attention op of this window (src/ops/visible.ts); and the cache's sinks. */
+  /** What each row sees of its sequence's rows in an attention op of this window (src/ops/visible.ts). */
   rowsSeen(window: number | undefined): RowsSeen;
-  readonly sinks: number;
   /** i32 [R]. */
   readonly outRows: number;
   readonly segments: readonly FrameSegment[];
@@ -68,6 +67,7 @@ export interface FrameSegment extends Segment {
 export interface RowsSeen {
   readonly lengths: number;
   readonly starts: number;
+  readonly sinks: number;
   readonly ofSegment: readonly Visible[];
 }
 
@@ -163,7 +163,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
           arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
           return visible;
         });
-        return { lengths, starts, ofSegment };
+        return { lengths, starts, sinks: ofSegment[0]?.sinks ?? 0, ofSegment };
       });
       if (hasTypes) arena.i32(types, nTokens).set(feedOfBatch(batch, 'types', graph));
       arena.i32(outRows, nOut).set(batch.outRows);
@@ -175,7 +175,6 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         positions,
         types,
         rowsSeen: (window) => rowsSeen[windows.indexOf(window)]!,
-        sinks: cache.window?.sinks ?? 0,
         outRows,
         segments,
         putPatches: (address, width) => arena.f32(address, nTokens * width).set(patchesOf(batch, width)),

@@ -89,13 +89,13 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'softmax': {
       const nHeads = node.shape[0] as number;
-      const { lengths, starts } = frame.rowsSeen(node.window);
+      const { lengths, starts, sinks } = frame.rowsSeen(node.window);
       for (const { from, count, stride, offset } of frame.segments) {
         const at = offset * nHeads * F32_BYTES;
         const seen = from * F32_BYTES;
         // biome-ignore format: the kernel's arguments in its own order
         kernels.softmaxF32(
-          y + at, x + at, lengths + seen, starts + seen, frame.sinks, nHeads, count * stride, count, stride,
+          y + at, x + at, lengths + seen, starts + seen, sinks, nHeads, count * stride, count, stride,
         );
       }
       return;
@@ -249,7 +249,7 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
     // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
     m.kernels.attendScoresF32(
       scores, segment.stride, segment.count * segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
-      starts, frame.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
+      starts, seen.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
       node.cap ?? NO_CAP,
     );
   });
@@ -266,14 +266,14 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
     const lengths = seen.lengths + segment.from * F32_BYTES;
     const starts = seen.starts + segment.from * F32_BYTES;
     if (run.sums !== undefined) {
-      const rows = { lengths, starts, sinks: frame.sinks, count: segment.count };
+      const rows = { lengths, starts, sinks: seen.sinks, count: segment.count };
       for (let h = 0; h < nKvHeads; h++)
         addSums(m, run, h, probs, segment.stride, segment.count * segment.stride, nHeads / nKvHeads, rows);
     }
     // biome-ignore format: the kernel's arguments in its own order: output, probabilities, values, sizes
     m.kernels.attendMixF32(
       mix, yStride, probs, segment.stride, segment.count * segment.stride, run.vAddress, run.headStride, lengths,
-      starts, frame.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
+      starts, seen.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, isFirst ? 0 : 1,
     );
   });
 }
@@ -283,7 +283,7 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
   const yStride = nHeads * headDim;
   const group = nHeads / m.graph.kv.nKvHeads;
   const { layer } = m.graph.nodes[node.inputs[1]!] as NodeOf<'kv_write_k'>;
-  const { lengths, starts, ofSegment } = frame.rowsSeen(node.window);
+  const { lengths, starts, sinks, ofSegment } = frame.rowsSeen(node.window);
   frame.segments.forEach((segment, i) => {
     const runs = runsSeen(frame.cache.runs(segment.sequence, layer), ofSegment[i]!);
     const row = segment.from * F32_BYTES;
@@ -295,7 +295,7 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
     // biome-ignore format: the kernel's arguments in its own order: output, query, cache, what rows see, sizes
     m.kernels.attendF32(
       y + row * yStride, yStride, q + row * qStride, qStride, frame.runs, runs.length, lengths + row,
-      starts + row, frame.sinks, segment.count, 0, nHeads, group, headDim, segment.stride, node.scale, node.cap ?? NO_CAP,
+      starts + row, sinks, segment.count, 0, nHeads, group, headDim, segment.stride, node.scale, node.cap ?? NO_CAP,
       frame.scores,
     );
   });
@@ -325,8 +325,9 @@ function attendByTiles(
   const [, nHeads, headDim] = node.shape as ['T', number, number];
   const yStride = nHeads * headDim;
   const group = nHeads / nKvHeads;
-  const { scores, sinks } = frame;
+  const { scores } = frame;
   const seen = frame.rowsSeen(node.window);
+  const { sinks } = seen;
   for (let t = 0; t < count; t += ATTEND_TOKENS) {
     const n = Math.min(ATTEND_TOKENS, count - t);
     const lengths = seen.lengths + (from + t) * F32_BYTES;
