@@ -50,7 +50,7 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   },
 ];
 
-/** What models/vit_config.ts reads: they generate no text. */
+/** What models/vit_config.ts and models/clip_config.ts read: they generate no text. */
 const IMAGE_CLASSIFIERS: readonly string[] = ['vit', 'deit', 'clip'];
 
 /**

@@ -87,7 +87,9 @@ export function withWindow(common: LlamaConfig, config: JsonObject): LlamaConfig
 /** Some checkpoints have windows in part of their layers, switched off: then the other keys about them mean nothing. */
 export function refuseWindows(config: JsonObject): void {
   if (config['use_sliding_window'] === true) {
-    throw new UnsupportedError('config.json: use_sliding_window is true: sliding windows cannot be run yet');
+    throw new UnsupportedError(
+      'config.json: use_sliding_window is true; windows in a part of the layers are known of Gemma alone; with false, all rows are seen',
+    );
   }
 }
 
@@ -100,7 +102,7 @@ function refuseOtherLayers(config: JsonObject): void {
   const other = kinds.find((kind) => kind !== 'full_attention');
   if (other !== undefined) {
     throw new UnsupportedError(
-      `config.json: layer_types has ${JSON.stringify(other)}; only full_attention can be run here yet`,
+      `config.json: layer_types has ${JSON.stringify(other)}; this architecture is run with full_attention alone`,
     );
   }
 }
