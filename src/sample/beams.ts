@@ -49,13 +49,17 @@ export interface BeamSearch {
   step(rows: readonly (Float32Array | Float64Array)[]): void;
 }
 
+/** Each is a sequence of the cache and a row of logits in every run: far more than this fill the memory before the first token. */
+const MOST_BEAMS = 1024;
 /** Least and greatest exponent of a length: beyond them every score is the shortest or the longest text's. */
 const MOST_LENGTH_PENALTY = 10;
 
 /** Throws ConfigError naming the option, its value and what it may be. */
 export function checkBeams(nBeams: number, lengthPenalty: number): void {
-  if (!Number.isSafeInteger(nBeams) || nBeams < 1) {
-    throw new ConfigError(`beams is ${nBeams}, must be an integer from 1; 1 follows the likeliest token only`);
+  if (!Number.isSafeInteger(nBeams) || nBeams < 1 || nBeams > MOST_BEAMS) {
+    throw new ConfigError(
+      `beams is ${nBeams}, must be an integer from 1 to ${MOST_BEAMS}; 1 follows the likeliest token only`,
+    );
   }
   if (!(Math.abs(lengthPenalty) <= MOST_LENGTH_PENALTY)) {
     throw new ConfigError(

@@ -145,7 +145,8 @@ describe('generate with beams', () => {
 
   test('what does not fit is refused by name', async () => {
     const refusal = (options: GenerateOptions) => expect(search(model, { maxTokens: 2, ...options })).rejects;
-    await refusal({ beams: 0 }).toThrow('beams is 0, must be an integer from 1');
+    await refusal({ beams: 0 }).toThrow('beams is 0, must be an integer from 1 to 1024');
+    await refusal({ beams: 100_000 }).toThrow('beams is 100000, must be an integer from 1 to 1024');
     await refusal({ beams: 2, lengthPenalty: 11 }).toThrow('length-penalty is 11, must lie in -10..10');
     await refusal({ lengthPenalty: 1 }).toThrow('nothing is ranked by it; say beams too');
     await refusal({ beams: 2, stop: [''] }).toThrow('can never be found');
