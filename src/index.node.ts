@@ -1,5 +1,6 @@
 import type { Clip } from './engine/clip.ts';
 import type { Embedder } from './engine/embedder.ts';
+import type { EncoderDecoder } from './engine/encoder_decoder.ts';
 import type { ClassifierOptions, ImageClassifier } from './engine/image_classifier.ts';
 import type { EncoderLoadOptions } from './engine/load_encoder.ts';
 import { loadModel as loadModelFrom } from './engine/load_model.ts';
@@ -103,6 +104,21 @@ export async function loadClip(model: string, options: ClassifierOptions = {}): 
     other: decodeWithSharp,
     ...options,
   });
+}
+
+/**
+ * Loads an encoder-decoder on Node (T5, Flan-T5): it reads a whole text, and writes another one.
+ *
+ * model: path of a Hugging Face folder, or "hf:owner/repo".
+ *
+ *   await using model = await loadEncoderDecoder('flan-t5-small/');
+ *   for await (const { text } of model.generate('translate English to German: The fox sat.')) process.stdout.write(text);
+ *
+ * Throws ConfigError when there is no such folder, and what reading and building throw.
+ */
+export async function loadEncoderDecoder(model: string, options: LoadOptions = {}): Promise<EncoderDecoder> {
+  const { loadEncoderDecoder: load } = await import('./engine/encoder_decoder.ts');
+  return load(await openNodeModel(model, options), createNodeHost(), options);
 }
 
 /** A path is opened when the model is loaded. */

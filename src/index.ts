@@ -17,6 +17,7 @@ export {
 export type { ByteSource, Host, KernelBuild, SourceFolder } from './core/host.ts';
 export type { Clip, ClipVector, ZeroShotOptions } from './engine/clip.ts';
 export type { Embedder, EmbedOptions, Vector } from './engine/embedder.ts';
+export type { EncodedSource, EncoderDecoder, SourceText } from './engine/encoder_decoder.ts';
 export type { JsonSchema } from './engine/forms.ts';
 export type { Beam, GenerateOptions, Piece, Speculation, Summary } from './engine/generate.ts';
 export type { ManyEvent, ManyOptions, ManyRequest } from './engine/generate_many.ts';

@@ -9,6 +9,7 @@ import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
 import { addFormOptions, type FormFlags, readForm, refuseIncomplete } from './form_options.ts';
 import { printable, printableText, table } from './format.ts';
+import { loadAnswering } from './generate_answer.ts';
 import { type NamedRequest, runMany } from './generate_many.ts';
 import { INTERRUPTED, type Io } from './io.ts';
 import { writeJson } from './json.ts';
@@ -89,6 +90,22 @@ async function generate(io: Io, words: readonly string[], flags: Flags, beams: B
   const options = await loadOptionsOf(flags);
   const form = await readForm(flags);
   const input = await readPrompt(io, { words, ...flags });
+  const maxTokens = flags.maxTokens ?? defaultMaxTokens(flags.model);
+  const common = {
+    ...(beams.beams === undefined ? sampling : beams),
+    ...form,
+    stop: flags.stop ?? [],
+    ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
+    signal: io.signal,
+    maxTokens,
+  };
+  const seed = flags.temperature === 0 || beams.beams !== undefined ? null : sampling.seed; // nothing was drawn at temperature 0
+  await using answering = await loadAnswering(io, flags.model, options, { ...flags, ...beams });
+  if (answering !== null) {
+    const ids = answering.sourceIds(input);
+    await show(io, answering, await follow(io, answering.generate(ids, common), ids.length, null, flags), flags, seed);
+    return;
+  }
   await using model = await loadForCommand(io, flags.model, options);
   await using draft =
     flags.draft === undefined
@@ -100,27 +117,26 @@ async function generate(io: Io, words: readonly string[], flags: Flags, beams: B
   io.signal.throwIfAborted();
   using session = model.createSession();
 
-  const maxTokens = flags.maxTokens ?? defaultMaxTokens(flags.model);
-  const generation = model.generateIn(session, ids, {
-    ...(beams.beams === undefined ? sampling : beams),
-    ...form,
-    stop: flags.stop ?? [],
-    ...(flags.logprobs !== undefined && { topLogprobs: flags.logprobs }),
-    speculate: speculateOf(flags, draft),
-    signal: io.signal,
-    maxTokens,
-  });
-  const result = await follow(io, generation, ids.length, input, flags.json === true);
+  const generation = model.generateIn(session, ids, { ...common, speculate: speculateOf(flags, draft) });
+  await show(io, model, await follow(io, generation, ids.length, input, flags), flags, seed);
+}
 
+/** What is said after a generation: JSON or a table where it was asked for, and the line of figures. */
+async function show(
+  io: Io,
+  model: Pick<Model, 'tokenizer' | 'info'>,
+  result: Generated,
+  flags: Flags,
+  seed: number | bigint | null,
+): Promise<void> {
   const tokenText = (id: number): string => model.tokenizer.piece(id);
   if (flags.json === true) writeJson(io.stdout, resultJson(result, flags.logprobs, tokenText));
   else if (flags.logprobs !== undefined) io.stderr.write(logprobTable(result, tokenText));
   const { createNodeHost } = await import('../platform/node.ts');
-  const seed = flags.temperature === 0 || beams.beams !== undefined ? null : sampling.seed; // nothing was drawn at temperature 0
   const figures = figuresLine(model.info, result.timings, createNodeHost().peakMemoryBytes(), seed, result.speculation);
   io.stderr.write(`${styleOf(io.stderr, io.env).dim(figures)}\n`);
   if (result.finishReason === 'interrupted') throw INTERRUPTED;
-  refuseIncomplete(result, maxTokens, model.info.maxSeq);
+  refuseIncomplete(result, flags.maxTokens ?? defaultMaxTokens(flags.model), model.info.maxSeq);
 }
 
 /** Throws a usage error for guesses that exclude each other, or where several sequences run. */
@@ -189,12 +205,13 @@ async function follow(
   io: Io,
   generation: ReturnType<Model['generateIn']>,
   promptTokens: number,
-  prompt: PromptInput,
-  isJson: boolean,
+  /** What the text goes on from; null where it begins anew. */
+  prompt: PromptInput | null,
+  { json: isJson = false }: Flags,
 ): Promise<Generated> {
   const { isTerminal } = io.stdout;
   const promptRead = noteIfSlow(io, `reading the prompt, ${promptTokens} tokens`);
-  let echo = isTerminal && io.stderr.isTerminal && 'text' in prompt ? prompt.text : '';
+  let echo = isTerminal && io.stderr.isTerminal && prompt !== null && 'text' in prompt ? prompt.text : '';
   const show = (text: string): void => {
     promptRead();
     if (isJson) return;

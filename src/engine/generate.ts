@@ -51,6 +51,9 @@ export interface Corridor {
   readonly reasoning?: Reasoning | null | undefined;
 }
 
+/** What is walked here: of a session, ids and append. */
+export type Walk = Omit<Corridor, 'session'> & { readonly session: Pick<Session, 'ids' | 'append'> };
+
 /** The host gets a turn at least this often: a key press or a signal is noticed within a blink. */
 export const PAUSE_EVERY_MS = 20;
 
@@ -62,7 +65,7 @@ export const PAUSE_EVERY_MS = 20;
  * finite, and the signal's reason when it is aborted; what Forms.begin throws for a grammar or a schema.
  */
 export async function* generate(
-  { session, tokenizer, forms, host, maxSeq, reasoning }: Corridor,
+  { session, tokenizer, forms, host, maxSeq, reasoning }: Walk,
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, Summary, void> {

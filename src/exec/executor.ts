@@ -1,9 +1,10 @@
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
-import type { Graph, NodeOf } from '../graph/ir.ts';
+import type { Graph, Node, NodeOf } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import type { KvOptions } from '../kvcache/options.ts';
-import { type Visible, visibleAround, visibleAt } from '../ops/visible.ts';
+import type { Windowed } from '../ops/table.ts';
+import { allUpTo, type Visible, visibleAround, visibleAt } from '../ops/visible.ts';
 
 /** naive64 is the truth, naive the f32 definition, wasm the fast path with naive's bits. */
 export type Tier = 'naive64' | 'naive' | 'wasm';
@@ -37,6 +38,11 @@ export interface Segment {
   /** First row, and number of rows. */
   readonly from: number;
   readonly count: number;
+  /**
+   * Encoder-decoders: how many rows of the sequence, its first ones, hold keys and values of the encoder's rows. Attention ops with
+   * `sees: 'source'` see these, all others the rows behind them.
+   */
+  readonly source?: number;
 }
 
 /** One value of a run, as it was computed. `data` is only valid during the call: copy what is to be kept. */
@@ -88,7 +94,7 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
   }
   let row = 0;
   const seen = new Set<KvSequence>();
-  for (const { sequence, from, count } of batch.segments) {
+  for (const { sequence, from, count, source = 0 } of batch.segments) {
     if (seen.has(sequence)) throw new ShapeError(`batch: sequence ${sequence.id} has two segments; join them into one`);
     seen.add(sequence);
     if (from !== row || count < 1) throw new ShapeError(`batch: a segment starts at row ${from}, expected ${row}`);
@@ -98,6 +104,9 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
       throw new ShapeError(
         `batch: rows that see all of their sequence must be all of it, in a cache without a window; ${first} rows came before`,
       );
+    }
+    if (!(source >= 0 && source <= first) || (source > 0 && (cache.window !== null || batch.isBidirectional))) {
+      throw new ShapeError(`batch: ${source} source rows, of ${first} before the segment, in a cache without a window`);
     }
     for (let t = 0; t < count; t++) {
       if (batch.positions[from + t] !== first + t) {
@@ -169,9 +178,24 @@ export function checkCacheForm(graph: Graph, { kind }: KvOptions): void {
   throw new UnsupportedError('kv-evict with a model whose layers have windows of their own: use --window, or all rows');
 }
 
-/** What each row of a segment sees of its sequence's rows in the cache. window: of the attention op, where it has one. */
-export function visibleTo(batch: Batch, segment: Segment, cache: KvCache, window: number | undefined): Visible {
+/** What an attention op says of what its rows see; nothing for any other op. */
+export function limitsOf(node: Node): Windowed {
+  return 'inputs' in node && ('window' in node || 'sees' in node) ? (node as Windowed) : {};
+}
+
+/** What each row of a segment sees of its sequence's rows in the cache. limits: of the attention op. */
+export function visibleTo(batch: Batch, segment: Segment, cache: KvCache, { window, sees }: Windowed): Visible {
   if (batch.isBidirectional) return visibleAround(segment.count, window);
+  const { source } = segment;
+  if (sees === 'source') {
+    if (source === undefined) {
+      throw new ShapeError('batch: a segment does not say how many source rows it has, which this model attends to');
+    }
+    return allUpTo(new Int32Array(segment.count).fill(source));
+  }
   const positions = batch.positions.subarray(segment.from, segment.from + segment.count);
-  return visibleAt(positions, cache.window, cache.dropped(segment.sequence), window);
+  const visible = visibleAt(positions, cache.window, cache.dropped(segment.sequence), window);
+  return source === undefined
+    ? visible
+    : { ...visible, starts: visible.starts.map((start) => Math.max(start, source)) };
 }

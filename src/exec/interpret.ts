@@ -20,6 +20,7 @@ import {
   type ExecutorMemory,
   feedOfBatch,
   type Logits,
+  limitsOf,
   nIds,
   patchesOf,
   type Segment,
@@ -53,6 +54,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
   attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number, cap?: number): Tensor<A>;
   softmax(x: Tensor<A>, visible: Visible): Tensor<A>;
+  positionBias(x: Tensor<A>, positions: Int32Array, bias: Tensor<A>, visible: Visible, maxDistance: number): Tensor<A>;
   attendMix(p: Tensor<A>, v: Tensor<A>, visible: Visible): Tensor<A>;
   attend(q: Tensor<A>, k: Tensor<A>, v: Tensor<A>, visible: Visible, scale: number, cap?: number): Tensor<A>;
   add(a: Tensor<A>, b: Tensor<A>): Tensor<A>;
@@ -62,6 +64,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   gelu(x: Tensor<A>): Tensor<A>;
   geluTanh(x: Tensor<A>): Tensor<A>;
   quickGelu(x: Tensor<A>): Tensor<A>;
+  relu(x: Tensor<A>): Tensor<A>;
   tanh(x: Tensor<A>): Tensor<A>;
   softCap(x: Tensor<A>, cap: number): Tensor<A>;
   scale(x: Tensor<A>, by: number): Tensor<A>;
@@ -151,8 +154,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     const tensorAt = (i: number): Tensor<A> => tensorOf(values[node.inputs[i]!]!);
     const weightAt = (i: number): Weight => weightOf(values[node.inputs[i]!]!);
     const feedAt = (i: number): Int32Array => feedOf(values[node.inputs[i]!]!);
-    const seen = (segment: Segment): Visible =>
-      visibleTo(batch, segment, cache, 'window' in node ? node.window : undefined);
+    const seen = (segment: Segment): Visible => visibleTo(batch, segment, cache, limitsOf(node));
     const give = (t: Tensor<A>): Value<A> => ({ kind: 'tensor', tensor: t });
     switch (node.op) {
       case 'input':
@@ -200,6 +202,14 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
           return ops.attendScores(rowsOf(q, segment), keys, seen(segment), node.scale, node.cap);
         });
       }
+      case 'position_bias': {
+        const scores = segmentsOf(values[node.inputs[0]!]!);
+        const bias = ops.vector(weightAt(2));
+        return perSegment(batch, (segment, i) => {
+          const positions = feedAt(1).subarray(segment.from, segment.from + segment.count);
+          return ops.positionBias(scores[i]!, positions, bias, seen(segment), node.maxDistance);
+        });
+      }
       case 'softmax': {
         const scores = segmentsOf(values[node.inputs[0]!]!);
         return perSegment(batch, (segment, i) => ops.softmax(scores[i]!, seen(segment)));
@@ -245,6 +255,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.geluTanh(tensorAt(0)));
       case 'quick_gelu':
         return give(ops.quickGelu(tensorAt(0)));
+      case 'relu':
+        return give(ops.relu(tensorAt(0)));
       case 'tanh':
         return give(ops.tanh(tensorAt(0)));
       case 'soft_cap':

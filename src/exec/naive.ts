@@ -21,7 +21,9 @@ import { headLinear } from '../ops/head_linear.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { linear } from '../ops/linear.ts';
 import { mul } from '../ops/mul.ts';
+import { positionBias } from '../ops/position_bias.ts';
 import { quickGelu } from '../ops/quick_gelu.ts';
+import { relu } from '../ops/relu.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
@@ -64,6 +66,8 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
   gelu,
   geluTanh,
   quickGelu,
+  relu,
+  positionBias,
   tanh: tanhOf,
   softCap,
   scale,

@@ -21,7 +21,9 @@ import { headLinear64 } from '../ops/head_linear.ts';
 import { layerNorm64 } from '../ops/layer_norm.ts';
 import { linear64 } from '../ops/linear.ts';
 import { mul64 } from '../ops/mul.ts';
+import { positionBias64 } from '../ops/position_bias.ts';
 import { quickGelu64 } from '../ops/quick_gelu.ts';
+import { relu64 } from '../ops/relu.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
@@ -63,6 +65,8 @@ const OPS64: OpSet<Float64Array> = {
   gelu: gelu64,
   geluTanh: geluTanh64,
   quickGelu: quickGelu64,
+  relu: relu64,
+  positionBias: positionBias64,
   tanh: tanhOf64,
   softCap: softCap64,
   scale: scale64,

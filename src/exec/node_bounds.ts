@@ -8,6 +8,7 @@ import { embed64 } from '../ops/embed.ts';
 import { gelu } from '../ops/gelu.ts';
 import { geluTanh } from '../ops/gelu_tanh.ts';
 import { allHeads, asRows } from '../ops/head_linear.ts';
+import { relu64 } from '../ops/relu.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
 import { silu } from '../ops/silu.ts';
 import { siluFast } from '../ops/silu_fast.ts';
@@ -18,7 +19,7 @@ import { takeRows } from '../ops/take_rows.ts';
 import type { Visible } from '../ops/visible.ts';
 import { takesQ8 } from '../quant/codes.ts';
 import { FORMATS } from '../quant/formats.ts';
-import { type Segment, visibleTo } from './executor.ts';
+import { limitsOf, type Segment, visibleTo } from './executor.ts';
 import { expertLinearBounds, expertSumBounds, expertWeightsBounds, slotRows } from './expert_bounds.ts';
 import {
   activationBounds,
@@ -31,6 +32,7 @@ import {
   linearBounds,
   linearQ8Bounds,
   mulBounds,
+  positionBiasBounds,
   ropeBounds,
   scaleBounds,
   wide,
@@ -83,8 +85,7 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     values: run.recorded(name).data,
     ...bounded,
   });
-  const seen = (segment: Segment): Visible =>
-    visibleTo(batch, segment, run.cache, 'window' in node ? node.window : undefined);
+  const seen = (segment: Segment): Visible => visibleTo(batch, segment, run.cache, limitsOf(node));
   /** The part of a value per sequence that belongs to segment i. */
   const part = (of: Node, i: number): string => segmentName(of.name, i, batch);
   const scores = (i: number): Tensor => run.recorded(part(run.graph.nodes[node.inputs[0]!]!, i));
@@ -145,6 +146,14 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
         const bounded = attendScoresBounds(q, keys, seen(segment), node.scale, node.cap);
         return check(bounded, node.op, part(node, i));
       });
+    case 'position_bias': {
+      const bias = unpackVector(run.weight(node.inputs[2]!));
+      return batch.segments.map((segment, i) => {
+        const positions = batch.positions.subarray(segment.from, segment.from + segment.count);
+        const bounded = positionBiasBounds(scores(i), positions, bias, seen(segment), node.maxDistance);
+        return check(bounded, node.op, part(node, i));
+      });
+    }
     case 'softmax':
       return batch.segments.map((segment, i) => check(softmaxBounds(scores(i), seen(segment)), node.op, part(node, i)));
     case 'attend_mix': {
@@ -196,6 +205,8 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
       return [check(geluTanhBounds(x()))];
     case 'quick_gelu':
       return [check(quickGeluBounds(x()))];
+    case 'relu':
+      return [check(exactly(relu64(wide(x())).data))];
     case 'tanh':
       return [check(tanhBounds(x()))];
     case 'concat':

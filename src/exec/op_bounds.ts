@@ -5,6 +5,7 @@ import { attendMix64 } from '../ops/attend_mix.ts';
 import { attendScores64 } from '../ops/attend_scores.ts';
 import { linear64 } from '../ops/linear.ts';
 import { innerSum, minSum } from '../ops/linear_q8.ts';
+import { positionBias64 } from '../ops/position_bias.ts';
 import { forEachPair, type RopeAngles, type RopeLayout, rope64 } from '../ops/rope.ts';
 import type { Visible } from '../ops/visible.ts';
 import { activationErrorBound, allocQuantizedRow, quantizeActivations } from '../quant/activations.ts';
@@ -58,6 +59,18 @@ export function addBiasBounds(x: Tensor, b: Tensor): Bounded {
   const n = b.data.length;
   const exact = Float64Array.from(x.data, (v, i) => v + b.data[i % n]!);
   return { exact, bound: exact.map((v) => roundingBound(1, Math.abs(v), 0)) };
+}
+
+/** As addBounds, where something is seen; 0 elsewhere, exactly. */
+export function positionBiasBounds(
+  x: Tensor,
+  positions: Int32Array,
+  b: Tensor,
+  visible: Visible,
+  maxDistance: number,
+): Bounded {
+  const exact = positionBias64(wide(x), positions, wide(b), visible, maxDistance).data;
+  return { exact, bound: exact.map((v) => (v === 0 ? 0 : roundingBound(1, Math.abs(v), 0))) };
 }
 
 /** One rounding, or underflow. The product of two f32 is exact in float64. */

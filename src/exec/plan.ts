@@ -93,6 +93,8 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'gelu' ||
     op === 'gelu_tanh' ||
     op === 'quick_gelu' ||
+    op === 'relu' ||
+    op === 'position_bias' ||
     op === 'tanh' ||
     op === 'soft_cap' ||
     op === 'scale' ||

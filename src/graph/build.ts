@@ -37,6 +37,14 @@ export interface GraphBuilder {
     scale: number,
     limits?: Windowed & Pick<Scored, 'cap'>,
   ): ValueId;
+  positionBias(
+    name: string,
+    scores: ValueId,
+    positions: ValueId,
+    bias: ValueId,
+    maxDistance: number,
+    limits?: Windowed,
+  ): ValueId;
   softmax(name: string, scores: ValueId, positions: ValueId, limits?: Windowed): ValueId;
   attendMix(name: string, probs: ValueId, values: ValueId, positions: ValueId, limits?: Windowed): ValueId;
   add(name: string, a: ValueId, b: ValueId): ValueId;
@@ -45,6 +53,7 @@ export interface GraphBuilder {
   gelu(name: string, x: ValueId): ValueId;
   geluTanh(name: string, x: ValueId): ValueId;
   quickGelu(name: string, x: ValueId): ValueId;
+  relu(name: string, x: ValueId): ValueId;
   tanh(name: string, x: ValueId): ValueId;
   concat(name: string, a: ValueId, b: ValueId): ValueId;
   headLinear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
@@ -117,18 +126,21 @@ export function createBuilder(): GraphBuilder {
     rope: (name, x, positions, layout, table) => push({ op: 'rope', layout, table }, name, [x, positions]),
     kvWriteK: (name, k, layer) => push({ op: 'kv_write_k', layer }, name, [k]),
     kvWriteV: (name, v, layer) => push({ op: 'kv_write_v', layer }, name, [v]),
-    attendScores: (name, q, keys, positions, scale, { window, cap } = {}) =>
-      push({ op: 'attend_scores', scale, ...given({ window, cap }) }, name, [q, keys, positions]),
-    softmax: (name, scores, positions, { window } = {}) =>
-      push({ op: 'softmax', ...given({ window }) }, name, [scores, positions]),
-    attendMix: (name, probs, values, positions, { window } = {}) =>
-      push({ op: 'attend_mix', ...given({ window }) }, name, [probs, values, positions]),
+    attendScores: (name, q, keys, positions, scale, { window, cap, sees } = {}) =>
+      push({ op: 'attend_scores', scale, ...given({ window, cap, sees }) }, name, [q, keys, positions]),
+    positionBias: (name, scores, positions, bias, maxDistance, { window, sees } = {}) =>
+      push({ op: 'position_bias', maxDistance, ...given({ window, sees }) }, name, [scores, positions, bias]),
+    softmax: (name, scores, positions, { window, sees } = {}) =>
+      push({ op: 'softmax', ...given({ window, sees }) }, name, [scores, positions]),
+    attendMix: (name, probs, values, positions, { window, sees } = {}) =>
+      push({ op: 'attend_mix', ...given({ window, sees }) }, name, [probs, values, positions]),
     add: (name, a, b) => push({ op: 'add' }, name, [a, b]),
     mul: (name, a, b) => push({ op: 'mul' }, name, [a, b]),
     silu: (name, x) => push({ op: 'silu' }, name, [x]),
     gelu: (name, x) => push({ op: 'gelu' }, name, [x]),
     geluTanh: (name, x) => push({ op: 'gelu_tanh' }, name, [x]),
     quickGelu: (name, x) => push({ op: 'quick_gelu' }, name, [x]),
+    relu: (name, x) => push({ op: 'relu' }, name, [x]),
     tanh: (name, x) => push({ op: 'tanh' }, name, [x]),
     concat: (name, first, second) => push({ op: 'concat' }, name, [first, second]),
     headLinear: (name, x, w, activations) => push({ op: 'head_linear', activations }, name, [x, w]),

@@ -162,7 +162,10 @@ const dtype = (f: Fields): { dtype: DType } => ({ dtype: f.oneOf('dtype', ALL_DT
 const eps = (f: Fields): { eps: number } => ({ eps: f.number('eps') });
 const layer = (f: Fields): { layer: number } => ({ layer: f.count('layer', MAX_NODES) });
 const nothing = (): object => ({});
-const windowed = (f: Fields): Windowed => ({ ...(f.has('window') && { window: f.count('window', MAX_SIZE) }) });
+const windowed = (f: Fields): Windowed => ({
+  ...(f.has('window') && { window: f.count('window', MAX_SIZE) }),
+  ...(f.has('sees') && { sees: f.oneOf('sees', ['source'] as const) }),
+});
 const scored = (f: Fields): Windowed & Scored => ({
   scale: f.number('scale'),
   ...(f.has('cap') && { cap: f.number('cap') }),
@@ -191,6 +194,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   kv_write_v: layer,
   attend_scores: scored,
   attend: scored,
+  position_bias: (f) => ({ maxDistance: f.count('maxDistance', MAX_SIZE), ...windowed(f) }),
   softmax: windowed,
   attend_mix: windowed,
   add: nothing,
@@ -200,6 +204,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   gelu: nothing,
   gelu_tanh: nothing,
   quick_gelu: nothing,
+  relu: nothing,
   tanh: nothing,
   soft_cap: (f) => ({ cap: f.number('cap') }),
   scale: (f) => ({ by: f.number('by') }),

@@ -80,6 +80,7 @@ function kindOf(node: Node): Box['kind'] {
     case 'kv_write_v':
       return 'cache';
     case 'attend_scores':
+    case 'position_bias':
     case 'softmax':
     case 'attend_mix':
     case 'attend':

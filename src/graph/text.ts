@@ -65,10 +65,14 @@ function attributesText(node: Node): string {
       return ` {layer=${node.layer}}`;
     case 'attend_scores':
     case 'attend':
-      return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}}`;
+      return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}${given('sees', node.sees)}}`;
+    case 'position_bias':
+      return ` {maxDistance=${node.maxDistance}${given('window', node.window)}${given('sees', node.sees)}}`;
     case 'softmax':
-    case 'attend_mix':
-      return node.window === undefined ? '' : ` {window=${node.window}}`;
+    case 'attend_mix': {
+      const text = `${given('window', node.window)}${given('sees', node.sees)}`;
+      return text === '' ? '' : ` {${text.replace(/^, /, '')}}`;
+    }
     case 'soft_cap':
       return ` {cap=${node.cap}}`;
     case 'scale':
@@ -82,6 +86,7 @@ function attributesText(node: Node): string {
     case 'gelu':
     case 'gelu_tanh':
     case 'quick_gelu':
+    case 'relu':
     case 'tanh':
     case 'swiglu':
     case 'swiglu_fast':
@@ -99,6 +104,6 @@ function attributesText(node: Node): string {
   }
 }
 
-function given(name: string, value: number | undefined): string {
+function given(name: string, value: number | string | undefined): string {
   return value === undefined ? '' : `, ${name}=${value}`;
 }

@@ -37,7 +37,8 @@ export function verify(graph: Graph): void {
       `${what}: states ${showShape(node.shape)}, its rule gives ${showShape(shape)}`,
     );
     checkReaders(graph, node, what);
-    if (node.op === 'softmax' || node.op === 'attend_mix') checkWindows(graph, node, what);
+    if (node.op === 'position_bias' || node.op === 'softmax' || node.op === 'attend_mix')
+      checkWindows(graph, node, what);
     if (node.op === 'linear') checkKernel(graph, node, what);
     if (node.op === 'expert_linear' || node.op === 'expert_weights') checkExperts(graph, node, what);
     if (node.op === 'rope') checkRope(graph, node, what);
@@ -82,10 +83,12 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
 }
 
 /** What an op reads of a score matrix is what the op before it has made of it. */
-function checkWindows(graph: Graph, node: NodeOf<'softmax'> | NodeOf<'attend_mix'>, what: string): void {
-  const from = graph.nodes[node.inputs[0]!]! as NodeOf<'attend_scores'> | NodeOf<'softmax'>;
+function checkWindows(graph: Graph, node: NodeOf<'position_bias' | 'softmax' | 'attend_mix'>, what: string): void {
+  const from = graph.nodes[node.inputs[0]!]! as NodeOf<'attend_scores' | 'position_bias' | 'softmax'>;
   const [own, other] = [node.window ?? 'none', from.window ?? 'none'];
   assert(own === other, `${what}: its window is ${own}, that of ${from.name} is ${other}`);
+  const [ownRows, otherRows] = [node.sees ?? 'its own', from.sees ?? 'its own'];
+  assert(ownRows === otherRows, `${what}: sees ${ownRows} rows, ${from.name} sees ${otherRows}`);
 }
 
 /** A kernel that is written down is the one that the format and the activations ask for. */

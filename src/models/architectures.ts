@@ -80,6 +80,11 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
       `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier (loadClip) of the library`,
     );
   }
+  if (modelType === 't5') {
+    throw new UnsupportedError(
+      'config.json: model_type is "t5", an encoder-decoder; use "generate" with one prompt, or loadEncoderDecoder of the library',
+    );
+  }
   const architecture = await (await lookUp('modelTypes', modelType, 'config.json: model_type')).load();
   assert(architecture.fromHf !== undefined, `${modelType} is read from folders`);
   const tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);

@@ -25,6 +25,7 @@ import type { RopeLayout } from './rope.ts';
  *   kv_write_k     k [T, nKvHeads, headDim]      all keys of the layer, [S, nKvHeads, headDim]
  *   kv_write_v     v [T, nKvHeads, headDim]      all values of the layer, [S, nKvHeads, headDim]
  *   attend_scores  q, keys, positions            [nHeads, T, S]
+ *   position_bias  scores, positions, b          as scores: plus a number of its head for the distance from row to position
  *   softmax        scores, positions             as scores
  *   attend_mix     probs, values, positions      [T, nHeads, headDim]
  *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
@@ -32,6 +33,7 @@ import type { RopeLayout } from './rope.ts';
  *   silu, gelu     x                             as x
  *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
  *   quick_gelu     x                             as x: x times a sigmoid of 1.702 x, as CLIP has it
+ *   relu           x                             as x: 0 where it is below
  *   tanh           x                             as x
  *   soft_cap       x                             as x: cap * tanh(x / cap)
  *   scale          x                             as x: times one number
@@ -70,6 +72,8 @@ export interface OpAttributes {
   kv_write_k: { readonly layer: number };
   kv_write_v: { readonly layer: number };
   attend_scores: Windowed & Scored;
+  /** maxDistance: positions further away have the number of that distance. */
+  position_bias: Windowed & { readonly maxDistance: number };
   softmax: Windowed;
   attend_mix: Windowed;
   attend: Windowed & Scored;
@@ -80,6 +84,7 @@ export interface OpAttributes {
   gelu: object;
   gelu_tanh: object;
   quick_gelu: object;
+  relu: object;
   tanh: object;
   soft_cap: { readonly cap: number };
   scale: { readonly by: number };
@@ -101,6 +106,8 @@ export interface OpAttributes {
 /** How far a row sees: its own position and the window - 1 before it (and behind it, where it may look there). None: all. */
 export interface Windowed {
   readonly window?: number;
+  /** 'source': the rows that a segment names so, all of them, and no others (cross attention). Left out: the rows behind those. */
+  readonly sees?: 'source';
 }
 
 /** scale: of the products. cap: what soft_cap then holds the scores under; none: they stay as they are. */
@@ -144,6 +151,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   kv_write_k: ['tensor'],
   kv_write_v: ['tensor'],
   attend_scores: ['tensor', 'keys', 'positions'],
+  position_bias: ['scores', 'positions', 'weight'],
   softmax: ['scores', 'positions'],
   attend_mix: ['scores', 'values', 'positions'],
   attend: ['tensor', 'keys', 'values', 'positions'],
@@ -154,6 +162,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   gelu: ['tensor'],
   gelu_tanh: ['tensor'],
   quick_gelu: ['tensor'],
+  relu: ['tensor'],
   tanh: ['tensor'],
   soft_cap: ['tensor'],
   scale: ['tensor'],
@@ -185,6 +194,7 @@ export function roleOf(op: Op): InputRole {
     case 'kv_write_v':
       return 'values';
     case 'attend_scores':
+    case 'position_bias':
     case 'softmax':
       return 'scores';
     case 'choose_experts':
@@ -207,6 +217,7 @@ export function roleOf(op: Op): InputRole {
     case 'gelu':
     case 'gelu_tanh':
     case 'quick_gelu':
+    case 'relu':
     case 'tanh':
     case 'soft_cap':
     case 'scale':
@@ -307,6 +318,16 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       same('number of rows', need(0, 3)[0]!, need(2, 1)[0]!);
       grouped(op.op, need(0, 3)[1]!, need(1, 3)[1]!);
       return [need(0, 3)[1]!, need(0, 3)[0]!, need(1, 3)[0]!];
+    case 'position_bias': {
+      checkWindow(op.op, op.window);
+      same('number of rows', need(0, 3)[1]!, need(1, 1)[0]!);
+      const { maxDistance } = op;
+      if (!(Number.isInteger(maxDistance) && maxDistance >= 1)) {
+        throw new ShapeError(`position_bias: maxDistance is ${maxDistance}, must be an integer of 1 or more`);
+      }
+      same('numbers of the table', need(2, 1)[0]!, fixed(op.op, need(0, 3)[0]!) * (2 * maxDistance + 1));
+      return need(0, 3);
+    }
     case 'softmax':
       checkWindow(op.op, op.window);
       same('number of rows', need(0, 3)[1]!, need(1, 1)[0]!);
@@ -341,6 +362,7 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
     case 'gelu':
     case 'gelu_tanh':
     case 'quick_gelu':
+    case 'relu':
     case 'tanh':
     case 'sigmoid':
     case 'scale':

@@ -14,6 +14,7 @@ import {
   linearBounds,
   linearQ8Bounds,
   mulBounds,
+  positionBiasBounds,
   ropeBounds,
   scaleBounds,
   wide,
@@ -43,6 +44,7 @@ import { geluTanh } from '../../src/ops/gelu_tanh.ts';
 import { layerNorm } from '../../src/ops/layer_norm.ts';
 import { linear, linear64 } from '../../src/ops/linear.ts';
 import { mul } from '../../src/ops/mul.ts';
+import { positionBias } from '../../src/ops/position_bias.ts';
 import { quickGelu } from '../../src/ops/quick_gelu.ts';
 import { rmsNorm } from '../../src/ops/rms_norm.ts';
 import { type RopeLayout, rope } from '../../src/ops/rope.ts';
@@ -54,6 +56,7 @@ import { siluFast } from '../../src/ops/silu_fast.ts';
 import { softCap } from '../../src/ops/soft_cap.ts';
 import { softmax } from '../../src/ops/softmax.ts';
 import { tanhOf } from '../../src/ops/tanh.ts';
+import { allUpTo } from '../../src/ops/visible.ts';
 import { CODED_DTYPES } from '../../src/quant/codes.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
@@ -131,6 +134,17 @@ const OPS: Readonly<Record<string, Draw>> = {
     const x = floats(source, [random(20)], 1);
     for (let i = 0; i < x.data.length; i += 3) x.data[i] = x.data[i]! * 60; // 1.702 of it feels both ends of exp
     return { values: quickGelu(x).data, bounded: quickGeluBounds(x) };
+  },
+  position_bias(source, random) {
+    const [nHeads, nRows, nPositions, maxDistance] = [1 + random(2), 1 + random(3), 1 + random(9), 1 + random(4)];
+    const x = floats(source, [nHeads, nRows, nPositions], 1);
+    const b = floats(source, [nHeads * (2 * maxDistance + 1)], 1);
+    const positions = Int32Array.from({ length: nRows }, () => random(nPositions));
+    const visible = allUpTo(Int32Array.from({ length: nRows }, () => random(nPositions)));
+    return {
+      values: positionBias(x, positions, b, visible, maxDistance).data,
+      bounded: positionBiasBounds(x, positions, b, visible, maxDistance),
+    };
   },
   tanh(source, random) {
     const x = floats(source, [random(20)], 1);

@@ -4,9 +4,10 @@ import type { Graph, Node, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvCache, KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
+import type { Windowed } from '../../ops/table.ts';
 import type { Visible } from '../../ops/visible.ts';
 import { takesQ8 } from '../../quant/codes.ts';
-import { type Batch, feedOfBatch, patchesOf, rowsRead, type Segment, visibleTo } from '../executor.ts';
+import { type Batch, feedOfBatch, limitsOf, patchesOf, rowsRead, type Segment, visibleTo } from '../executor.ts';
 import { NO_BUFFER, planBuffers, type RunSizes } from '../plan.ts';
 import type { Arena } from './arena.ts';
 import {
@@ -29,8 +30,8 @@ export interface RunFrame {
   readonly positions: number;
   /** Only where the graph reads them. */
   readonly types: number;
-  /** What each row sees of its sequence's rows in an attention op of this window (src/ops/visible.ts). */
-  rowsSeen(window: number | undefined): RowsSeen;
+  /** What each row sees of its sequence's rows in an attention op of these limits (src/ops/visible.ts). */
+  rowsSeen(limits: Windowed): RowsSeen;
   /** i32 [R]. */
   readonly outRows: number;
   readonly segments: readonly FrameSegment[];
@@ -89,7 +90,8 @@ const I32_BYTES = 4;
 export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nThreads = 1): Frames {
   const sizesOf = partSizes(graph, build, nThreads);
   const hasTypes = rowsRead(graph, 'types') !== undefined;
-  const windows = windowsOf(graph);
+  const allLimits = limitsIn(graph);
+  const keys = allLimits.map(keyOf);
   let memory = { address: 0, nBytes: 0 };
   let planned: { key: string; offsets: readonly number[]; totalBytes: number } | undefined;
   let placed: { offsets: readonly number[]; from: number; addresses: readonly number[] } | undefined;
@@ -154,11 +156,11 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
       const experts = words + wordBytes;
       arena.i32(ids, nTokens).set(batch.ids);
       arena.i32(positions, nTokens).set(batch.positions);
-      const rowsSeen = windows.map((window, i): RowsSeen => {
+      const rowsSeen = allLimits.map((limits, i): RowsSeen => {
         const lengths = seen + 2 * i * nTokens * I32_BYTES;
         const starts = lengths + nTokens * I32_BYTES;
         const ofSegment = batch.segments.map((segment) => {
-          const visible = visibleTo(batch, segment, cache, window);
+          const visible = visibleTo(batch, segment, cache, limits);
           arena.i32(lengths + segment.from * I32_BYTES, segment.count).set(visible.lengths);
           arena.i32(starts + segment.from * I32_BYTES, segment.count).set(visible.starts);
           return visible;
@@ -174,7 +176,7 @@ export function createFrames(graph: Graph, arena: Arena, build: KernelBuild, nTh
         ids,
         positions,
         types,
-        rowsSeen: (window) => rowsSeen[windows.indexOf(window)]!,
+        rowsSeen: (limits) => rowsSeen[keys.indexOf(keyOf(limits))]!,
         outRows,
         segments,
         putPatches: (address, width) => arena.f32(address, nTokens * width).set(patchesOf(batch, width)),
@@ -244,7 +246,7 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const stacks = graph.nodes.flatMap((n) => (n.op === 'expert_linear' ? [graph.nodes[n.inputs[1]!]!.shape] : []));
   const expertFloats = Math.max(0, ...stacks.map(([, nOut, nIn]) => (nOut as number) + (nIn as number)));
   const hasRows = graph.nodes.some((n) => n.op === 'softmax_rows');
-  const nFeeds = (rowsRead(graph, 'types') === undefined ? 2 : 3) + 2 * windowsOf(graph).length;
+  const nFeeds = (rowsRead(graph, 'types') === undefined ? 2 : 3) + 2 * limitsIn(graph).length;
   return (nTokens: number, nOut: number, stride: number) => {
     const cells = wholeCells(stride);
     const nRows = Math.max(nTokens, nOut);
@@ -263,13 +265,26 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   };
 }
 
-/** The different windows of a graph's attention, `undefined` among them where there is one without. */
-function windowsOf(graph: Graph): (number | undefined)[] {
-  return [...new Set(graph.nodes.flatMap((node) => (isAttention(node) ? [node.window] : [])))];
+/** The different limits of a graph's attention, none among them where there is an op without. */
+function limitsIn(graph: Graph): Windowed[] {
+  const attention = graph.nodes.filter(isAttention);
+  return [...new Map(attention.map((node) => [keyOf(node), limitsOf(node)])).values()];
 }
 
-function isAttention(node: Node): node is NodeOf<'attend_scores' | 'softmax' | 'attend_mix' | 'attend'> {
-  return node.op === 'attend_scores' || node.op === 'softmax' || node.op === 'attend_mix' || node.op === 'attend';
+function keyOf({ window, sees }: Windowed): string {
+  return `${window} ${sees}`;
+}
+
+function isAttention(
+  node: Node,
+): node is NodeOf<'attend_scores' | 'position_bias' | 'softmax' | 'attend_mix' | 'attend'> {
+  return (
+    node.op === 'attend_scores' ||
+    node.op === 'position_bias' ||
+    node.op === 'softmax' ||
+    node.op === 'attend_mix' ||
+    node.op === 'attend'
+  );
 }
 
 function wholeCells(cells: number): number {

@@ -36,6 +36,23 @@ export interface CoreKernels {
   geluTanhF32(y: number, x: number, n: number): void;
   /** y[i] = tanh(x[i]); y may be x. */
   quickGeluF32(y: number, x: number, n: number): void;
+  /** y[i] = max(x[i], 0); y may be x. */
+  reluF32(y: number, x: number, n: number): void;
+  /** y[h, t, s] = x[h, t, s] + b[h, D + clamp(s - positions[t])] where row t sees s; y may be x. b: f32 [nHeads, 2 D + 1]. */
+  positionBiasF32(
+    y: number,
+    x: number,
+    b: number,
+    positions: number,
+    lengths: number,
+    starts: number,
+    sinks: number,
+    nHeads: number,
+    headStride: number,
+    nTokens: number,
+    stride: number,
+    maxDistance: number,
+  ): void;
   tanhF32(y: number, x: number, n: number): void;
   /** y[i] = 1 / (1 + exp(-x[i])), i < n. */
   sigmoidF32(y: number, x: number, n: number): void;
@@ -380,6 +397,8 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   geluF32: 3,
   geluTanhF32: 3,
   quickGeluF32: 3,
+  reluF32: 3,
+  positionBiasF32: 12,
   tanhF32: 3,
   sigmoidF32: 3,
   softCapF32: 4,

@@ -89,13 +89,28 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'softmax': {
       const nHeads = node.shape[0] as number;
-      const { lengths, starts, sinks } = frame.rowsSeen(node.window);
+      const { lengths, starts, sinks } = frame.rowsSeen(node);
       for (const { from, count, stride, offset } of frame.segments) {
         const at = offset * nHeads * F32_BYTES;
         const seen = from * F32_BYTES;
         // biome-ignore format: the kernel's arguments in its own order
         kernels.softmaxF32(
           y + at, x + at, lengths + seen, starts + seen, sinks, nHeads, count * stride, count, stride,
+        );
+      }
+      return;
+    }
+    case 'position_bias': {
+      const nHeads = node.shape[0] as number;
+      const { lengths, starts, sinks } = frame.rowsSeen(node);
+      const bias = weights.vector(node.inputs[2]!);
+      for (const { from, count, stride, offset } of frame.segments) {
+        const at = offset * nHeads * F32_BYTES;
+        const seen = from * F32_BYTES;
+        // biome-ignore format: the kernel's arguments in its own order
+        kernels.positionBiasF32(
+          y + at, x + at, bias, frame.positions + seen, lengths + seen, starts + seen, sinks, nHeads, count * stride,
+          count, stride, node.maxDistance,
         );
       }
       return;
@@ -127,6 +142,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
       return;
     case 'quick_gelu':
       kernels.quickGeluF32(y, x, nRows * width);
+      return;
+    case 'relu':
+      kernels.reluF32(y, x, nRows * width);
       return;
     case 'tanh':
       kernels.tanhF32(y, x, nRows * width);
@@ -240,7 +258,7 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[0] as number;
   const qStride = nHeads * headDim;
-  const seen = frame.rowsSeen(node.window);
+  const seen = frame.rowsSeen(node);
   forEachRun(m, node.inputs[1]!, seen, frame, (segment, run) => {
     const scores = y + segment.offset * nHeads * F32_BYTES;
     const rows = q + segment.from * qStride * F32_BYTES;
@@ -259,7 +277,7 @@ function attendMix(m: Machine, node: NodeOf<'attend_mix'>, y: number, p: number,
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[1] as number;
   const yStride = nHeads * headDim;
-  const seen = frame.rowsSeen(node.window);
+  const seen = frame.rowsSeen(node);
   forEachRun(m, node.inputs[1]!, seen, frame, (segment, run, isFirst) => {
     const probs = p + segment.offset * nHeads * F32_BYTES;
     const mix = y + segment.from * yStride * F32_BYTES;
@@ -283,7 +301,7 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
   const yStride = nHeads * headDim;
   const group = nHeads / m.graph.kv.nKvHeads;
   const { layer } = m.graph.nodes[node.inputs[1]!] as NodeOf<'kv_write_k'>;
-  const { lengths, starts, sinks, ofSegment } = frame.rowsSeen(node.window);
+  const { lengths, starts, sinks, ofSegment } = frame.rowsSeen(node);
   frame.segments.forEach((segment, i) => {
     const runs = runsSeen(frame.cache.runs(segment.sequence, layer), ofSegment[i]!);
     const row = segment.from * F32_BYTES;
@@ -326,7 +344,7 @@ function attendByTiles(
   const yStride = nHeads * headDim;
   const group = nHeads / nKvHeads;
   const { scores } = frame;
-  const seen = frame.rowsSeen(node.window);
+  const seen = frame.rowsSeen(node);
   const { sinks } = seen;
   for (let t = 0; t < count; t += ATTEND_TOKENS) {
     const n = Math.min(ATTEND_TOKENS, count - t);

@@ -101,6 +101,8 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     geluF32: () => unary,
     geluTanhF32: () => unary,
     quickGeluF32: () => unary,
+    reluF32: () => unary,
+    positionBiasF32: null, // one addition for each score, whose products cost a head's width
     tanhF32: () => unary,
     sigmoidF32: () => unary,
     softCapF32: () => unary,

@@ -1,7 +1,7 @@
 import { resolveShape } from '../../core/shape.ts';
 import type { Graph, ValueId } from '../../graph/ir.ts';
 import { seenBy } from '../../ops/visible.ts';
-import { type Trace, visibleTo } from '../executor.ts';
+import { limitsOf, type Trace, visibleTo } from '../executor.ts';
 import { hasBuffer } from '../plan.ts';
 import { segmentName } from '../values.ts';
 import { type Place, rowWidth } from '../views.ts';
@@ -40,14 +40,10 @@ export function traceNode(
     return;
   }
   const nHeads = node.shape[0] as number;
-  frame.segments.forEach(({ sequence, from, count, stride, offset }, i) => {
+  frame.segments.forEach((segment, i) => {
+    const { sequence, count, stride, offset } = segment;
     const nPositions = frame.cache.length(sequence) - frame.cache.dropped(sequence);
-    const visible = visibleTo(
-      batch,
-      { sequence, from, count },
-      frame.cache,
-      'window' in node ? node.window : undefined,
-    );
+    const visible = visibleTo(batch, segment, frame.cache, limitsOf(node));
     const cells = arena.f32(address + offset * nHeads * Float32Array.BYTES_PER_ELEMENT, nHeads * count * stride);
     const data = new Float32Array(nHeads * count * nPositions);
     for (let row = 0; row < nHeads * count; row++) {

@@ -26,9 +26,9 @@ function apply(graph: Graph): Graph {
     const isReadOnce = readers[probsId]!.length === 1 && readers[probs.inputs[0]!]!.length === 1;
     const [q, keys, rows] = scores.inputs as [number, number, number];
     if (!isReadOnce || probs.inputs[1] !== positions || rows !== positions) return undefined;
-    const { scale, cap, window } = scores; // verify: the three have one window
+    const { scale, cap, window, sees } = scores; // verify: the three have one window
     return to.emit(
-      { op: 'attend', scale, ...given({ cap, window }) },
+      { op: 'attend', scale, ...given({ cap, window, sees }) },
       mix.name,
       [q, keys, values, positions].map(to.keep),
     );

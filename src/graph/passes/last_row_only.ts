@@ -24,6 +24,8 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   gelu: true,
   gelu_tanh: true,
   quick_gelu: true,
+  relu: true,
+  position_bias: false,
   tanh: true,
   soft_cap: true,
   scale: true,

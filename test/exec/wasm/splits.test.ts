@@ -85,7 +85,7 @@ interface ModelCase {
   /** Nothing is fused, so that kernels of the parts are called too. */
   readonly isPlain?: boolean;
   /** The gate's activation, where it is not silu. */
-  readonly act?: 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'tanh' | 'soft_cap' | 'scale' | undefined;
+  readonly act?: 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu' | 'tanh' | 'soft_cap' | 'scale' | undefined;
   /** An approximate pass runs too. */
   readonly approximate?: string;
   /** How cached rows are stored. */
@@ -221,6 +221,7 @@ const ACTS: readonly (readonly [ModelCase['act'], ModelCase['act']])[] = [
   ['gelu', 'gelu_tanh'],
   ['soft_cap', 'scale'],
   ['tanh', 'quick_gelu'],
+  ['relu', 'relu'],
 ];
 
 const CASES: readonly SplitCase[] = [

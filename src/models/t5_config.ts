@@ -1,0 +1,90 @@
+import { ConfigError, UnsupportedError } from '../core/errors.ts';
+import type { JsonObject } from '../load/json_file.ts';
+import { checkSizes } from './config.ts';
+import { need, needSize } from './config_checks.ts';
+import { number, optionalNumber, refuse } from './hf_config.ts';
+
+/** Everything that decides the two graphs of a T5. */
+export interface T5Config {
+  readonly vocab: number;
+  readonly dim: number;
+  readonly hiddenDim: number;
+  readonly nEncoderLayers: number;
+  readonly nDecoderLayers: number;
+  readonly nHeads: number;
+  /** Its own number: nHeads * headDim need not be dim. */
+  readonly headDim: number;
+  readonly normEps: number;
+  /** relu: two matrices (v1.0). gated gelu: three (v1.1, Flan). */
+  readonly feedForward: 'relu' | 'gated-gelu';
+  /** The embedding is the head too, over rows times dim^-0.5. */
+  readonly isTied: boolean;
+  /** Numbers of one head for all distances, of which the furthest is maxDistance. */
+  readonly nBuckets: number;
+  readonly maxDistance: number;
+  /** Tokens of the texts that it was trained on; its distances have no limit. */
+  readonly trainedLength: number;
+  /** The id that decoding starts from. */
+  readonly startId: number;
+}
+
+/** Defaults of T5Config: what a config.json leaves out. */
+const DEFAULT_BUCKETS = 32;
+const DEFAULT_DISTANCE = 128;
+const DEFAULT_EPS = 1e-6;
+const DEFAULT_LENGTH = 512;
+/** The table by distance is nHeads * (2 maxDistance + 1) numbers. */
+const MAX_DISTANCE = 4096;
+
+/**
+ * Reads config.json of a T5ForConditionalGeneration.
+ * Throws ConfigError for a field that is missing, of another type or out of range; UnsupportedError for a variant by name.
+ * Source: transformers, models/t5/configuration_t5.py and modeling_t5.py.
+ */
+export function t5ConfigFromHf(config: JsonObject): T5Config {
+  const { model_type: type, architectures } = config;
+  if (type !== 't5') throw new UnsupportedError(`config.json: model_type is ${JSON.stringify(type)}, expected "t5"`);
+  const architecture = Array.isArray(architectures) ? architectures[0] : undefined;
+  if (architecture !== 'T5ForConditionalGeneration' && architecture !== 'T5WithLMHeadModel') {
+    throw new UnsupportedError(
+      `config.json: architecture is ${JSON.stringify(architecture)}; t5 is run as T5ForConditionalGeneration`,
+    );
+  }
+  refuse(config, 'is_encoder_decoder', [true], 't5');
+  refuse(config, 'feed_forward_proj', ['relu', 'gated-gelu'], 't5');
+  refuse(config, 'tie_word_embeddings', [true, false], 't5');
+  const isTied = config['tie_word_embeddings'] !== false;
+  refuse(config, 'scale_decoder_outputs', [isTied], `t5 with tie_word_embeddings ${isTied}`);
+  const nEncoderLayers = number(config, 'num_layers');
+  return checkT5({
+    vocab: number(config, 'vocab_size'),
+    dim: number(config, 'd_model'),
+    hiddenDim: number(config, 'd_ff'),
+    nEncoderLayers,
+    nDecoderLayers: optionalNumber(config, 'num_decoder_layers') ?? nEncoderLayers,
+    nHeads: number(config, 'num_heads'),
+    headDim: number(config, 'd_kv'),
+    normEps: optionalNumber(config, 'layer_norm_epsilon') ?? DEFAULT_EPS,
+    feedForward: config['feed_forward_proj'] === 'gated-gelu' ? 'gated-gelu' : 'relu',
+    isTied,
+    nBuckets: optionalNumber(config, 'relative_attention_num_buckets') ?? DEFAULT_BUCKETS,
+    maxDistance: optionalNumber(config, 'relative_attention_max_distance') ?? DEFAULT_DISTANCE,
+    trainedLength: optionalNumber(config, 'n_positions') ?? DEFAULT_LENGTH,
+    startId: number(config, 'decoder_start_token_id'),
+  });
+}
+
+function checkT5(config: T5Config): T5Config {
+  const { nBuckets, maxDistance, startId, vocab, normEps, nHeads } = config;
+  for (const nLayers of [config.nEncoderLayers, config.nDecoderLayers]) {
+    checkSizes({ ...config, nLayers, nKvHeads: nHeads, maxContext: config.trainedLength });
+  }
+  need('normEps', normEps, normEps >= 0 && normEps < 1, 'from 0 to 1');
+  needSize('relative_attention_max_distance', maxDistance, MAX_DISTANCE);
+  need('relative_attention_num_buckets', nBuckets, nBuckets >= 4 && nBuckets % 4 === 0, 'a multiple of 4');
+  need('relative_attention_num_buckets', nBuckets, nBuckets / 2 < maxDistance, `below ${2 * maxDistance}`);
+  if (!(Number.isInteger(startId) && startId >= 0 && startId < vocab)) {
+    throw new ConfigError(`config.json: decoder_start_token_id is ${startId}, expected an id below ${vocab}`);
+  }
+  return config;
+}
