@@ -7,6 +7,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/**/*.long.test.ts', '**/node_modules/**', 'test/peers/**'],
     maxWorkers: 2,
+    // Nothing is ambient, so files can share a process: modules are loaded and compiled once, which saves a quarter of the time.
+    isolate: false,
     testTimeout: 300_000,
     hookTimeout: 300_000,
   },
