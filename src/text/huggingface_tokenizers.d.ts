@@ -13,10 +13,4 @@ declare module '@huggingface/tokenizers' {
     constructor(config: { type: 'Sequence'; pretokenizers: readonly object[] });
     pre_tokenize_text(text: string, options: { section_index: number }): string[];
   }
-  export class Unigram {
-    constructor(config: object, eosToken: string);
-    readonly tokens_to_ids: ReadonlyMap<string, number>;
-    readonly unk_token_id: number | null | undefined;
-    tokenize(text: string): string[];
-  }
 }

@@ -1,6 +1,6 @@
-import { SequenceNormalizer, SequencePreTokenizer, Unigram } from '@huggingface/tokenizers';
+import { SequenceNormalizer, SequencePreTokenizer } from '@huggingface/tokenizers';
 import { UnsupportedError } from '../core/errors.ts';
-import type { SubwordModel } from './subword_model.ts';
+import { precompiledNormalizer, sentencePieceNormalizer } from './sentencepiece.ts';
 import { type Json, needObject, needText, optionalArray } from './tokenizer_json.ts';
 import { bertNormalize, bertNormalizerOptions, bertWords, lowercaseEach } from './wordpiece.ts';
 
@@ -48,13 +48,30 @@ export function makeNormalizer(json: Json | null): Normalizer {
     case 'NFD':
     case 'NFKC':
     case 'NFKD':
-    case 'Strip':
     case 'StripAccents':
-    case 'Precompiled':
       return fromLibrary(json);
+    // White space is White_Space, where the library takes what String.prototype.trim does.
+    case 'Strip':
+      return stripWhiteSpace(json['strip_left'] === true, json['strip_right'] === true);
+    // The library does not read the table: it has NFKC in its place.
+    case 'Precompiled':
+      return precompiledNormalizer(json);
+    // gguf_vocab.ts writes it.
+    case 'SentencePiece':
+      return sentencePieceNormalizer(json);
     default:
       throw new UnsupportedError(`tokenizer: normalizer "${type}" is not one that glassformer has`);
   }
+}
+
+function stripWhiteSpace(left: boolean, right: boolean): Normalizer {
+  const isSpace = (char: string): boolean => /\p{White_Space}/u.test(char);
+  return (text) => {
+    let [from, to] = [0, text.length];
+    if (left) while (from < to && isSpace(text[from]!)) from++;
+    if (right) while (to > from && isSpace(text[to - 1]!)) to--;
+    return text.slice(from, to);
+  };
 }
 
 function fromLibrary(step: Json): Normalizer {
@@ -117,9 +134,11 @@ function cutterSteps(json: Json): Json[] {
       const cut = { pattern: { String: mark }, behavior: 'MergedWithNext' };
       return json['split'] === false ? [marks] : [marks, splitStep(cut)];
     }
+    // White space is White_Space, where the library's expression has JavaScript's \s.
+    case 'WhitespaceSplit':
+      return [{ type: 'Split', pattern: { Regex: '\\p{White_Space}+' }, behavior: 'Removed' }];
     case 'BertPreTokenizer':
     case 'Whitespace':
-    case 'WhitespaceSplit':
       return [json];
     default:
       throw new UnsupportedError(`tokenizer: pre-tokenizer "${type}" is not one that glassformer has`);
@@ -153,21 +172,6 @@ function splitStep(json: Json): Json {
   throw new UnsupportedError(
     `tokenizer: pre-tokenizer Split with behavior "${behavior}"${inverted ? ', inverted,' : ''} on ${JSON.stringify(pattern)}`,
   );
-}
-
-/** Unigram (Kudo 2018): the segmentation of highest likelihood, by the library's Viterbi search. */
-export function unigramModel(model: Json, eosToken: string): SubwordModel {
-  if (model['byte_fallback'] === true) throw new UnsupportedError('tokenizer: Unigram with byte_fallback');
-  const unigram = building('model Unigram', () => new Unigram(model, eosToken));
-  return (word, out) => {
-    let afterUnknown = false;
-    for (const piece of unigram.tokenize(word)) {
-      const id = unigram.tokens_to_ids.get(piece);
-      const isUnknown = id === undefined;
-      if (!(isUnknown && afterUnknown)) out.push(id ?? unigram.unk_token_id!);
-      afterUnknown = isUnknown;
-    }
-  };
 }
 
 /** The library throws plain errors for what it cannot build (a regular expression, a missing field). */

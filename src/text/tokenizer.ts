@@ -3,7 +3,7 @@ import { bpeModel, endOfWordSuffix } from './bpe_model.ts';
 import { readSpecialIds, type SpecialOverrides } from './special_ids.ts';
 import { sectionSplitter } from './special_tokens.ts';
 import type { Pieces, SubwordModel } from './subword_model.ts';
-import { makeNormalizer, makeWordCutter, unigramModel } from './text_steps.ts';
+import { makeNormalizer, makeWordCutter } from './text_steps.ts';
 import { makeTokenDecoder } from './token_bytes.ts';
 import {
   type AddedToken,
@@ -16,6 +16,7 @@ import {
   readTokenizerJson,
   type TokenizerFiles,
 } from './tokenizer_json.ts';
+import { unigramModel } from './unigram.ts';
 import { wordPieceModel } from './wordpiece.ts';
 
 export interface EncodeOptions {
@@ -76,7 +77,7 @@ export function createTokenizer(files: TokenizerFiles, special: SpecialOverrides
 
   const normalize = makeNormalizer(json.normalizer);
   const cutWords = makeWordCutter(json.preTokenizer);
-  const encodeWord = makeModel(json.model, pieces, config);
+  const encodeWord = makeModel(json.model, pieces);
   const decoder = makeTokenDecoder(json.decoder, endOfWordSuffix(json.model));
   // Two passes, as in Hugging Face tokenizers: some tokens are sought in the text as given, some in the normalized one.
   const splitters = [false, true].map((parseSpecial) => {
@@ -213,7 +214,7 @@ function readVocab(vocab: unknown): { idOf: Map<string, number>; textOf: (string
   return { idOf: new Map(entries), textOf };
 }
 
-function makeModel(model: Json, pieces: Pieces, config: Json): SubwordModel {
+function makeModel(model: Json, pieces: Pieces): SubwordModel {
   // Older files name no type.
   const type = model['type'] ?? (model['merges'] !== undefined ? 'BPE' : undefined);
   switch (type) {
@@ -223,7 +224,7 @@ function makeModel(model: Json, pieces: Pieces, config: Json): SubwordModel {
     case 'WordPiece':
       return wordPieceModel(model, pieces);
     case 'Unigram':
-      return unigramModel(model, typeof config['eos_token'] === 'string' ? config['eos_token'] : '');
+      return unigramModel(model, pieces);
     default:
       throw new UnsupportedError(
         `tokenizer: model "${type}" is not one that glassformer has (BPE, SPM, WordPiece, Unigram)`,
