@@ -1,4 +1,5 @@
 import { ConfigError, KernelError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import { exp } from '../core/math.ts';
 import { sum64 } from '../core/sum.ts';
@@ -159,7 +160,7 @@ function clipOf({ name, config, preprocessor, tokenizer, scale, vision, text, de
   const run = ({ executor, cache }: Tower, batch: Batch): ClipVector[] => {
     try {
       const { data } = executor.run(batch, cache);
-      if (!data.every(Number.isFinite)) {
+      if (!allFinite(data)) {
         throw new KernelError(`model ${name}: its vectors are not finite; the weights are damaged`);
       }
       return Array.from(batch.outRows, (_, i) => unitVector(data.subarray(i * vectorDim, (i + 1) * vectorDim)));

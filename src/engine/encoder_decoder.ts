@@ -1,4 +1,5 @@
 import { CapacityError, ConfigError, KernelError, UnsupportedError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
@@ -284,7 +285,7 @@ function decoding(
 }
 
 function finite(logits: Logits, name: string): Logits {
-  if (logits.data.every(Number.isFinite)) return logits;
+  if (allFinite(logits.data)) return logits;
   throw new KernelError(`model ${name}: it gives numbers that are not finite; the weights are damaged`);
 }
 

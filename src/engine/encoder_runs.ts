@@ -1,4 +1,5 @@
 import { CapacityError, ConfigError, KernelError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Batch, Executor } from '../exec/executor.ts';
 import type { KvCache } from '../kvcache/cache.ts';
@@ -44,7 +45,7 @@ export async function* encoderRuns(
     const batch = batchOf(cache, run, wanted);
     try {
       const { data, vocab: width } = executor.run(batch, cache);
-      if (!data.every(Number.isFinite)) {
+      if (!allFinite(data)) {
         throw new KernelError(`model ${name}: it gives numbers that are not finite; the weights are damaged`);
       }
       let at = 0;

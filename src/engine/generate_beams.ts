@@ -1,4 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor } from '../exec/executor.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
@@ -120,7 +121,7 @@ export async function* generateBeams(
         );
         for (let i = 0; i < group.length; i++) {
           const row = data.subarray(i * vocab, (i + 1) * vocab);
-          if (!row.every(Number.isFinite)) await parts.diagnose([...past, ...search.live[from + i]!.ids]);
+          if (!allFinite(row)) await parts.diagnose([...past, ...search.live[from + i]!.ids]);
           rows.push(row);
         }
       }

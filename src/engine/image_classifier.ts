@@ -1,4 +1,5 @@
 import { ConfigError, KernelError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Tier } from '../exec/executor.ts';
 import { buildVit, vitTensors } from '../models/vit.ts';
@@ -106,7 +107,7 @@ function classifierOf(
         cache.reserve(sequence, nRowsOf(config));
         const patches = patchRows(image, preprocessor, config, executor.tier);
         const { data } = executor.run(encoderBatch(sequence, patches, config), cache);
-        if (!data.every(Number.isFinite)) {
+        if (!allFinite(data)) {
           throw new KernelError(`model ${name}: its logits are not finite; the weights are damaged`);
         }
         return data;

@@ -1,4 +1,5 @@
 import { ConfigError, ShapeError } from '../core/errors.ts';
+import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence, PrefixScope } from '../kvcache/cache.ts';
@@ -167,11 +168,6 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
     [Symbol.dispose]: () => session.dispose(),
   };
   return session;
-}
-
-function allFinite(data: Float32Array | Float64Array): boolean {
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false;
-  return true;
 }
 
 /** The rows of several runs as one. */

@@ -15,9 +15,20 @@ export interface Machine {
   readonly widths: readonly number[];
   /** Where each value lies, and how far its rows are apart. */
   readonly places: readonly Place[];
+  /** What runNode asks of every node, by value: node objects have as many forms as there are ops, so reading them is slow. */
+  readonly firstInputs: readonly FirstInput[];
   /** See stepsOf and cacheStepsOf. Views have no step: they move nothing. */
   readonly steps: readonly ValueId[];
   readonly cacheSteps: readonly ValueId[];
+}
+
+/** The first input of a node; feeds and weights, which have none, stand for themselves. */
+export interface FirstInput {
+  readonly id: ValueId;
+  /** Floats from one of its rows to the next; 0 where there is no input. */
+  readonly rowStride: number;
+  /** Whether the node's own rows are those of which logits are wanted, and not all tokens. */
+  readonly isOfOutRows: boolean;
 }
 
 /** What is the same for every run is looked up once: a token of a small model has 500 nodes and 4 ms. */
@@ -28,6 +39,11 @@ export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weight
   return {
     ...parts,
     places,
+    firstInputs: graph.nodes.map(({ inputs: [first], shape }, id) => ({
+      id: first ?? id,
+      rowStride: first === undefined ? 0 : places[first]!.rowStride,
+      isOfOutRows: shape[0] === 'R',
+    })),
     steps: stepsOf(graph).filter(moves),
     cacheSteps: cacheStepsOf(graph).filter(moves),
     widths: graph.nodes.map(({ shape }) => rowWidth(shape)),

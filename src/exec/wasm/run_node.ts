@@ -28,9 +28,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
   const node = graph.nodes[id]!;
   const width = m.widths[id]!;
   const y = frame.addresses[id]!;
-  const x = frame.addresses[node.inputs[0]!]!;
-  const xStride = m.places[node.inputs[0]!]?.rowStride ?? 0; // feeds and weights have no input
-  const nRows = node.shape[0] === 'R' ? frame.batch.outRows.length : frame.batch.ids.length;
+  const { id: input, rowStride: xStride, isOfOutRows } = m.firstInputs[id]!;
+  const x = frame.addresses[input]!;
+  const nRows = isOfOutRows ? frame.batch.outRows.length : frame.batch.ids.length;
   switch (node.op) {
     case 'input':
     case 'weight':
