@@ -1,6 +1,18 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { close, closeSync, fstat, open, read } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { CapacityError, ConfigError, FormatError, type GlassformerError } from '../core/errors.ts';
 import { type ByteSource, READ_CHUNK_BYTES } from '../core/host.ts';
+
+/** Numbers, and not FileHandles: from Node 26 on, a handle that is collected before it was closed ends the process. */
+const [openFile, statFile, readFile, closeFile] = [
+  promisify(open),
+  promisify(fstat),
+  promisify(read),
+  promisify(close),
+];
+/** Files of sources that were forgotten, closed when the source is collected. */
+const FORGOTTEN = new FinalizationRegistry<number>((file) => closeSync(file));
 
 /**
  * A file as a source. A single read may be short, so it goes on until the buffer is full.
@@ -9,16 +21,16 @@ import { type ByteSource, READ_CHUNK_BYTES } from '../core/host.ts';
  * `read` throws FormatError when the bytes are not there (any more), ConfigError when the disk fails or the source is closed.
  */
 export async function openNodeFile(path: string): Promise<ByteSource> {
-  const handle = await openChecked(path);
+  const file = await openChecked(path);
   let isClosed = false;
   let size: number;
   try {
-    size = (await handle.stat()).size;
+    size = (await statFile(file)).size;
   } catch (e) {
-    await handle.close();
+    await closeFile(file);
     throw systemError(path, e);
   }
-  return {
+  const source: ByteSource = {
     name: path,
     size,
     async read(offset, into) {
@@ -30,7 +42,7 @@ export async function openNodeFile(path: string): Promise<ByteSource> {
       for (let done = 0; done < into.byteLength; ) {
         // Node refuses to read 2 GiB in one call, and an aborted load should not wait for that much.
         const want = Math.min(into.byteLength - done, READ_CHUNK_BYTES);
-        const got = await readSome(handle, path, into, done, want, offset + done);
+        const got = await readSome(file, path, into, done, want, offset + done);
         if (got === 0) {
           throw new FormatError(
             `${path}: needs bytes ${offset} to ${end}, the file now ends at ${offset + done}; it had ${size} bytes when it was opened`,
@@ -43,14 +55,17 @@ export async function openNodeFile(path: string): Promise<ByteSource> {
     async close() {
       if (isClosed) return;
       isClosed = true;
-      await handle.close();
+      FORGOTTEN.unregister(source);
+      await closeFile(file);
     },
   };
+  FORGOTTEN.register(source, file, source);
+  return source;
 }
 
-async function openChecked(path: string): Promise<FileHandle> {
+async function openChecked(path: string): Promise<number> {
   try {
-    if ((await stat(path)).isFile()) return await open(path, 'r');
+    if ((await stat(path)).isFile()) return await openFile(path, 'r');
   } catch (e) {
     throw systemError(path, e);
   }
@@ -58,7 +73,7 @@ async function openChecked(path: string): Promise<FileHandle> {
 }
 
 async function readSome(
-  handle: FileHandle,
+  file: number,
   path: string,
   into: Uint8Array,
   at: number,
@@ -66,7 +81,7 @@ async function readSome(
   position: number,
 ): Promise<number> {
   try {
-    return (await handle.read(into, at, length, position)).bytesRead;
+    return (await readFile(file, into, at, length, position)).bytesRead;
   } catch (e) {
     throw systemError(`${path}, byte ${position}`, e);
   }

@@ -1,7 +1,20 @@
-import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { CapacityError, ConfigError, FormatError } from '../../src/core/errors.ts';
@@ -29,7 +42,42 @@ const failure = async (promise: Promise<unknown>): Promise<Error> => {
   throw new Error('nothing was thrown');
 };
 
+/** The collector, which Node shows only when asked. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}
+
 describe('openNodeFile', () => {
+  test('closes what was forgotten, without a word', async (context) => {
+    if (process.platform !== 'linux') context.skip('open files are listed in /proc, which only Linux has');
+    const path = file('forgotten');
+    const nOpen = (): number =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === path;
+        } catch {
+          return false; // closed since it was listed
+        }
+      }).length;
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const kept = await openNodeFile(path);
+    for (let i = 0; i < 8; i++) await openNodeFile(path);
+    expect(nOpen()).toBe(9);
+    const collect = collector();
+    await vi.waitFor(() => {
+      collect();
+      expect(nOpen()).toBe(1);
+    });
+    await kept.read(0, new Uint8Array(10));
+    await kept.close();
+    expect(nOpen()).toBe(0);
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   test('reads any range, into views at any place', async () => {
     const source = await openNodeFile(file('ranges'));
     await fc.assert(
