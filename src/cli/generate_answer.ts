@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { isEncoderDecoder, loadEncoderDecoder, type SourceText } from '../engine/encoder_decoder.ts';
+import { loadEncoderDecoder, type SourceText } from '../engine/encoder_decoder.ts';
 import type { GenerateOptions, Piece, Summary } from '../engine/generate.ts';
 import type { ModelInfo } from '../engine/model.ts';
+import { isEncoderDecoder } from '../engine/open_encoder_decoder.ts';
 import type { LoadOptions } from '../engine/options.ts';
-import { createNodeHost, openNodeFolder } from '../platform/node.ts';
+import { createNodeHost, openNodeModel } from '../platform/node.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Io } from './io.ts';
 import { downloaded } from './load.ts';
@@ -27,7 +28,7 @@ export interface DecoderFlags {
   readonly raw?: boolean;
 }
 
-/** The folder of an encoder-decoder, loaded; null for any other model. Throws a usage error for flags that do not fit it. */
+/** An encoder-decoder, loaded; null for any other model. Throws a usage error for flags that do not fit it. */
 export async function loadAnswering(
   io: Io,
   model: string,
@@ -36,14 +37,25 @@ export async function loadAnswering(
 ): Promise<Answering | null> {
   if (model === 'embedded') return null;
   const path = await downloaded(io, model);
-  const isFolder = await stat(path).then(
-    (found) => found.isDirectory(),
+  const isThere = await stat(path).then(
+    () => true,
     () => false, // what is not there is reported by whoever loads it
   );
-  if (!isFolder) return null;
-  const source = { kind: 'folder', folder: openNodeFolder(path) } as const;
-  if (!(await isEncoderDecoder(source))) return null;
-  refuseFlags(flags);
+  if (!isThere) return null;
+  const source = await openNodeModel(path);
+  const leave = async (): Promise<void> => {
+    if (source.kind === 'file') await source.source.close();
+  };
+  try {
+    if (!(await isEncoderDecoder(source))) {
+      await leave();
+      return null;
+    }
+    refuseFlags(flags);
+  } catch (e) {
+    await leave();
+    throw e;
+  }
   const progress = createProgress(io);
   const onNotice = (line: string): void => void io.stderr.write(`${line}\n`);
   try {

@@ -2,12 +2,7 @@ import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { DType } from '../core/dtype.ts';
 import { ConfigError } from '../core/errors.ts';
-import {
-  RANDOM_ARCHITECTURES,
-  RANDOM_ENCODERS,
-  type RandomArchitectureName,
-  type RandomEncoderName,
-} from '../load/random_architectures.ts';
+import { ALL_RANDOM, type RandomName } from '../load/random_architectures.ts';
 import { type RandomModel, randomGguf } from '../load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape, type RandomShapeName } from '../load/random_shape.ts';
 import { FORMATS } from '../quant/formats.ts';
@@ -21,7 +16,7 @@ import { checkUsage, usageError } from './usage.ts';
 
 interface Flags {
   readonly out: string;
-  readonly arch: RandomArchitectureName | RandomEncoderName;
+  readonly arch: RandomName;
   readonly shape: RandomShapeName;
   readonly format: DType;
   readonly seed: number;
@@ -38,9 +33,9 @@ interface Flags {
 }
 
 const EXAMPLES = `
-The file is a whole model: right shapes and right speed, text without sense. Any text becomes its bytes. All matrices are in
-the format, norms in f32; equal flags give equal bytes. Sizes that are not given are those of --shape, the shapes of SmolLM
-135M, Qwen 2 0.5B and Llama 3.2 1B.
+The file is a whole model: right shapes and right speed, text without sense. Any text becomes its bytes (t5: its ASCII
+characters). All matrices are in the format, norms in f32; equal flags give equal bytes. Sizes that are not given are those of
+--shape, the shapes of SmolLM 135M, Qwen 2 0.5B and Llama 3.2 1B.
 
 Examples:
   glassformer make-random --layers 2 --vocab 1000 --out random.gguf
@@ -51,14 +46,7 @@ export function defineMakeRandom(command: Command, io: Io): void {
   const sizes = `of a layer, in place of the shape's`;
   command
     .requiredOption('-o, --out <path>', 'the GGUF file to write')
-    .addOption(
-      choice(
-        '--arch <name>',
-        'the architecture',
-        Object.keys({ ...RANDOM_ARCHITECTURES, ...RANDOM_ENCODERS }),
-        'llama',
-      ),
-    )
+    .addOption(choice('--arch <name>', 'the architecture', Object.keys(ALL_RANDOM), 'llama'))
     .addOption(choice('--shape <name>', 'the sizes', Object.keys(RANDOM_SHAPES), '135m'))
     .addOption(choice('--format <name>', 'how all matrices are stored', Object.keys(FORMATS), 'q4_0'))
     .option('--seed <n>', 'of the random numbers, 0 to 2^32 - 1', parseCount, 0)

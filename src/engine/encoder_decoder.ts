@@ -4,17 +4,15 @@ import type { Host } from '../core/host.ts';
 import type { Executor, Logits } from '../exec/executor.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
-import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
-import { readJsonObject } from '../load/json_file.ts';
 import { buildT5Decoder, buildT5Encoder } from '../models/t5.ts';
-import { type T5Config, t5ConfigFromHf } from '../models/t5_config.ts';
-import { t5Tensors } from '../models/t5_tensors.ts';
-import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { T5Config } from '../models/t5_config.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import { lazyForms } from './lazy_forms.ts';
 import { createExecutor } from './load_model.ts';
 import type { ModelInfo } from './model.ts';
 import type { ModelSource } from './model_source.ts';
+import { openEncoderDecoder } from './open_encoder_decoder.ts';
 import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from './options.ts';
 
 /** A text, whose end token the tokenizer adds, or exact ids. */
@@ -50,23 +48,12 @@ export interface EncoderDecoder {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Whether a source is the folder of a T5. Throws FormatError for a config.json that is none. */
-export async function isEncoderDecoder(source: ModelSource): Promise<boolean> {
-  const file = source.kind === 'folder' ? await source.folder.open('config.json') : null;
-  if (file === null) return false;
-  try {
-    return (await readJsonObject(file))['model_type'] === 't5';
-  } finally {
-    await file.close();
-  }
-}
-
 /** Rows of a sequence are those of two texts; distances have no limit of their own. */
 const MOST_POSITIONS = 1 << 20;
 
 /**
- * Loads the Hugging Face folder of a T5: config.json, tokenizer.json, safetensors. Encoder and decoder are two executors, each with
- * its own weights; onProgress and onMemoryNeed are called for one, then for the other.
+ * Loads a T5 or mT5: a GGUF file, or a Hugging Face folder (config.json, tokenizer.json, safetensors). Encoder and decoder are two
+ * executors, each with its own weights; onProgress and onMemoryNeed are called for one, then for the other.
  * Throws the six errors of core/errors.ts; nothing stays open then.
  */
 export async function loadEncoderDecoder(
@@ -75,17 +62,11 @@ export async function loadEncoderDecoder(
   options: LoadOptions = {},
 ): Promise<EncoderDecoder> {
   const start = host.now();
-  if (source.kind !== 'folder') {
-    await source.source.close();
-    throw new ConfigError(`${source.source.name}: an encoder-decoder is a Hugging Face folder; give the folder`);
-  }
-  const hf = await openHfFolder(source.folder);
+  const opened = await openEncoderDecoder(source);
   const loaded: Executor[] = [];
   try {
     refuseLoadOptions(options);
-    const config = t5ConfigFromHf(hf.config);
-    const tokenizer = tokenizerOf(hf, config);
-    const tensors = t5Tensors(config, hf.weights.tensors);
+    const { name, config, tensors, tokenizer } = opened;
     const maxSeq = options.maxSeq ?? config.trainedLength;
     // The encoder's rows see each other: a text is one run.
     const forEncoder = checkLoadOptions({ ...options, maxSeq, prefillChunk: maxSeq, kv: CONTIGUOUS }, MOST_POSITIONS);
@@ -102,11 +83,11 @@ export async function loadEncoderDecoder(
       forDecoder,
     );
     loaded.push(decoder);
-    const parts = { name: hf.weights.name, config, tokenizer, encoder, decoder, host, maxSeq, options: forDecoder };
-    return encoderDecoderOf(parts, host.now() - start, () => hf.weights.close());
+    const parts = { name, config, tokenizer, encoder, decoder, host, maxSeq, options: forDecoder };
+    return encoderDecoderOf(parts, host.now() - start, opened.close);
   } catch (e) {
     for (const executor of loaded) executor.dispose();
-    await hf.weights.close();
+    await opened.close();
     throw e;
   }
 }
@@ -287,24 +268,6 @@ function decoding(
 function finite(logits: Logits, name: string): Logits {
   if (allFinite(logits.data)) return logits;
   throw new KernelError(`model ${name}: it gives numbers that are not finite; the weights are damaged`);
-}
-
-function tokenizerOf(hf: HfFolder, { vocab }: T5Config): Tokenizer {
-  if (hf.tokenizerJson === null) {
-    throw new ConfigError(`${hf.weights.name}: has no tokenizer.json beside it; convert the tokenizer`);
-  }
-  const end = hf.config['eos_token_id'];
-  if (!(Number.isInteger(end) && (end as number) >= 0 && (end as number) < vocab)) {
-    throw new ConfigError(`config.json: eos_token_id is ${JSON.stringify(end)}, expected the id that ends an answer`);
-  }
-  const tokenizer = createTokenizer(
-    { tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? undefined },
-    { eosIds: [end as number] },
-  );
-  if (tokenizer.vocabSize > vocab) {
-    throw new ConfigError(`tokenizer.json has ${tokenizer.vocabSize} tokens, the model (vocab_size) ${vocab}`);
-  }
-  return tokenizer;
 }
 
 /** Rows that are found again, dropped or rounded are those of one text; here a sequence has rows of two. */

@@ -46,17 +46,35 @@ const ALIGNMENT_KEY = 'general.alignment';
  */
 export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const cursor = new ByteCursor(source);
+  const { nTensors, nPairs } = await readCounts(cursor);
+  const { metadata, valueOffsets } = await readPairs(cursor, nPairs);
+  const alignment = (metadata.get(ALIGNMENT_KEY) as number | undefined) ?? GGUF_DEFAULT_ALIGNMENT;
+  const tensors = await readTensorInfos(cursor, source, nTensors, alignment);
+  return { metadata, valueOffsets, tensors };
+}
+
+/**
+ * general.architecture of a GGUF file where it is its first key, as every writer puts it; null otherwise, and for a source that is no such
+ * file. A few bytes are read. Throws what readGgufHeader throws for them.
+ */
+export async function peekArchitecture(source: ByteSource): Promise<string | null> {
+  const start = new Uint8Array(Math.min(GGUF_MAGIC.length, source.size));
+  await source.read(0, start);
+  if (decodeAscii(start) !== GGUF_MAGIC) return null;
+  const cursor = new ByteCursor(source);
+  const { nPairs } = await readCounts(cursor);
+  if (nPairs === 0 || (await readKey(cursor, 0)) !== 'general.architecture') return null;
+  if ((await readValueType(cursor, 'metadata "general.architecture" type')) !== 'string') return null;
+  return decodeAscii(await readStringBytes(cursor, 'metadata "general.architecture"'));
+}
+
+async function readCounts(cursor: ByteCursor): Promise<{ nTensors: number; nPairs: number }> {
   await cursor.fill(HEADER_BYTES, 'the header');
   const magic = decodeAscii(cursor.bytes(4));
   if (magic !== GGUF_MAGIC) throw cursor.error(`the first 4 bytes are not "${GGUF_MAGIC}"`, 0);
   checkVersion(cursor, cursor.u32());
   const nTensors = cursor.count('the tensor count', MIN_INFO_BYTES);
-  const nPairs = cursor.count('the metadata count', MIN_PAIR_BYTES);
-
-  const { metadata, valueOffsets } = await readPairs(cursor, nPairs);
-  const alignment = (metadata.get(ALIGNMENT_KEY) as number | undefined) ?? GGUF_DEFAULT_ALIGNMENT;
-  const tensors = await readTensorInfos(cursor, source, nTensors, alignment);
-  return { metadata, valueOffsets, tensors };
+  return { nTensors, nPairs: cursor.count('the metadata count', MIN_PAIR_BYTES) };
 }
 
 function checkVersion(cursor: ByteCursor, version: number): void {

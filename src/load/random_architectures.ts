@@ -8,6 +8,7 @@ import { randomOlmo2 } from './random/olmo.ts';
 import type { RandomArchitecture } from './random/parts.ts';
 import { randomPhi3 } from './random/phi.ts';
 import { randomQwen2, randomQwen3, randomQwen3Moe } from './random/qwen.ts';
+import { randomT5 } from './random/t5.ts';
 
 /** By the name in general.architecture, or one of its own. Another one is a line here; models/architectures.ts has those that can be run. */
 export const RANDOM_ARCHITECTURES = {
@@ -40,6 +41,14 @@ export const RANDOM_ENCODERS = {
 export type RandomEncoderName = keyof typeof RANDOM_ENCODERS;
 
 /** An encoder's texts end with a token of their own. */
-export function isRandomEncoder(name: RandomArchitectureName | RandomEncoderName): name is RandomEncoderName {
+export function isRandomEncoder(name: RandomName): name is RandomEncoderName {
   return Object.hasOwn(RANDOM_ENCODERS, name);
 }
+
+/** The same of encoder-decoders. */
+export const RANDOM_ENCODER_DECODERS = { t5: randomT5 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
+
+/** Everything of which random models can be written. */
+export const ALL_RANDOM = { ...RANDOM_ARCHITECTURES, ...RANDOM_ENCODERS, ...RANDOM_ENCODER_DECODERS } as const;
+
+export type RandomName = keyof typeof ALL_RANDOM;

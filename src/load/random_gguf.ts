@@ -8,19 +8,13 @@ import { GGUF_DEFAULT_ALIGNMENT } from './gguf_header.ts';
 import { alignUp } from './gguf_tensor_infos.ts';
 import { writeGgufHead } from './gguf_writer.ts';
 import type { RandomArchitecture, RandomTensor } from './random/parts.ts';
-import {
-  isRandomEncoder,
-  RANDOM_ARCHITECTURES,
-  RANDOM_ENCODERS,
-  type RandomArchitectureName,
-  type RandomEncoderName,
-} from './random_architectures.ts';
+import { ALL_RANDOM, isRandomEncoder, type RandomName } from './random_architectures.ts';
 import { isPooled, packedPool, type RandomWords, randomData, type Weights } from './random_blocks.ts';
 import { checkShape, type RandomModelShape } from './random_shape.ts';
-import { vocabularyMetadata } from './random_vocabulary.ts';
+import { unigramMetadata, vocabularyMetadata } from './random_vocabulary.ts';
 
 export interface RandomModelOptions {
-  readonly architecture: RandomArchitectureName | RandomEncoderName;
+  readonly architecture: RandomName;
   readonly shape: RandomModelShape;
   /** Of all matrices, the embedding and the output among them; norms are f32. */
   readonly format: DType;
@@ -85,9 +79,7 @@ const FILE_TYPES: Readonly<Partial<Record<DType, number>>> = {
 export function randomGguf({ architecture, shape, format, seed, isUnpacked = false }: RandomModelOptions): RandomModel {
   checkShape(shape);
   if (seed !== seed >>> 0) throw new ConfigError(`random model: seed is ${seed}, must be an integer in 0..2^32 - 1`);
-  const isEncoder = isRandomEncoder(architecture);
-  const known: RandomArchitecture = isEncoder ? RANDOM_ENCODERS[architecture] : RANDOM_ARCHITECTURES[architecture];
-  const { metadata, tensors, ggufName = architecture } = known;
+  const { metadata, tensors, ggufName = architecture, vocabulary }: RandomArchitecture = ALL_RANDOM[architecture];
   const drawn = tensors(shape).map((tensor) => ({
     ...tensor,
     /** What the weights are rounded to. */
@@ -105,7 +97,9 @@ export function randomGguf({ architecture, shape, format, seed, isUnpacked = fal
         : [['general.file_type', 'u32', fileType] satisfies [string, MetaType, MetaValue]]),
       ['general.quantization_version', 'u32', 2],
       ...metadata(shape),
-      ...vocabularyMetadata(shape.vocab, isEncoder),
+      ...(vocabulary === 'unigram'
+        ? unigramMetadata(shape.vocab)
+        : vocabularyMetadata(shape.vocab, isRandomEncoder(architecture))),
     ],
     tensors: heads,
   });

@@ -7,6 +7,7 @@ import { ggufNameOf } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { ArchitectureEntry, Decoder, Tensors } from './architecture.ts';
 import type { DecoderSizes } from './config.ts';
+import { refuseEncoderDecoder } from './encoder_decoders.ts';
 import { renamed } from './hf_tensors.ts';
 
 /** A file that is known to be a model: its config, and its tensors under their GGUF names. */
@@ -80,11 +81,6 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
       `config.json: model_type is "${modelType}", an image classifier; use "classify", or loadClassifier (loadClip) of the library`,
     );
   }
-  if (modelType === 't5') {
-    throw new UnsupportedError(
-      'config.json: model_type is "t5", an encoder-decoder; use "generate" with one prompt, or loadEncoderDecoder of the library',
-    );
-  }
   const architecture = await (await lookUp('modelTypes', modelType, 'config.json: model_type')).load();
   assert(architecture.fromHf !== undefined, `${modelType} is read from folders`);
   const tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);
@@ -124,6 +120,7 @@ function namesOf(inFolder: Tensors, tensors: Tensors): Map<string, string> {
 async function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): Promise<ArchitectureEntry> {
   const found = ARCHITECTURES.find((entry) => entry[key].includes(name));
   if (found !== undefined) return found;
+  refuseEncoderDecoder(key, name, what);
   const { ENCODERS } = await import('./encoders.ts');
   if (ENCODERS.some((entry) => entry[key].includes(name))) {
     throw new UnsupportedError(

@@ -5,6 +5,7 @@ import type { ModelFile } from '../load/model_file.ts';
 import type { Tensors } from './architecture.ts';
 import type { Encoder, EncoderEntry } from './encoder.ts';
 import { CLASSIFIER } from './encoder_blocks.ts';
+import { refuseEncoderDecoder } from './encoder_decoders.ts';
 
 /** A file that is known to be an encoder, and its tensors under their GGUF names. */
 export interface EncoderDescription extends Encoder {
@@ -65,6 +66,7 @@ function described(architecture: string, encoder: Encoder, tensors: Tensors): En
 function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): EncoderEntry {
   const found = ENCODERS.find((entry) => entry[key].includes(name));
   if (found !== undefined) return found;
+  refuseEncoderDecoder(key, name, what);
   const known = ENCODERS.flatMap((entry) => entry[key]).join(', ');
   throw new UnsupportedError(`${what} is "${name}", which is not an encoder that is known (${known})`);
 }

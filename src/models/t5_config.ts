@@ -30,30 +30,40 @@ export interface T5Config {
 
 /** Defaults of T5Config: what a config.json leaves out. */
 const DEFAULT_BUCKETS = 32;
-const DEFAULT_DISTANCE = 128;
+export const DEFAULT_DISTANCE = 128;
 const DEFAULT_EPS = 1e-6;
 const DEFAULT_LENGTH = 512;
 /** The table by distance is nHeads * (2 maxDistance + 1) numbers. */
 const MAX_DISTANCE = 4096;
 
+/** Families of config.json, with what each computes where a field is missing. */
+const FAMILIES = {
+  t5: { architectures: ['T5ForConditionalGeneration', 'T5WithLMHeadModel'], isTied: true, feedForward: 'relu' },
+  mt5: { architectures: ['MT5ForConditionalGeneration'], isTied: false, feedForward: 'gated-gelu' },
+} as const;
+
 /**
- * Reads config.json of a T5ForConditionalGeneration.
+ * Reads config.json of a T5ForConditionalGeneration, or of an MT5ForConditionalGeneration, whose graphs are those of T5 v1.1.
  * Throws ConfigError for a field that is missing, of another type or out of range; UnsupportedError for a variant by name.
- * Source: transformers, models/t5/configuration_t5.py and modeling_t5.py.
+ * Source: transformers, models/t5/configuration_t5.py and modeling_t5.py, models/mt5/configuration_mt5.py.
  */
 export function t5ConfigFromHf(config: JsonObject): T5Config {
   const { model_type: type, architectures } = config;
-  if (type !== 't5') throw new UnsupportedError(`config.json: model_type is ${JSON.stringify(type)}, expected "t5"`);
+  const family = type === 't5' || type === 'mt5' ? FAMILIES[type] : undefined;
+  if (family === undefined) {
+    throw new UnsupportedError(`config.json: model_type is ${JSON.stringify(type)}, expected "t5" or "mt5"`);
+  }
   const architecture = Array.isArray(architectures) ? architectures[0] : undefined;
-  if (architecture !== 'T5ForConditionalGeneration' && architecture !== 'T5WithLMHeadModel') {
+  if (!family.architectures.some((known) => known === architecture)) {
     throw new UnsupportedError(
-      `config.json: architecture is ${JSON.stringify(architecture)}; t5 is run as T5ForConditionalGeneration`,
+      `config.json: architecture is ${JSON.stringify(architecture)}; ${type} is run as ${family.architectures[0]}`,
     );
   }
+  const feedForward = config['feed_forward_proj'] ?? family.feedForward;
   refuse(config, 'is_encoder_decoder', [true], 't5');
   refuse(config, 'feed_forward_proj', ['relu', 'gated-gelu'], 't5');
   refuse(config, 'tie_word_embeddings', [true, false], 't5');
-  const isTied = config['tie_word_embeddings'] !== false;
+  const isTied = (config['tie_word_embeddings'] ?? family.isTied) === true;
   refuse(config, 'scale_decoder_outputs', [isTied], `t5 with tie_word_embeddings ${isTied}`);
   const nEncoderLayers = number(config, 'num_layers');
   return checkT5({
@@ -65,7 +75,7 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
     nHeads: number(config, 'num_heads'),
     headDim: number(config, 'd_kv'),
     normEps: optionalNumber(config, 'layer_norm_epsilon') ?? DEFAULT_EPS,
-    feedForward: config['feed_forward_proj'] === 'gated-gelu' ? 'gated-gelu' : 'relu',
+    feedForward: feedForward === 'gated-gelu' ? 'gated-gelu' : 'relu',
     isTied,
     nBuckets: optionalNumber(config, 'relative_attention_num_buckets') ?? DEFAULT_BUCKETS,
     maxDistance: optionalNumber(config, 'relative_attention_max_distance') ?? DEFAULT_DISTANCE,
@@ -74,7 +84,8 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
   });
 }
 
-function checkT5(config: T5Config): T5Config {
+/** Throws ConfigError naming the first field that cannot be; returns the config. */
+export function checkT5(config: T5Config): T5Config {
   const { nBuckets, maxDistance, startId, vocab, normEps, nHeads } = config;
   for (const nLayers of [config.nEncoderLayers, config.nDecoderLayers]) {
     checkSizes({ ...config, nLayers, nKvHeads: nHeads, maxContext: config.trainedLength });
@@ -84,7 +95,7 @@ function checkT5(config: T5Config): T5Config {
   need('relative_attention_num_buckets', nBuckets, nBuckets >= 4 && nBuckets % 4 === 0, 'a multiple of 4');
   need('relative_attention_num_buckets', nBuckets, nBuckets / 2 < maxDistance, `below ${2 * maxDistance}`);
   if (!(Number.isInteger(startId) && startId >= 0 && startId < vocab)) {
-    throw new ConfigError(`config.json: decoder_start_token_id is ${startId}, expected an id below ${vocab}`);
+    throw new ConfigError(`decoder_start_token_id is ${startId}, expected an id below ${vocab}`);
   }
   return config;
 }

@@ -34,20 +34,26 @@ const TOP: Readonly<Record<string, string>> = {
 };
 
 /**
- * A folder's tensors, parted between the graphs: numbers of distances instead of buckets, and cross attention's matrices of keys and
- * values as one, which the encoder has.
+ * A folder's tensors under the names of models/t5.ts, parted between the graphs.
  * Throws UnsupportedError for a name that has no place, ShapeError for one that is missing or of another shape.
  */
 export function t5Tensors(config: T5Config, tensors: Tensors): T5Tensors {
+  const named = [...tensors].filter(([name]) => !LEFT_OUT.includes(name));
+  return partT5(config, new Map(named.map(([name, info]) => [nameOf(name), info])));
+}
+
+/**
+ * Tensors by the names of models/t5.ts, parted between the graphs: numbers of distances instead of buckets, and cross attention's
+ * matrices of keys and values as one, which the encoder has. Throws as t5Tensors.
+ */
+export function partT5(config: T5Config, tensors: Tensors): T5Tensors {
   const encoder = new Map<string, TensorInfo>();
   const decoder = new Map<string, TensorInfo>();
   const cross = new Map<string, TensorInfo>();
-  for (const [hfName, info] of tensors) {
-    if (LEFT_OUT.includes(hfName)) continue;
-    const name = nameOf(hfName);
+  for (const [name, info] of tensors) {
     if (name === 'output.weight' && config.isTied) {
       throw new UnsupportedError(
-        `tensor ${hfName} has no place in a t5 whose embedding is its head (tie_word_embeddings)`,
+        `tensor ${info.name} has no place in a t5 whose embedding is its head (tie_word_embeddings)`,
       );
     }
     if (/cross_attn_[kv]\.weight$/.test(name)) cross.set(name, info);

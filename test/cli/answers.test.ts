@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../support/fixtures.ts';
@@ -45,6 +47,34 @@ describe('generate with a T5', () => {
     expect(exitCode).not.toBe(0);
     expect(stdout).toBe('');
     expect(stderr).toContain(message);
+  });
+
+  test('from a GGUF file, which make-random writes', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'glassformer-answers-'));
+    const out = join(folder, 't5.gguf');
+    const sizes = [
+      '--layers',
+      '1',
+      '--dim',
+      '32',
+      '--heads',
+      '2',
+      '--kv-heads',
+      '2',
+      '--hidden',
+      '32',
+      '--vocab',
+      '300',
+    ];
+    const made = await runCli(['make-random', '--arch', 't5', ...sizes, '--format', 'q8_0', '--out', out]);
+    expect(made.exitCode, made.stderr).toBe(0);
+    const flags = ['--temperature', '0', '--max-tokens', '3', '--json'];
+    const { exitCode, stdout, stderr } = await runCli(['generate', '--model', out, ...flags, PROMPT]);
+    expect(exitCode, stderr).toBe(0);
+    expect(JSON.parse(stdout).ids.length).toBeGreaterThan(0);
+    const refused = await runCli(['generate', '--model', out, '--lookup', '2', PROMPT]);
+    expect(refused.stderr).toContain('--lookup does not go with an encoder-decoder');
+    rmSync(folder, { recursive: true, force: true });
   });
 
   test('other commands name it', async () => {

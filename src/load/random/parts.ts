@@ -18,6 +18,8 @@ export type MetaPair = [key: string, type: MetaType, value: MetaValue];
 export interface RandomArchitecture {
   /** What general.architecture says, where one name there stands for several. */
   readonly ggufName?: string;
+  /** Bytes by default. */
+  readonly vocabulary?: 'unigram';
   metadata(shape: RandomModelShape): MetaPair[];
   tensors(shape: RandomModelShape): RandomTensor[];
 }
