@@ -3,6 +3,7 @@
 // The inner sum is an exact integer. Codes are stored as code + 8, 0..15; the sum of the block's activations takes the offset
 // out again. Lanes are rows: the four codes of a row are the bytes of its 32-bit lane.
 import { CodedPanels, codedProduct } from './blocks/coded_product';
+import { codedTiles, TILE_TOKENS } from './blocks/coded_tiles';
 import { CodedRecords, codedVectors, tiledTokens } from './blocks/coded_vectors';
 import { DotForm, PairDots } from './blocks/dot_forms';
 import { BLOCK_SIZE } from './blocks/q8_record';
@@ -48,8 +49,10 @@ export function linearQ40<D extends DotForm>(
   const nBlocks = nIn / BLOCK_SIZE;
   const endPanel = firstPanel + nPanels;
   const nTiled = tiledTokens(nTokens);
-  if (nTiled > 0) {
+  if (nTiled > TILE_TOKENS) {
     codedProduct<Q40Codes, D>(y, yBytes, q, nTiled, nBlocks, w, nOut, firstPanel, endPanel, scratch);
+  } else if (ASC_FEATURE_RELAXED_SIMD && nTiled > 0) {
+    codedTiles<D>(y, yBytes, q, nTiled, nBlocks, w, nOut, firstPanel, endPanel, scratch, LOG2_CODE_OFFSET);
   }
   codedVectors<Q40Records<D>>(y, yBytes, q, nTiled, nTokens, nBlocks, w, nOut, firstPanel, endPanel);
 }

@@ -9,7 +9,7 @@ import { DotForm } from './dot_forms';
 import { ACTIVATION_BYTES, CODE_BYTES, GROUP_TOKENS, scaleOf } from './q8_record';
 
 /** Rows of a panel. */
-const PANEL_ROWS = 16;
+export const PANEL_ROWS = 16;
 /** Blocks that are unpacked at a time: with the sums of a block of tokens they stay in the first-level cache. */
 const SLICE_BLOCKS = 8;
 /** Tokens that one unpacking serves; their activations stay in the second-level cache while the panels go by. */
@@ -23,7 +23,7 @@ export const BLOCK_CODE_BYTES: usize = ASC_FEATURE_RELAXED_SIMD ? 512 : 1024;
 /** Codes that one step of the innermost loop takes, of 16 rows. */
 const STEP_BYTES: usize = 64;
 /** Scales of one block of 16 rows, and sums of one token. */
-const ROWS_BYTES: usize = 4 * PANEL_ROWS;
+export const ROWS_BYTES: usize = 4 * PANEL_ROWS;
 const SCALES: usize = SLICE_BLOCKS * BLOCK_CODE_BYTES;
 const SUMS: usize = SCALES + SLICE_BLOCKS * ROWS_BYTES;
 
@@ -138,7 +138,7 @@ function addTile<D extends DotForm>(
 }
 
 /** One token: sums + (dw * da) * inner, for groups a and b of four rows. */
-function addBlock<D extends DotForm>(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
+export function addBlock<D extends DotForm>(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
   const innerA = f32x4.convert_i32x4_s(changetype<D>(0).inner(a));
   v128.store(sums, f32x4.add(v128.load(sums), f32x4.mul(f32x4.mul(dwA, da), innerA)));
   const innerB = f32x4.convert_i32x4_s(changetype<D>(0).inner(b));
@@ -146,7 +146,7 @@ function addBlock<D extends DotForm>(sums: usize, dwA: v128, dwB: v128, da: v128
 }
 
 /** Up to 16 rows of y, `width` of which exist. */
-function storeSums(y: usize, yBytes: usize, sums: usize, nTokens: i32, width: i32): void {
+export function storeSums(y: usize, yBytes: usize, sums: usize, nTokens: i32, width: i32): void {
   for (let t = 0; t < nTokens; t++, y += yBytes, sums += ROWS_BYTES) {
     storeLanes(y, v128.load(sums), width);
     storeLanes(y + 16, v128.load(sums, 16), width - 4);

@@ -32,11 +32,11 @@ await describeQuads('linear_q4_0_q8_quads', (bench) => {
     checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, nOut: 67, x: hard });
   });
 
-  test.each([1, 7, 67])('over the borders of blocks, %i tokens', (nTokens) => {
+  test.each([1, 4, 7, 67])('over the borders of blocks, %i tokens', (nTokens) => {
     checkLinear(bench, 'q4_0', 'q8', kernel, largeCase('q4_0', nTokens));
   });
 
-  test.each([1, 8])('the largest inner sums are exact, %i tokens', (nTokens) => {
+  test.each([1, 8, 12])('the largest inner sums are exact, %i tokens', (nTokens) => {
     for (const signs of [1, -1] as const) extremeCase(bench, 'q4_0', kernel, nTokens, signs);
   });
 });
