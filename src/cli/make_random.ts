@@ -33,8 +33,8 @@ interface Flags {
 }
 
 const EXAMPLES = `
-The file is a whole model: right shapes and right speed, text without sense. Any text becomes its bytes (t5: its ASCII
-characters). All matrices are in the format, norms in f32; equal flags give equal bytes. Sizes that are not given are those of
+The file is a whole model: right shapes and right speed, text without sense. Any text becomes its bytes (t5 and
+xlm-roberta: its ASCII characters). All matrices are in the format, norms in f32; equal flags give equal bytes. Sizes that are not given are those of
 --shape, the shapes of SmolLM 135M, Qwen 2 0.5B and Llama 3.2 1B.
 
 Examples:

@@ -1,5 +1,5 @@
 import { randomDeepseek2 } from './random/deepseek.ts';
-import { randomBert, randomModernBert, randomNomicBert } from './random/encoders.ts';
+import { randomBert, randomModernBert, randomNomicBert, randomXlmRoberta } from './random/encoders.ts';
 import { randomMixtral } from './random/experts.ts';
 import { randomGemma, randomGemma2, randomGemma3 } from './random/gemma.ts';
 import { randomFalcon, randomGpt2, randomGptNeox } from './random/gpt.ts';
@@ -34,6 +34,7 @@ export type RandomArchitectureName = keyof typeof RANDOM_ARCHITECTURES;
 /** The same of encoders, which models/encoders.ts has. */
 export const RANDOM_ENCODERS = {
   bert: randomBert,
+  'xlm-roberta': randomXlmRoberta,
   'nomic-bert': randomNomicBert,
   'modern-bert': randomModernBert,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;

@@ -97,9 +97,9 @@ export function randomGguf({ architecture, shape, format, seed, isUnpacked = fal
         : [['general.file_type', 'u32', fileType] satisfies [string, MetaType, MetaValue]]),
       ['general.quantization_version', 'u32', 2],
       ...metadata(shape),
-      ...(vocabulary === 'unigram'
-        ? unigramMetadata(shape.vocab)
-        : vocabularyMetadata(shape.vocab, isRandomEncoder(architecture))),
+      ...(vocabulary === undefined
+        ? vocabularyMetadata(shape.vocab, isRandomEncoder(architecture))
+        : unigramMetadata(shape.vocab, vocabulary)),
     ],
     tensors: heads,
   });

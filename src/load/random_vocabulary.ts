@@ -31,8 +31,13 @@ export function vocabularyMetadata(size: number, hasEnd = false): [key: string, 
   ];
 }
 
-/** `<pad>`, `</s>`, `<unk>`, as in T5. */
-const UNIGRAM_SPECIAL = ['<pad>', '</s>', '<unk>'] as const;
+/** The tokens that come first, and the ids of those that start and end a text. */
+const UNIGRAM_STYLES = {
+  t5: { special: ['<pad>', '</s>', '<unk>'], bosId: null, eosId: 1 },
+  'xlm-roberta': { special: ['<s>', '<pad>', '</s>', '<unk>'], bosId: 0, eosId: 2 },
+} as const;
+export type UnigramStyle = keyof typeof UNIGRAM_STYLES;
+
 /** "!" to "~". */
 const [FIRST_ASCII, LAST_ASCII] = [0x21, 0x7e];
 /** Some of two characters, likelier than the two alone, so that a text has several cuts. */
@@ -41,18 +46,19 @@ const PAIRS = ['▁a', '▁t', 'th', 'he', 'an', 'in', 'er', 'ed'] as const;
 const UNUSED_SCORE = -10000;
 
 /** The metadata of a Unigram vocabulary of ASCII characters and a few pairs; others are unknown. size: at least FIRST_FILLER. */
-export function unigramMetadata(size: number): [key: string, type: MetaType, value: MetaValue][] {
-  const pieces: string[] = ['▁', ...PAIRS];
-  for (let code = FIRST_ASCII; code <= LAST_ASCII; code++) pieces.push(String.fromCharCode(code));
-  const tokens: string[] = [...UNIGRAM_SPECIAL, ...pieces];
+export function unigramMetadata(size: number, style: UnigramStyle): [key: string, type: MetaType, value: MetaValue][] {
+  const { special, bosId, eosId } = UNIGRAM_STYLES[style];
+  const tokens: string[] = [...special, '▁', ...PAIRS];
+  for (let code = FIRST_ASCII; code <= LAST_ASCII; code++) tokens.push(String.fromCharCode(code));
   const firstUnused = tokens.length;
   while (tokens.length < size) tokens.push(`[PAD${tokens.length}]`);
-  const types = Int32Array.from(tokens, (_, id) => {
-    if (id < UNIGRAM_SPECIAL.length) return id === 2 ? TOKEN_TYPES.unknown : TOKEN_TYPES.control;
+  const types = Int32Array.from(tokens, (token, id) => {
+    if (token === '<unk>') return TOKEN_TYPES.unknown;
+    if (id < special.length) return TOKEN_TYPES.control;
     return id < firstUnused ? TOKEN_TYPES.normal : TOKEN_TYPES.unused;
   });
   const scores = Float32Array.from(tokens, (token, id) => {
-    if (id < UNIGRAM_SPECIAL.length) return 0;
+    if (id < special.length) return 0;
     return id < firstUnused ? -4 - id / 64 - token.length / 2 : UNUSED_SCORE;
   });
   return [
@@ -63,10 +69,11 @@ export function unigramMetadata(size: number): [key: string, type: MetaType, val
     ['tokenizer.ggml.token_type', 'array', { arrayOf: 'i32', values: types }],
     ['tokenizer.ggml.add_space_prefix', 'bool', true],
     ['tokenizer.ggml.remove_extra_whitespaces', 'bool', true],
-    ['tokenizer.ggml.eos_token_id', 'u32', 1],
-    ['tokenizer.ggml.unknown_token_id', 'u32', 2],
-    ['tokenizer.ggml.padding_token_id', 'u32', 0],
-    ['tokenizer.ggml.add_bos_token', 'bool', false],
+    ...(bosId === null ? [] : [['tokenizer.ggml.bos_token_id', 'u32', bosId] satisfies [string, MetaType, MetaValue]]),
+    ['tokenizer.ggml.eos_token_id', 'u32', eosId],
+    ['tokenizer.ggml.unknown_token_id', 'u32', tokens.indexOf('<unk>')],
+    ['tokenizer.ggml.padding_token_id', 'u32', tokens.indexOf('<pad>')],
+    ['tokenizer.ggml.add_bos_token', 'bool', bosId !== null],
     ['tokenizer.ggml.add_eos_token', 'bool', true],
   ];
 }

@@ -24,6 +24,7 @@ interface LlamaModel {
   createEmbeddingContext(
     o: object,
   ): Promise<{ getEmbeddingFor(ids: number[]): Promise<{ readonly vector: number[] }> }>;
+  tokenize(text: string, specialTokens: boolean, options: 'trimLeadingSpace' | undefined): readonly number[];
   createRankingContext(o: object): Promise<{ _evaluateRankingForInput(ids: number[]): Promise<number> }>;
   dispose(): Promise<void>;
 }
@@ -79,6 +80,11 @@ describe('vectors', () => {
     const model = await witness(unpacked);
     const context = await model.createEmbeddingContext(SIZE);
     const theirs: number[][] = [];
+    if (architecture === 'xlm-roberta') {
+      for (const text of TEXTS) {
+        expect(Array.from(model.tokenize(text, false, undefined))).toEqual(plainIds(exact.tokenizer, text));
+      }
+    }
     for (const text of TEXTS) theirs.push((await context.getEmbeddingFor(exact.tokenizer.encode(text))).vector);
     await model.dispose();
     const spread = spreadOf(truth);
@@ -90,8 +96,8 @@ describe('vectors', () => {
   });
 });
 
-test('scores of a BERT with a head', async () => {
-  const one: RandomEncoderCase = { architecture: 'bert', shape: { ...SHAPES.odd, tied: false }, seed: 12 };
+test.each(['bert', 'xlm-roberta'] as const)('scores of a %s with a head', async (architecture) => {
+  const one: RandomEncoderCase = { architecture, shape: { ...SHAPES.odd, tied: false }, seed: 12 };
   await using exact = await randomReranker(one, { executor: 'naive64' });
   const documents = TEXTS.map((text) => text.slice(0, 40));
   const truth = (await exact.rank('fox?', documents)).sort((a, b) => a.index - b.index).map(({ score }) => [score]);

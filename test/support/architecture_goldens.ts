@@ -25,6 +25,7 @@ const LOOKS_UP_GELU: readonly string[] = [
   'gpt2',
   'gptneox',
   'falcon',
+  'xlm-roberta',
   'gemma',
   'gemma2',
   'gemma3',

@@ -39,6 +39,9 @@ export const randomBert: RandomArchitecture = {
   },
 };
 
+/** XLM-R, and the BGE-M3 that are made of it: a BERT in its file, with a Unigram vocabulary. */
+export const randomXlmRoberta: RandomArchitecture = { ...randomBert, ggufName: 'bert', vocabulary: 'xlm-roberta' };
+
 export const randomNomicBert: RandomArchitecture = {
   metadata: (shape) => [
     ...metadata('nomic-bert', { ...shape, tied: true }),

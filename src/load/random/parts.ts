@@ -1,5 +1,6 @@
 import type { MetaType, MetaValue } from '../../core/metadata.ts';
 import type { RandomModelShape } from '../random_shape.ts';
+import type { UnigramStyle } from '../random_vocabulary.ts';
 
 /**
  * What a tensor is for, which decides how its weights are spread: a matrix [nOut, nIn] (or [n, nOut, nIn] for n experts), a
@@ -18,8 +19,8 @@ export type MetaPair = [key: string, type: MetaType, value: MetaValue];
 export interface RandomArchitecture {
   /** What general.architecture says, where one name there stands for several. */
   readonly ggufName?: string;
-  /** Bytes by default. */
-  readonly vocabulary?: 'unigram';
+  /** Bytes by default; or a Unigram vocabulary with the special tokens of T5, or of XLM-R. */
+  readonly vocabulary?: UnigramStyle;
   metadata(shape: RandomModelShape): MetaPair[];
   tensors(shape: RandomModelShape): RandomTensor[];
 }

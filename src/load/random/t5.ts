@@ -12,7 +12,7 @@ const N_BUCKETS = 32;
 const START_ID = 0;
 
 export const randomT5: RandomArchitecture = {
-  vocabulary: 'unigram',
+  vocabulary: 't5',
   metadata: ({ maxContext, dim, hiddenDim, nLayers, nHeads }): MetaPair[] => [
     ['t5.context_length', 'u32', maxContext],
     ['t5.embedding_length', 'u32', dim],
