@@ -8,7 +8,7 @@ import { randomOlmo2 } from './random/olmo.ts';
 import type { RandomArchitecture } from './random/parts.ts';
 import { randomPhi3 } from './random/phi.ts';
 import { randomQwen2, randomQwen3, randomQwen3Moe } from './random/qwen.ts';
-import { randomT5 } from './random/t5.ts';
+import { randomT5, randomT5Encoder } from './random/t5.ts';
 
 /** By the name in general.architecture, or one of its own. Another one is a line here; models/architectures.ts has those that can be run. */
 export const RANDOM_ARCHITECTURES = {
@@ -37,6 +37,7 @@ export const RANDOM_ENCODERS = {
   'xlm-roberta': randomXlmRoberta,
   'nomic-bert': randomNomicBert,
   'modern-bert': randomModernBert,
+  t5encoder: randomT5Encoder,
 } as const satisfies Readonly<Record<string, RandomArchitecture>>;
 
 export type RandomEncoderName = keyof typeof RANDOM_ENCODERS;

@@ -41,11 +41,11 @@ export interface EncoderArchitecture {
   /** Throws ConfigError for metadata that is missing or out of range, UnsupportedError for a variant by name. */
   fromGguf?(file: ModelFile): Encoder;
   /** The same for a folder's config.json; `pooling` is null: a folder says it in another file. */
-  fromHf(config: JsonObject): Encoder;
+  fromHf?(config: JsonObject): Encoder;
   /** A GGUF file's tensors as the graph reads them, where it reads some that the file does not have. */
-  tensorsOf?(tensors: Tensors): Tensors;
-  /** The folder's tensors under their GGUF names. Throws UnsupportedError for a name that has no place. */
-  hfTensors(tensors: Tensors, config: JsonObject): Tensors;
+  tensorsOf?(file: ModelFile): Tensors;
+  /** The folder's tensors under their GGUF names; there where fromHf is. Throws UnsupportedError for a name that has no place. */
+  hfTensors?(tensors: Tensors, config: JsonObject): Tensors;
 }
 
 /** A line of the list of encoders. */

@@ -1,4 +1,4 @@
-import { ConfigError, UnsupportedError } from '../core/errors.ts';
+import { assert, ConfigError, UnsupportedError } from '../core/errors.ts';
 import { getString } from '../core/metadata.ts';
 import type { HfFolder } from '../load/hf_folder.ts';
 import type { ModelFile } from '../load/model_file.ts';
@@ -32,6 +32,7 @@ export const ENCODERS: readonly EncoderEntry[] = [
     modelTypes: ['modernbert'],
     load: async () => (await import('./modern_bert.ts')).modernBert,
   },
+  { ggufNames: ['t5encoder'], modelTypes: [], load: async () => (await import('./t5_encoder.ts')).t5Encoder },
 ];
 
 /**
@@ -45,7 +46,7 @@ export async function describeEncoderGguf(file: ModelFile): Promise<EncoderDescr
   if (architecture.fromGguf === undefined) {
     throw new UnsupportedError(`${file.name}: architecture is "${name}", which is read from Hugging Face folders`);
   }
-  const tensors = architecture.tensorsOf?.(file.tensors) ?? file.tensors;
+  const tensors = architecture.tensorsOf?.(file) ?? file.tensors;
   return described(name, architecture.fromGguf(file), tensors);
 }
 
@@ -56,7 +57,9 @@ export async function describeEncoderFolder({ config, weights }: HfFolder): Prom
     throw new ConfigError(`${weights.name}: config.json has no model_type, so the architecture is not known`);
   }
   const architecture = await lookUp('modelTypes', modelType, 'config.json: model_type').load();
-  return described(modelType, architecture.fromHf(config), architecture.hfTensors(weights.tensors, config));
+  const { fromHf, hfTensors } = architecture;
+  assert(fromHf !== undefined && hfTensors !== undefined, `${modelType} is read from folders`);
+  return described(modelType, fromHf(config), hfTensors(weights.tensors, config));
 }
 
 function described(architecture: string, encoder: Encoder, tensors: Tensors): EncoderDescription {

@@ -23,7 +23,7 @@ export const modernBert: EncoderArchitecture = {
     const config = modernBertConfigFromHf(json);
     return { config, pooling: null, buildGraph: graphOf(config) };
   },
-  tensorsOf: withoutBiases,
+  tensorsOf: ({ tensors }) => withoutBiases(tensors),
   hfTensors: modernBertTensors,
 };
 

@@ -2,7 +2,7 @@ import type { Graph, ValueId } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
-import type { T5Config } from './t5_config.ts';
+import type { T5Config, T5Stack } from './t5_config.ts';
 import { CROSS_ROWS } from './t5_tensors.ts';
 
 /**
@@ -19,18 +19,31 @@ import { CROSS_ROWS } from './t5_tensors.ts';
  */
 export function buildT5Encoder(config: T5Config, tensors: Tensors, activations: Activations): Graph {
   const part = createT5Blocks(config, config.nEncoderLayers, tensors, activations);
-  const { builder: b, table } = part;
+  const rows = encoderRows(part, config);
+  const nOut = config.nDecoderLayers * 2 * config.nHeads * config.headDim;
+  const weight = part.table.weight(CROSS_ROWS, [nOut, config.dim]);
+  part.table.checkAllUsed();
+  const cross = part.builder.linear('dec.cross_kv', rows, weight, activations);
+  return part.builder.finish(cross, kvOf(config, config.nEncoderLayers));
+}
+
+/** The encoder of a model that has no decoder: its normed rows, as many as a run asks for, [R, dim]. */
+export function buildT5Rows(stack: T5Stack, tensors: Tensors, activations: Activations): Graph {
+  const part = createT5Blocks(stack, stack.nEncoderLayers, tensors, activations);
+  const rows = encoderRows(part, stack);
+  part.table.checkAllUsed();
+  return part.builder.finish(rows, kvOf(stack, stack.nEncoderLayers));
+}
+
+function encoderRows(part: ReturnType<typeof createT5Blocks>, { nEncoderLayers, normEps }: T5Stack): ValueId {
+  const { builder: b } = part;
   let x = part.embedding();
-  for (let layer = 0; layer < config.nEncoderLayers; layer++) {
+  for (let layer = 0; layer < nEncoderLayers; layer++) {
     const at = `enc.blk.${layer}`;
     x = part.selfAttention(at, layer, x).x;
     x = part.feedForward(at, x);
   }
-  const rows = b.takeRows('enc.rows', part.rmsNorm('enc.output_norm', x, config.normEps), b.input('outRows'));
-  const nOut = config.nDecoderLayers * 2 * config.nHeads * config.headDim;
-  const cross = b.linear('dec.cross_kv', rows, table.weight(CROSS_ROWS, [nOut, config.dim]), activations);
-  table.checkAllUsed();
-  return b.finish(cross, kvOf(config, config.nEncoderLayers));
+  return b.takeRows('enc.rows', part.rmsNorm('enc.output_norm', x, normEps), b.input('outRows'));
 }
 
 /**
@@ -63,7 +76,7 @@ export function buildT5Decoder(config: T5Config, tensors: Tensors, activations: 
   return part.finish(config.isTied ? b.scale('dec.output_scaled', normed, config.dim ** -0.5) : normed);
 }
 
-function createT5Blocks(config: T5Config, nLayers: number, tensors: Tensors, activations: Activations) {
+function createT5Blocks(config: T5Stack, nLayers: number, tensors: Tensors, activations: Activations) {
   const { nHeads, headDim, dim, hiddenDim, normEps, maxDistance } = config;
   const sizes = { ...config, nLayers, nKvHeads: nHeads, maxContext: config.trainedLength };
   const blocks = createBlocks(sizes, tensors, activations);
@@ -98,6 +111,6 @@ function createT5Blocks(config: T5Config, nLayers: number, tensors: Tensors, act
   };
 }
 
-function kvOf({ nHeads, headDim }: T5Config, nLayers: number): Graph['kv'] {
+function kvOf({ nHeads, headDim }: T5Stack, nLayers: number): Graph['kv'] {
   return { nLayers, nKvHeads: nHeads, headDim };
 }

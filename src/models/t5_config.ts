@@ -4,26 +4,30 @@ import { checkSizes } from './config.ts';
 import { need, needSize } from './config_checks.ts';
 import { number, optionalNumber, refuse } from './hf_config.ts';
 
-/** Everything that decides the two graphs of a T5. */
-export interface T5Config {
+/** What decides the graph of a T5's encoder, and most of what decides its decoder's. */
+export interface T5Stack {
   readonly vocab: number;
   readonly dim: number;
   readonly hiddenDim: number;
   readonly nEncoderLayers: number;
-  readonly nDecoderLayers: number;
   readonly nHeads: number;
   /** Its own number: nHeads * headDim need not be dim. */
   readonly headDim: number;
   readonly normEps: number;
   /** relu: two matrices (v1.0). gated gelu: three (v1.1, Flan). */
   readonly feedForward: 'relu' | 'gated-gelu';
-  /** The embedding is the head too, over rows times dim^-0.5. */
-  readonly isTied: boolean;
   /** Numbers of one head for all distances, of which the furthest is maxDistance. */
   readonly nBuckets: number;
   readonly maxDistance: number;
   /** Tokens of the texts that it was trained on; its distances have no limit. */
   readonly trainedLength: number;
+}
+
+/** Everything that decides the two graphs of a T5. */
+export interface T5Config extends T5Stack {
+  readonly nDecoderLayers: number;
+  /** The embedding is the head too, over rows times dim^-0.5. */
+  readonly isTied: boolean;
   /** The id that decoding starts from. */
   readonly startId: number;
 }
@@ -86,16 +90,22 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
 
 /** Throws ConfigError naming the first field that cannot be; returns the config. */
 export function checkT5(config: T5Config): T5Config {
-  const { nBuckets, maxDistance, startId, vocab, normEps, nHeads } = config;
-  for (const nLayers of [config.nEncoderLayers, config.nDecoderLayers]) {
-    checkSizes({ ...config, nLayers, nKvHeads: nHeads, maxContext: config.trainedLength });
+  checkT5Stack(config);
+  const { nDecoderLayers: nLayers, nHeads: nKvHeads, trainedLength: maxContext, startId, vocab } = config;
+  checkSizes({ ...config, nLayers, nKvHeads, maxContext });
+  if (!(Number.isInteger(startId) && startId >= 0 && startId < vocab)) {
+    throw new ConfigError(`decoder_start_token_id is ${startId}, expected an id below ${vocab}`);
   }
+  return config;
+}
+
+/** The same of what the encoder has. */
+export function checkT5Stack<C extends T5Stack>(config: C): C {
+  const { nBuckets, maxDistance, normEps, nEncoderLayers: nLayers, nHeads: nKvHeads, trainedLength } = config;
+  checkSizes({ ...config, nLayers, nKvHeads, maxContext: trainedLength });
   need('normEps', normEps, normEps >= 0 && normEps < 1, 'from 0 to 1');
   needSize('relative_attention_max_distance', maxDistance, MAX_DISTANCE);
   need('relative_attention_num_buckets', nBuckets, nBuckets >= 4 && nBuckets % 4 === 0, 'a multiple of 4');
   need('relative_attention_num_buckets', nBuckets, nBuckets / 2 < maxDistance, `below ${2 * maxDistance}`);
-  if (!(Number.isInteger(startId) && startId >= 0 && startId < vocab)) {
-    throw new ConfigError(`decoder_start_token_id is ${startId}, expected an id below ${vocab}`);
-  }
   return config;
 }

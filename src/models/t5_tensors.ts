@@ -6,7 +6,7 @@ import type { TensorInfo } from '../load/model_file.ts';
 import { readTensorBytes } from '../load/weights.ts';
 import { FORMATS } from '../quant/formats.ts';
 import type { Tensors } from './architecture.ts';
-import type { T5Config } from './t5_config.ts';
+import type { T5Config, T5Stack } from './t5_config.ts';
 
 /** The tensors of the two graphs, under the names of models/t5.ts. The embedding belongs to both. */
 export interface T5Tensors {
@@ -135,9 +135,9 @@ export function bucketOf(distance: number, nBuckets: number, maxDistance: number
 }
 
 /** [nBuckets, nHeads] -> f32 [nHeads * (2 maxDistance + 1)], what op position_bias reads. Throws ShapeError for another shape. */
-function byDistance(
+export function byDistance(
   info: TensorInfo,
-  { nBuckets, nHeads, maxDistance }: T5Config,
+  { nBuckets, nHeads, maxDistance }: T5Stack,
   isBidirectional: boolean,
 ): TensorInfo {
   if (!equalShapes(info.shape, [nBuckets, nHeads])) {

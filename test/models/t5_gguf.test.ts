@@ -146,6 +146,32 @@ describe.each([
   });
 });
 
+test('a t5encoder gives the rows of the encoder with its weights', async () => {
+  // The two files draw the same weights: the encoder's come first.
+  const model = randomGguf({ architecture: 't5encoder', shape: { ...SHAPE, tied: false }, format: 'f32', seed: 5 });
+  const file = Buffer.concat(Array.from(model.chunks(), (chunk) => chunk.slice()));
+  const source = bufferSource('t5encoder.gguf', Uint8Array.from(file));
+  await using embedder = await loadEmbedder({ kind: 'file', source }, HOST, { executor: 'naive64' });
+  await using whole = await load(fileOf(false), { executor: 'naive64' });
+  const text = 'the and then';
+  const ids = Int32Array.from(embedder.tokenizer.encode(text));
+  const cache = whole.encoder.createCache(ids.length);
+  const sequence = cache.create();
+  cache.reserve(sequence, ids.length);
+  const positions = ids.map((_, t) => t);
+  const segments = [{ sequence, from: 0, count: ids.length }];
+  const rows: number[] = [];
+  const batch = { ids, positions, segments, outRows: positions, isBidirectional: true };
+  whole.encoder.run(batch, cache, ({ name, data }) => {
+    if (name === 'enc.output_norm') rows.push(...data);
+  });
+  const [first] = await embedder.embed([text], { pooling: 'cls', normalize: false });
+  const [last] = await embedder.embed([text], { pooling: 'last', normalize: false });
+  expect([...first!]).toEqual(rows.slice(0, SHAPE.dim));
+  expect([...last!]).toEqual(rows.slice(-SHAPE.dim));
+  await expect(embedder.embed([text])).rejects.toThrow(/name a pooling/);
+});
+
 test('an mT5 is a T5 v1.1: the same bits, with what its config leaves out', async () => {
   const file = fileOf(false);
   await using t5 = await load(file);

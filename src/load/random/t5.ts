@@ -13,29 +13,48 @@ const START_ID = 0;
 
 export const randomT5: RandomArchitecture = {
   vocabulary: 't5',
-  metadata: ({ maxContext, dim, hiddenDim, nLayers, nHeads }): MetaPair[] => [
-    ['t5.context_length', 'u32', maxContext],
-    ['t5.embedding_length', 'u32', dim],
-    ['t5.feed_forward_length', 'u32', hiddenDim],
-    ['t5.block_count', 'u32', nLayers],
-    ['t5.decoder_block_count', 'u32', nLayers],
-    ['t5.attention.head_count', 'u32', nHeads],
-    ['t5.attention.key_length', 'u32', dim / nHeads],
-    ['t5.attention.value_length', 'u32', dim / nHeads],
-    ['t5.attention.layer_norm_epsilon', 'f32', NORM_EPS],
-    ['t5.attention.relative_buckets_count', 'u32', N_BUCKETS],
-    ['t5.attention.layer_norm_rms_epsilon', 'f32', NORM_EPS],
+  metadata: (shape) => [
+    ...metadata('t5', shape),
+    ['t5.decoder_block_count', 'u32', shape.nLayers],
     ['t5.decoder_start_token_id', 'u32', START_ID],
   ],
   tensors: (shape) => [
     matrix('token_embd', shape.vocab, shape.dim),
-    ...(['enc', 'dec'] as const).flatMap((side) => [
-      ...Array.from({ length: shape.nLayers }, (_, layer) => layerTensors(side, layer, shape)).flat(),
-      norm(`${side}.output_norm`, shape.dim),
-    ]),
+    ...(['enc', 'dec'] as const).flatMap((side) => sideTensors(side, shape)),
     ...(shape.tied ? [] : [matrix('output', shape.vocab, shape.dim)]),
   ],
 };
+
+/** An encoder without a decoder: v1.0 or v1.1, as above. */
+export const randomT5Encoder: RandomArchitecture = {
+  vocabulary: 't5',
+  metadata: (shape) => metadata('t5encoder', shape),
+  tensors: (shape) => [matrix('token_embd', shape.vocab, shape.dim), ...sideTensors('enc', shape)],
+};
+
+function metadata(architecture: string, shape: RandomModelShape): MetaPair[] {
+  const { maxContext, dim, hiddenDim, nLayers, nHeads } = shape;
+  const key = (name: string): string => `${architecture}.${name}`;
+  return [
+    [key('context_length'), 'u32', maxContext],
+    [key('embedding_length'), 'u32', dim],
+    [key('feed_forward_length'), 'u32', hiddenDim],
+    [key('block_count'), 'u32', nLayers],
+    [key('attention.head_count'), 'u32', nHeads],
+    [key('attention.key_length'), 'u32', dim / nHeads],
+    [key('attention.value_length'), 'u32', dim / nHeads],
+    [key('attention.layer_norm_epsilon'), 'f32', NORM_EPS],
+    [key('attention.relative_buckets_count'), 'u32', N_BUCKETS],
+    [key('attention.layer_norm_rms_epsilon'), 'f32', NORM_EPS],
+  ];
+}
+
+function sideTensors(side: 'enc' | 'dec', shape: RandomModelShape): RandomTensor[] {
+  return [
+    ...Array.from({ length: shape.nLayers }, (_, layer) => layerTensors(side, layer, shape)).flat(),
+    norm(`${side}.output_norm`, shape.dim),
+  ];
+}
 
 function layerTensors(side: 'enc' | 'dec', layer: number, shape: RandomModelShape): RandomTensor[] {
   const { dim, hiddenDim, nHeads, tied } = shape;
