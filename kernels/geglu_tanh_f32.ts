@@ -1,7 +1,6 @@
 // y[t, i] = gelu_tanh(gate[t, i]) * up[t, i], rows that may lie within longer ones; y may be gate or up.    Twin: src/ops/geglu_tanh.ts
-
+import { Activation, gatedRows } from './blocks/gated_rows';
 import { geluTanh4 } from './gelu_tanh_f32';
-import { loadLanes, storeLanes } from './lanes';
 
 /** See Gated in src/exec/wasm/kernels.ts. */
 export function gegluTanhF32(
@@ -14,16 +13,11 @@ export function gegluTanhF32(
   nTokens: i32,
   width: i32,
 ): void {
-  const simdBytes = (<usize>(width & ~3)) << 2;
-  const tail = width & 3;
-  for (let t = 0; t < nTokens; t++) {
-    let i: usize = 0;
-    for (; i < simdBytes; i += 16) {
-      v128.store(y + i, f32x4.mul(geluTanh4(v128.load(gate + i)), v128.load(up + i)));
-    }
-    if (tail) storeLanes(y + i, f32x4.mul(geluTanh4(loadLanes(gate + i, tail)), loadLanes(up + i, tail)), tail);
-    y += (<usize>yStride) << 2;
-    gate += (<usize>gateStride) << 2;
-    up += (<usize>upStride) << 2;
+  gatedRows<GeluTanh>(y, yStride, gate, gateStride, up, upStride, nTokens, width);
+}
+
+class GeluTanh implements Activation {
+  of(x: v128): v128 {
+    return geluTanh4(x);
   }
 }

@@ -1,5 +1,5 @@
 // y[t, i] = silu(gate[t, i]) * up[t, i], rows that may lie within longer ones; y may be gate or up.    Twin: src/ops/swiglu.ts
-import { loadLanes, storeLanes } from './lanes';
+import { Activation, gatedRows } from './blocks/gated_rows';
 import { silu4 } from './silu_f32';
 
 /** See Gated in src/exec/wasm/kernels.ts. */
@@ -13,16 +13,11 @@ export function swigluF32(
   nTokens: i32,
   width: i32,
 ): void {
-  const simdBytes = (<usize>(width & ~3)) << 2;
-  const tail = width & 3;
-  for (let t = 0; t < nTokens; t++) {
-    let i: usize = 0;
-    for (; i < simdBytes; i += 16) {
-      v128.store(y + i, f32x4.mul(silu4(v128.load(gate + i)), v128.load(up + i)));
-    }
-    if (tail) storeLanes(y + i, f32x4.mul(silu4(loadLanes(gate + i, tail)), loadLanes(up + i, tail)), tail);
-    y += (<usize>yStride) << 2;
-    gate += (<usize>gateStride) << 2;
-    up += (<usize>upStride) << 2;
+  gatedRows<Silu>(y, yStride, gate, gateStride, up, upStride, nTokens, width);
+}
+
+class Silu implements Activation {
+  of(x: v128): v128 {
+    return silu4(x);
   }
 }
