@@ -21,6 +21,7 @@ import { UNKNOWN_PENALTY } from './unigram.ts';
 /**
  * tokenizer.ggml.model "t5": SentencePiece Unigram, as gguf_vocab.ts says. Scores are kept from what no text is cut into: all but normal
  * tokens (user-defined ones are cut out before). The score of an unknown character is below those of normal tokens, rounded to f32.
+ * Where the file says nothing of spaces they stay as they are, and none is put in front, as in llama.cpp; converters say it.
  * Throws ConfigError for missing keys and contradictions.
  */
 export function unigram(meta: Metadata, vocab: Vocab): Required<TokenizerFiles> {
@@ -35,7 +36,7 @@ export function unigram(meta: Metadata, vocab: Vocab): Required<TokenizerFiles> 
     lowest = Math.min(lowest, score);
     return [token, score];
   });
-  const prefix = getBool(meta, 'tokenizer.ggml.add_space_prefix') ?? true;
+  const prefix = getBool(meta, 'tokenizer.ggml.add_space_prefix') ?? false;
   const unknownId = getCount(meta, 'tokenizer.ggml.unknown_token_id') ?? firstOfType(vocab, UNKNOWN);
   if (unknownId !== undefined) tokenAt(vocab, unknownId, 'unknown_token_id');
   const byteIds = findByteIds(ids);

@@ -41,7 +41,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'glassformer-unigram-'));
   const require = createRequire(fileURLToPath(new URL('package.json', import.meta.url)));
   const { getLlama } = (await import(pathToFileURL(require.resolve('node-llama-cpp')).href)) as NodeLlamaCpp;
-  llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: 'error', maxThreads: 1 });
+  // It looks for a model in the file first, and says that there is none.
+  llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: 'disabled', maxThreads: 1 });
 });
 afterAll(async () => {
   await llama.dispose();
@@ -131,6 +132,17 @@ describe.each(UNIGRAM_GOLDENS.filter(({ prefix, merges }) => prefix || !merges))
     process.stdout.write(`${golden.name}: ${nCompared} of ${N_TEXTS} texts compared\n`);
     expect(nCompared).toBeGreaterThan(golden.name === 'byte fallback' ? 100 : 1000);
   });
+});
+
+test('a file that says nothing of spaces', async () => {
+  const golden = UNIGRAM_GOLDENS[0]!;
+  const silent = unigramMetadata(golden.pieces);
+  const tokenizer = createTokenizer(ggufVocab(silent));
+  const model = await witness('silent', silent);
+  for (const text of ['the fox', ' the  fox ', '', ' ', 'a\tb']) {
+    expect(tokenizer.encode(text, { addSpecial: false })).toEqual(Array.from(model.tokenize(text, false, undefined)));
+  }
+  await model.dispose();
 });
 
 describe('what is as in SentencePiece and not as in llama.cpp', () => {
