@@ -107,14 +107,14 @@ export async function loadClip(model: string, options: ClassifierOptions = {}): 
 }
 
 /**
- * Loads an encoder-decoder on Node (T5, Flan-T5): it reads a whole text, and writes another one.
+ * Loads an encoder-decoder on Node (T5, Flan-T5, mT5, UMT5): it reads a whole text, and writes another one.
  *
- * model: path of a Hugging Face folder, or "hf:owner/repo".
+ * model: path of a GGUF file or a Hugging Face folder, or "hf:owner/repo".
  *
  *   await using model = await loadEncoderDecoder('flan-t5-small/');
  *   for await (const { text } of model.generate('translate English to German: The fox sat.')) process.stdout.write(text);
  *
- * Throws ConfigError when there is no such folder, and what reading and building throw.
+ * Throws ConfigError when there is no such file or folder, and what reading and building throw.
  */
 export async function loadEncoderDecoder(model: string, options: LoadOptions = {}): Promise<EncoderDecoder> {
   const { loadEncoderDecoder: load } = await import('./engine/encoder_decoder.ts');

@@ -52,7 +52,7 @@ export interface EncoderDecoder {
 const MOST_POSITIONS = 1 << 20;
 
 /**
- * Loads a T5 or mT5: a GGUF file, or a Hugging Face folder (config.json, tokenizer.json, safetensors). Encoder and decoder are two
+ * Loads a T5, mT5 or UMT5: a GGUF file, or a Hugging Face folder (config.json, tokenizer.json, safetensors). Encoder and decoder are two
  * executors, each with its own weights; onProgress and onMemoryNeed are called for one, then for the other.
  * Throws the six errors of core/errors.ts; nothing stays open then.
  */

@@ -23,7 +23,7 @@ export interface OpenedEncoderDecoder {
   close(): Promise<void>;
 }
 
-/** Whether a source is a T5 or mT5; it stays open. Throws FormatError for a config.json or the head of a GGUF file that is damaged. */
+/** Whether a source is a T5 (or mT5, UMT5); it stays open. Throws FormatError for a config.json or the head of a GGUF file that is damaged. */
 export async function isEncoderDecoder(source: ModelSource): Promise<boolean> {
   if (source.kind === 'file') return isEncoderDecoderName('ggufNames', await peekArchitecture(source.source));
   const file = await source.folder.open('config.json');

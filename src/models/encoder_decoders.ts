@@ -2,7 +2,7 @@ import { UnsupportedError } from '../core/errors.ts';
 
 /** Of an encoder-decoder: general.architecture, or model_type of config.json. models/t5_config.ts and t5_gguf.ts read them. */
 const GGUF_NAMES: readonly string[] = ['t5'];
-const MODEL_TYPES: readonly string[] = ['t5', 'mt5'];
+const MODEL_TYPES: readonly string[] = ['t5', 'mt5', 'umt5'];
 
 export function isEncoderDecoderName(key: 'ggufNames' | 'modelTypes', name: unknown): boolean {
   return (key === 'ggufNames' ? GGUF_NAMES : MODEL_TYPES).some((known) => known === name);

@@ -84,14 +84,13 @@ function createT5Blocks(config: T5Stack, nLayers: number, tensors: Tensors, acti
   return {
     ...blocks,
 
-    /** x [T, dim] -> x + attention; and the cached rows of the layer. A layer without numbers of distances has those of layer 0. */
+    /** x [T, dim] -> x + attention; and the cached rows of the layer. The numbers of distances are those of layer 0, or its own. */
     selfAttention(at: string, layer: number, x: ValueId): { x: ValueId; keys: ValueId; values: ValueId } {
       const { q, k, v } = blocks.queryKeyValue(at, rmsNorm(`${at}.attn_norm`, x, normEps));
       const keys = b.kvWriteK(`${at}.keys`, k, layer);
       const values = b.kvWriteV(`${at}.values`, v, layer);
-      const own = `${at}.attn_rel_b.weight`; // T5 and mT5 have it in layer 0 alone, UMT5 in each
-      const name = tensors.has(own) ? own : own.replace(/\d+/, '0');
-      const bias = table.weight(name, [nHeads * (2 * maxDistance + 1)]);
+      const from = config.hasOwnDistances ? at : at.replace(/\d+$/, '0');
+      const bias = table.weight(`${from}.attn_rel_b.weight`, [nHeads * (2 * maxDistance + 1)]);
       const products = b.attendScores(`${at}.scores`, q, keys, positions, 1); // products: [nHeads, T, S]
       const scores = b.positionBias(`${at}.scores_biased`, products, positions, bias, maxDistance);
       const probs = b.softmax(`${at}.probs`, scores, positions);

@@ -19,6 +19,8 @@ export interface T5Stack {
   /** Numbers of one head for all distances, of which the furthest is maxDistance. */
   readonly nBuckets: number;
   readonly maxDistance: number;
+  /** Each layer has numbers of its own (UMT5); else all have those of layer 0. */
+  readonly hasOwnDistances: boolean;
   /** Tokens of the texts that it was trained on; its distances have no limit. */
   readonly trainedLength: number;
 }
@@ -44,19 +46,22 @@ const MAX_DISTANCE = 4096;
 const FAMILIES = {
   t5: { architectures: ['T5ForConditionalGeneration', 'T5WithLMHeadModel'], isTied: true, feedForward: 'relu' },
   mt5: { architectures: ['MT5ForConditionalGeneration'], isTied: false, feedForward: 'gated-gelu' },
+  // What it is without the field has changed from version to version of its code.
+  umt5: { architectures: ['UMT5ForConditionalGeneration'], isTied: undefined, feedForward: 'gated-gelu' },
 } as const;
 
 /**
- * Reads config.json of a T5ForConditionalGeneration, or of an MT5ForConditionalGeneration, whose graphs are those of T5 v1.1.
+ * Reads config.json of a T5ForConditionalGeneration, or of an mT5 or UMT5, whose graphs are those of T5 v1.1.
  * Throws ConfigError for a field that is missing, of another type or out of range; UnsupportedError for a variant by name.
- * Source: transformers, models/t5/configuration_t5.py and modeling_t5.py, models/mt5/configuration_mt5.py.
+ * Source: transformers, models/t5/configuration_t5.py and modeling_t5.py, models/mt5 and models/umt5.
  */
 export function t5ConfigFromHf(config: JsonObject): T5Config {
   const { model_type: type, architectures } = config;
-  const family = type === 't5' || type === 'mt5' ? FAMILIES[type] : undefined;
-  if (family === undefined) {
-    throw new UnsupportedError(`config.json: model_type is ${JSON.stringify(type)}, expected "t5" or "mt5"`);
+  if (type !== 't5' && type !== 'mt5' && type !== 'umt5') {
+    const known = Object.keys(FAMILIES).join(', ');
+    throw new UnsupportedError(`config.json: model_type is ${JSON.stringify(type)}, expected one of ${known}`);
   }
+  const family = FAMILIES[type];
   const architecture = Array.isArray(architectures) ? architectures[0] : undefined;
   if (!family.architectures.some((known) => known === architecture)) {
     throw new UnsupportedError(
@@ -67,8 +72,11 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
   refuse(config, 'is_encoder_decoder', [true], 't5');
   refuse(config, 'feed_forward_proj', ['relu', 'gated-gelu'], 't5');
   refuse(config, 'tie_word_embeddings', [true, false], 't5');
-  const isTied = (config['tie_word_embeddings'] ?? family.isTied) === true;
-  refuse(config, 'scale_decoder_outputs', [isTied], `t5 with tie_word_embeddings ${isTied}`);
+  const isTied = config['tie_word_embeddings'] ?? family.isTied;
+  if (isTied === undefined) {
+    throw new ConfigError('config.json: tie_word_embeddings is missing; a umt5 says whether its embedding is its head');
+  }
+  refuse(config, 'scale_decoder_outputs', [isTied === true], `t5 with tie_word_embeddings ${isTied}`);
   const nEncoderLayers = number(config, 'num_layers');
   return checkT5({
     vocab: number(config, 'vocab_size'),
@@ -80,7 +88,8 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
     headDim: number(config, 'd_kv'),
     normEps: optionalNumber(config, 'layer_norm_epsilon') ?? DEFAULT_EPS,
     feedForward: feedForward === 'gated-gelu' ? 'gated-gelu' : 'relu',
-    isTied,
+    isTied: isTied === true,
+    hasOwnDistances: type === 'umt5',
     nBuckets: optionalNumber(config, 'relative_attention_num_buckets') ?? DEFAULT_BUCKETS,
     maxDistance: optionalNumber(config, 'relative_attention_max_distance') ?? DEFAULT_DISTANCE,
     trainedLength: optionalNumber(config, 'n_positions') ?? DEFAULT_LENGTH,

@@ -24,7 +24,7 @@ export function t5ConfigFromGguf(meta: Metadata, tensors: Tensors): T5Config {
 }
 
 /**
- * What files of `t5` and `t5encoder` share. A matrix ffn_gate makes it v1.1. The furthest distance is not in the file; it is 128 in all
+ * What files of `t5` and `t5encoder` share. A matrix ffn_gate makes it v1.1, numbers of distances in layer 1 UMT5. The furthest distance is not in the file; it is 128 in all
  * published models, and in llama.cpp's code.
  */
 export function t5StackFromGguf(meta: Metadata, tensors: Tensors, architecture: string): T5Stack {
@@ -50,6 +50,7 @@ export function t5StackFromGguf(meta: Metadata, tensors: Tensors, architecture: 
     feedForward: tensors.has('enc.blk.0.ffn_gate.weight') ? 'gated-gelu' : 'relu',
     nBuckets: count('attention.relative_buckets_count'),
     maxDistance: DEFAULT_DISTANCE,
+    hasOwnDistances: tensors.has('enc.blk.1.attn_rel_b.weight'),
     trainedLength: count('context_length'),
   });
 }

@@ -99,8 +99,7 @@ function nameOf(hfName: string): string {
   const feedForward = FEED_FORWARD[matrix as keyof typeof FEED_FORWARD];
   if (layer === '0') {
     if (part === 'layer_norm') return `${at}.attn_norm.weight`;
-    if (kind === 'SelfAttention' && matrix === 'relative_attention_bias' && block === '0')
-      return `${at}.attn_rel_b.weight`;
+    if (kind === 'SelfAttention' && matrix === 'relative_attention_bias') return `${at}.attn_rel_b.weight`;
     if (kind === 'SelfAttention' && attention !== undefined) return `${at}.${attention}.weight`;
   } else if (layer === last) {
     if (part === 'layer_norm') return `${at}.ffn_norm.weight`;

@@ -1,4 +1,4 @@
-"""Writes test/goldens/t5: two small T5 folders of random weights, one as v1.0 and one as v1.1, and what they give.
+"""Writes test/goldens/t5: small T5 folders of random weights, as v1.0, as v1.1 and as UMT5, and what they give.
 
 Run once, with PyTorch 1.13 or later: python3 test/golden/t5.py. Running the tests needs none of it.
 
@@ -92,7 +92,7 @@ def weights_of(c):
                     shapes[f"{at}.{i}.{kind}.{m}.weight"] = ((inner, dim), 1, 0)
                 shapes[f"{at}.{i}.{kind}.o.weight"] = ((dim, inner), 1, 0)
                 shapes[f"{at}.{i}.layer_norm.weight"] = ((dim,), 1, 1)
-            if block == 0:
+            if block == 0 or c["model_type"] == "umt5":
                 shapes[f"{at}.0.SelfAttention.relative_attention_bias.weight"] = ((c["relative_attention_num_buckets"], c["num_heads"]), 4, 0)
             i = len(kinds)
             for m in ["wi_0", "wi_1"] if isGated else ["wi"]:
@@ -151,13 +151,15 @@ class T5:
         x = self.w["shared.weight"][ids]
         t = torch.arange(len(ids))
         b = buckets(t[None, :] - t[:, None], c["relative_attention_num_buckets"], c["relative_attention_max_distance"], side == "encoder")
-        bias = self.w[f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"][b].permute(2, 0, 1)
-        if side == "decoder":
-            bias = bias.masked_fill(t[None, :] > t[:, None], -math.inf)
+        def bias_of(block):
+            own = block if c["model_type"] == "umt5" else 0
+            bias = self.w[f"{side}.block.{own}.layer.0.SelfAttention.relative_attention_bias.weight"][b].permute(2, 0, 1)
+            return bias.masked_fill(t[None, :] > t[:, None], -math.inf) if side == "decoder" else bias
+
         for block in range(c["num_layers"] if side == "encoder" else c["num_decoder_layers"]):
             at = f"{side}.block.{block}.layer"
             h = self.norm(f"{at}.0.layer_norm", x)
-            x = x + self.attention(f"{at}.0.SelfAttention", h, h, bias)
+            x = x + self.attention(f"{at}.0.SelfAttention", h, h, bias_of(block))
             if side == "decoder":
                 x = x + self.attention(f"{at}.1.EncDecAttention", self.norm(f"{at}.1.layer_norm", x), rows, 0)
             last = 1 if side == "encoder" else 2
@@ -185,6 +187,7 @@ SHARED = {
 MODELS = {
     "v1.0": {**SHARED, "d_model": 12, "d_kv": 8, "d_ff": 20, "num_heads": 3, "num_layers": 2, "num_decoder_layers": 2, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, "feed_forward_proj": "relu", "tie_word_embeddings": True, "seed": 64001},
     "v1.1": {**SHARED, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 3, "relative_attention_num_buckets": 12, "relative_attention_max_distance": 20, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "seed": 1},
+    "umt5": {**SHARED, "model_type": "umt5", "architectures": ["UMT5ForConditionalGeneration"], "d_model": 12, "d_kv": 4, "d_ff": 16, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 2, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "seed": 6},
 }
 # The text, and its ids as the tokenizer above has them: words, letters of an unknown word, the end.
 TEXTS = [

@@ -169,7 +169,17 @@ describe('what cannot be run is refused by name', () => {
       /feed_forward_proj is "gated-silu"; t5 is run with relu, gated-gelu/,
     ],
     ['is_encoder_decoder', { is_encoder_decoder: false }, /is_encoder_decoder is false/],
-    ['model_type', { model_type: 'umt5' }, /model_type is "umt5"/],
+    ['model_type', { model_type: 'longt5' }, /model_type is "longt5", expected one of t5, mt5, umt5/],
+    [
+      'a umt5 that does not say what its head is',
+      { model_type: 'umt5', architectures: ['UMT5ForConditionalGeneration'], tie_word_embeddings: undefined },
+      /tie_word_embeddings is missing/,
+    ],
+    [
+      'a umt5 without numbers of distances in each layer',
+      { model_type: 'umt5', architectures: ['UMT5ForConditionalGeneration'] },
+      /tensor enc.blk.1.attn_rel_b.weight \[75\] is missing/,
+    ],
     ['architectures', { architectures: ['T5EncoderModel'] }, /architecture is "T5EncoderModel"/],
     ['scale_decoder_outputs', { scale_decoder_outputs: false }, /scale_decoder_outputs is false/],
     ['decoder_start_token_id', { decoder_start_token_id: 99 }, /decoder_start_token_id is 99/],

@@ -187,8 +187,16 @@ describe('metadata and tensors', () => {
 
   test('UMT5: a layer with numbers of distances of its own has those', async () => {
     const { metadata, tensors } = await partsOf();
+    const config0 = t5ConfigFromGguf(metadata, tensors);
     const first = tensors.get('enc.blk.0.attn_rel_b.weight')!;
     tensors.set('enc.blk.1.attn_rel_b.weight', first);
+    expect([config0.hasOwnDistances, t5ConfigFromGguf(metadata, tensors).hasOwnDistances]).toEqual([false, true]);
+    const alone = t5TensorsOfGguf(config0, tensors);
+    expect(() => buildT5Encoder(config0, alone.encoder, 'f32')).toThrow(/enc.blk.1.attn_rel_b.weight/);
+    expect(() => buildT5Decoder({ ...config0, hasOwnDistances: true }, alone.decoder, 'f32')).toThrow(
+      /dec.blk.1.attn_rel_b.weight \[1028\] is missing/,
+    );
+    tensors.set('dec.blk.1.attn_rel_b.weight', first);
     const config = t5ConfigFromGguf(metadata, tensors);
     const { encoder, decoder } = t5TensorsOfGguf(config, tensors);
     const tables = (nodes: readonly { readonly name: string }[]): string[] =>
@@ -197,7 +205,10 @@ describe('metadata and tensors', () => {
       'enc.blk.0.attn_rel_b.weight',
       'enc.blk.1.attn_rel_b.weight',
     ]);
-    expect(tables(buildT5Decoder(config, decoder, 'f32').nodes)).toEqual(['dec.blk.0.attn_rel_b.weight']);
+    expect(tables(buildT5Decoder(config, decoder, 'f32').nodes)).toEqual([
+      'dec.blk.0.attn_rel_b.weight',
+      'dec.blk.1.attn_rel_b.weight',
+    ]);
   });
 
   test('a table of cross attention that no layer reads is left out', async () => {
