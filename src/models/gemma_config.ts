@@ -1,9 +1,10 @@
-import { ConfigError, UnsupportedError } from '../core/errors.ts';
+import { ConfigError } from '../core/errors.ts';
 import { getCount, getNumber, type Metadata, needNumber } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { checkConfig, type LlamaConfig } from './config.ts';
 import { needPositive } from './config_checks.ts';
 import { number, optionalNumber, optionalObject, refuse } from './hf_config.ts';
+import { localLayers } from './layer_windows.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { commonConfigFromHf } from './llama_hf.ts';
 import { refuseGgufKeys, refuseHfKeys } from './refused_keys.ts';
@@ -149,21 +150,6 @@ function allButEvery(period: number, nLayers: number): boolean[] {
     throw new ConfigError(`model config: every ${period}th layer is global; expected a positive integer`);
   }
   return Array.from({ length: nLayers }, (_, layer) => (layer + 1) % period !== 0);
-}
-
-function localLayers(kinds: unknown, nLayers: number): boolean[] {
-  if (!Array.isArray(kinds) || kinds.length !== nLayers) {
-    throw new ConfigError(
-      `config.json: layer_types is ${JSON.stringify(kinds)}, expected a kind for each of ${nLayers} layers`,
-    );
-  }
-  const other = kinds.find((kind) => kind !== 'full_attention' && kind !== 'sliding_attention');
-  if (other !== undefined) {
-    throw new UnsupportedError(
-      `config.json: layer_types has ${JSON.stringify(other)}; known are full_attention and sliding_attention`,
-    );
-  }
-  return kinds.map((kind) => kind === 'sliding_attention');
 }
 
 function checked(config: GemmaConfig): GemmaConfig {

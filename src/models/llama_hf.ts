@@ -88,7 +88,7 @@ export function withWindow(common: LlamaConfig, config: JsonObject): LlamaConfig
 export function refuseWindows(config: JsonObject): void {
   if (config['use_sliding_window'] === true) {
     throw new UnsupportedError(
-      'config.json: use_sliding_window is true; windows in a part of the layers are known of Gemma alone; with false, all rows are seen',
+      'config.json: use_sliding_window is true; windows of this family cannot be run; with false, all rows are seen',
     );
   }
 }

@@ -2,23 +2,19 @@ import type { Graph } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
-import type { LlamaConfig } from './config.ts';
+import { countLocal, qwenConfigFromHf, type WindowedConfig } from './layer_windows.ts';
 import { plainConfigFromGguf } from './llama_gguf.ts';
-import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
-import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
 export const qwen2: Architecture = {
   fromGguf: async ({ metadata }) => decoder(plainConfigFromGguf(metadata, 'qwen2', 'halves')),
-  fromHf(config) {
-    refuseWindows(config);
-    return decoder(plainConfigFromHf(config, 'Qwen 2'));
-  },
+  fromHf: (config) => decoder(qwenConfigFromHf(config, 'Qwen 2')),
 };
 
-function decoder(config: LlamaConfig): Decoder {
+function decoder(config: WindowedConfig): Decoder {
   return {
     config,
-    facts: [ropeFact(config)],
+    facts: [ropeFact(config), ...windowFact(config, countLocal(config))],
     buildGraph: (tensors, activations, maxSeq) => buildQwen2(ropeAt(config, maxSeq), tensors, activations),
   };
 }
@@ -30,7 +26,7 @@ function decoder(config: LlamaConfig): Decoder {
  *
  * Throws as buildLlama does.  Source: Yang et al. 2024, "Qwen2 Technical Report", 2.2.1.
  */
-export function buildQwen2(config: LlamaConfig, tensors: Tensors, activations: Activations): Graph {
+export function buildQwen2(config: WindowedConfig, tensors: Tensors, activations: Activations): Graph {
   const { dim, headDim, normEps } = config;
   const m = createBlocks(config, tensors, activations);
   const turn = m.rope(ropeSpec(config), config.ropeLayout);
@@ -41,7 +37,8 @@ export function buildQwen2(config: LlamaConfig, tensors: Tensors, activations: A
     const h = m.rmsNorm(`${at}.attn_norm`, x, normEps);
     const { q, k, v } = m.queryKeyValue(at, h, 'bias');
     const turned = { q: turn(`${at}.q_rope`, q), k: turn(`${at}.k_rope`, k), v };
-    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const limits = { window: config.isLocal?.[layer] ? config.window : undefined };
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim), limits); // mix: [T, nHeads * headDim]
     const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);

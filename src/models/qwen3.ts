@@ -3,12 +3,11 @@ import { ggufNames, type HfNames, LLAMA_NAMES } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
-import type { LlamaConfig } from './config.ts';
 import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
+import { countLocal, qwenConfigFromHf, type WindowedConfig } from './layer_windows.ts';
 import { plainConfigFromGguf } from './llama_gguf.ts';
-import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
-import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
+import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
 
 /** Of transformers' Qwen3Config: heads are not dim / nHeads wide. */
 const DEFAULT_HEAD_DIM = 128;
@@ -23,17 +22,16 @@ const nameOf = ggufNames(QWEN3_NAMES);
 export const qwen3: Architecture = {
   fromGguf: async ({ metadata }) => decoder(plainConfigFromGguf(metadata, 'qwen3', 'halves')),
   fromHf(config) {
-    refuseWindows(config);
     refuse(config, 'attention_bias', [false], 'Qwen 3');
-    return decoder(plainConfigFromHf(config, 'Qwen 3', { headDim: DEFAULT_HEAD_DIM }));
+    return decoder(qwenConfigFromHf(config, 'Qwen 3', { headDim: DEFAULT_HEAD_DIM }));
   },
   hfTensors: (tensors) => renamed(tensors, nameOf, 'qwen3'),
 };
 
-function decoder(config: LlamaConfig): Decoder {
+function decoder(config: WindowedConfig): Decoder {
   return {
     config,
-    facts: [ropeFact(config)],
+    facts: [ropeFact(config), ...windowFact(config, countLocal(config))],
     buildGraph: (tensors, activations, maxSeq) => buildQwen3(ropeAt(config, maxSeq), tensors, activations),
   };
 }
@@ -47,7 +45,7 @@ function decoder(config: LlamaConfig): Decoder {
  * feedForward: in place of the SwiGLU.  Throws as buildLlama does.  Source: Yang et al. 2025, "Qwen3 Technical Report", 2.
  */
 export function buildQwen3(
-  config: LlamaConfig,
+  config: WindowedConfig,
   tensors: Tensors,
   activations: Activations,
   feedForward: (m: ReturnType<typeof createBlocks>, at: string, f: ValueId) => ValueId = (m, at, f) => m.swiglu(at, f),
@@ -66,7 +64,8 @@ export function buildQwen3(
       k: turn(`${at}.k_rope`, m.rmsNorm(`${at}.attn_k_norm`, k, normEps)),
       v,
     };
-    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim)); // mix: [T, nHeads * headDim]
+    const limits = { window: config.isLocal?.[layer] ? config.window : undefined };
+    const mix = m.attend(layer, turned, 1 / Math.sqrt(headDim), limits); // mix: [T, nHeads * headDim]
     const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);

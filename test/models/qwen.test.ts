@@ -22,7 +22,11 @@ describe('qwen2', () => {
   });
 
   test.each([
-    [{ use_sliding_window: true }, 'UnsupportedError', /use_sliding_window is true/],
+    [{ use_sliding_window: 1 }, 'ConfigError', /use_sliding_window is 1, expected true or false/],
+    [{ use_sliding_window: true, sliding_window: 0 }, 'ConfigError', /sliding window is 0/],
+    [{ use_sliding_window: true, max_window_layers: null }, 'ConfigError', /max_window_layers is missing/],
+    [{ use_sliding_window: true, layer_types: ['full_attention'] }, 'ConfigError', /expected a kind for each of/],
+    [{ layer_types: ['sliding_attention'] }, 'UnsupportedError', /layer_types has "sliding_attention"/],
     [{ hidden_act: 'gelu' }, 'UnsupportedError', /hidden_act is "gelu"; Qwen 2 is run with silu/],
     [{ layer_types: ['full_attention', 'chunked'] }, 'UnsupportedError', /layer_types has "chunked"/],
     [{ layer_types: 'full_attention' }, 'ConfigError', /layer_types is "full_attention", expected an array/],
@@ -35,6 +39,22 @@ describe('qwen2', () => {
       name,
       message: expect.stringMatching(message),
     });
+  });
+
+  test.each([
+    [{}, 1, 64], // layer 0 sees all
+    [{ max_window_layers: 0, sliding_window: 9 }, 0, 9],
+    [{ max_window_layers: 99 }, 99, undefined],
+    [{ sliding_window: 100000 }, 99, undefined], // ends where the context does
+    [{ sliding_window: null }, 99, undefined],
+  ])('windows with %o: from layer %i on, of %s positions', async (changes, first, window) => {
+    const { tensors } = await ggufAndFolderTensors('qwen2', 'grouped');
+    const folder = await describeFolder({ ...QWEN2, use_sliding_window: true, ...changes }, tensors);
+    const windows = folder.buildGraph('q8').nodes.flatMap((n) => (n.op === 'attend_scores' ? [n.window] : []));
+    expect(windows).toEqual(windows.map((_, layer) => (layer >= first ? window : undefined)));
+    const said = folder.facts.find(([name]) => name === 'window')?.[1];
+    const nLocal = windows.length - first;
+    expect(said).toBe(window && `${window} positions, in ${nLocal} ${nLocal === 1 ? 'layer' : 'layers'}`);
   });
 
   test('the three products become one, though biases follow them', async () => {
@@ -66,10 +86,9 @@ describe('qwen3', () => {
     expect((await describeFolder({ ...QWEN3, head_dim: null }, tensors)).config.headDim).toBe(128);
   });
 
-  test('biases and windows are refused', async () => {
+  test('biases are refused', async () => {
     const { tensors } = await ggufAndFolderTensors('qwen3', 'grouped', PARTS);
     await expect(describeFolder({ ...QWEN3, attention_bias: true }, tensors)).rejects.toThrow(/attention_bias is true/);
-    await expect(describeFolder({ ...QWEN3, use_sliding_window: true }, tensors)).rejects.toThrow(/use_sliding_window/);
     const biased = new Map(tensors).set('model.layers.0.self_attn.q_proj.bias', tensors.get('model.norm.weight')!);
     const model = await describeFolder(QWEN3, biased);
     expect(() => model.buildGraph('q8')).toThrow(/tensor blk\.0\.attn_q\.bias has no place/);

@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+"""Small decoders of random weights that no other engine at hand runs, and their logits, for test/models/decoder_goldens.test.ts.
+Writes test/goldens/decoders/<name>/: a Hugging Face folder (weights in f16) and golden.json. The tests do not run this.
+
+Needs numpy. Everything is computed in float64 from the weights as they are stored, straight from the papers' formulas and the layout
+of Hugging Face checkpoints, with no code of the engine: a matrix for each head, masks as matrices, one run over the whole text.
+"""
+import json, math, os, struct, sys
+import numpy as np
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'goldens', 'decoders')
+VOCAB, DIM, HIDDEN, LAYERS, HEADS, KV_HEADS = 11, 16, 20, 3, 4, 2
+LENGTH = 12
+
+
+# ---- files ----
+
+def write_safetensors(path, tensors):
+    header, at = {}, 0
+    for name, t in tensors.items():
+        header[name] = {'dtype': 'F16', 'shape': list(t.shape), 'data_offsets': [at, at + 2 * t.size]}
+        at += 2 * t.size
+    head = json.dumps(header).encode()
+    head += b' ' * (-len(head) % 8)
+    with open(path, 'wb') as f:
+        f.write(struct.pack('<Q', len(head)) + head)
+        for t in tensors.values(): f.write(t.astype('<f2').tobytes())
+
+
+def write_json(path, value):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as f: f.write(json.dumps(value) + '\n')
+
+
+class Weights:
+    """Draws tensors, rounds them to f16, and gives them back as float64."""
+
+    def __init__(self, seed): self.rng, self.tensors = np.random.RandomState(seed), {}
+
+    def draw(self, name, shape, middle=0.0, reach=None):
+        reach = 3 / math.sqrt(shape[-1]) if reach is None else reach
+        t = (middle + reach * (2 * self.rng.rand(*shape) - 1)).astype(np.float16)
+        self.tensors[name] = t
+        return t.astype(np.float64)
+
+    def linear(self, name, n_out, n_in, bias=False):
+        w = self.draw(f'{name}.weight', (n_out, n_in))
+        b = self.draw(f'{name}.bias', (n_out,), reach=0.5) if bias else 0.0
+        return lambda x: x @ w.T + b
+
+    def rms_norm(self, name, width, eps):
+        g = self.draw(f'{name}.weight', (width,), 1.0, 0.4)
+        return lambda x: g * x / np.sqrt((x * x).mean(-1, keepdims=True) + eps)
+
+
+# ---- parts ----
+
+def silu(x): return x / (1 + np.exp(-x))
+
+
+def softmax(s):
+    e = np.exp(s - s.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def rotate(x, base):
+    """x [T, d], halves: element i turns with element i + d/2."""
+    d = x.shape[-1]
+    angle = np.arange(len(x))[:, None] * base ** (-2 * np.arange(d // 2) / d)[None, :]
+    c, s = np.cos(angle), np.sin(angle)
+    a, b = x[:, :d // 2], x[:, d // 2:]
+    return np.concatenate([a * c - b * s, b * c + a * s], -1)
+
+
+def attention(q, k, v, window=None, turn=lambda head: head, norms=(None, None)):
+    """q [T, nHeads * d], k and v [T, nKvHeads * d]: a row sees itself and those before, the last `window` of them."""
+    n_heads, n_kv, rows = HEADS, HEADS * k.shape[-1] // q.shape[-1], np.arange(len(q))
+    d = q.shape[-1] // n_heads
+    back = rows[:, None] - rows[None, :]
+    seen = (back >= 0) & (back < (window or len(q)))
+    heads = lambda x, h: x[:, h * d:(h + 1) * d]
+    normed = lambda x, norm: x if norm is None else norm(x)
+    out = []
+    for h in range(n_heads):
+        g = h // (n_heads // n_kv)
+        s = turn(normed(heads(q, h), norms[0])) @ turn(normed(heads(k, g), norms[1])).T / math.sqrt(d)
+        out.append(softmax(np.where(seen, s, -np.inf)) @ heads(v, g))
+    return np.concatenate(out, -1)
+
+
+# ---- models: each gives its config and a function from ids to logits ----
+
+def llama(w, model_type, own, eps=1e-5, base=10000.0, qkv_bias=False, head_dim=DIM // HEADS, head_norms=False, window_of=lambda layer: None):
+    """own: the keys of config.json beside the sizes. window_of: of each layer."""
+    words = w.draw('model.embed_tokens.weight', (VOCAB, DIM), reach=1)
+    layers = []
+    for i in range(LAYERS):
+        at = f'model.layers.{i}.'
+        qkv = [w.linear(at + f'self_attn.{c}_proj', n * head_dim, DIM, qkv_bias) for c, n in (('q', HEADS), ('k', KV_HEADS), ('v', KV_HEADS))]
+        norms = [w.rms_norm(at + f'self_attn.{c}_norm', head_dim, eps) if head_norms else None for c in 'qk']
+        layers.append((w.rms_norm(at + 'input_layernorm', DIM, eps), qkv, norms, w.linear(at + 'self_attn.o_proj', DIM, HEADS * head_dim),
+                       w.rms_norm(at + 'post_attention_layernorm', DIM, eps), w.linear(at + 'mlp.gate_proj', HIDDEN, DIM),
+                       w.linear(at + 'mlp.up_proj', HIDDEN, DIM), w.linear(at + 'mlp.down_proj', DIM, HIDDEN)))
+    last, head = w.rms_norm('model.norm', DIM, eps), w.linear('lm_head', VOCAB, DIM)
+
+    def logits(ids):
+        x = words[ids]
+        for i, (norm1, qkv, norms, o, norm2, gate, up, down) in enumerate(layers):
+            q, k, v = (project(norm1(x)) for project in qkv)
+            x = x + o(attention(q, k, v, window_of(i), lambda y: rotate(y, base), norms))
+            f = norm2(x)
+            x = x + down(silu(gate(f)) * up(f))
+        return head(last(x))
+    config = {'model_type': model_type, 'vocab_size': VOCAB, 'hidden_size': DIM, 'intermediate_size': HIDDEN, 'num_hidden_layers': LAYERS,
+              'num_attention_heads': HEADS, 'num_key_value_heads': KV_HEADS, 'max_position_embeddings': 64, 'hidden_act': 'silu',
+              'rms_norm_eps': eps, 'rope_theta': 10000.0, 'tie_word_embeddings': False, **own}
+    return config, logits
+
+
+def qwen2_windows(w):
+    own = {'use_sliding_window': True, 'sliding_window': 4, 'max_window_layers': 1}
+    return llama(w, 'qwen2', own, qkv_bias=True, window_of=lambda i: 4 if i >= 1 else None)
+
+
+def qwen3_windows(w):
+    kinds = ['sliding_attention', 'full_attention', 'sliding_attention']
+    own = {'use_sliding_window': True, 'sliding_window': 3, 'max_window_layers': 2, 'layer_types': kinds, 'head_dim': 6}
+    return llama(w, 'qwen3', own, head_dim=6, head_norms=True, window_of=lambda i: 3 if kinds[i] == 'sliding_attention' else None)
+
+
+def mistral_window(w):
+    return llama(w, 'mistral', {'sliding_window': 5}, window_of=lambda i: 5)
+
+
+def dynamic_ntk(w):
+    """Of a text of LENGTH tokens, twice as many as the model was trained with: transformers' dynamic NTK takes the length as it is."""
+    factor, trained, d = 3.0, LENGTH // 2, DIM // HEADS
+    base = 10000.0 * (factor * LENGTH / trained - (factor - 1)) ** (d / (d - 2))
+    own = {'max_position_embeddings': trained, 'rope_scaling': {'rope_type': 'dynamic', 'factor': factor}}
+    return llama(w, 'llama', own, base=base)
+
+
+def write(name, seed, build):
+    if len(sys.argv) > 1 and name not in sys.argv[1:]: return
+    w = Weights(seed)
+    config, logits = build(w)
+    ids = np.random.RandomState(100 + seed).randint(0, VOCAB, LENGTH)
+    folder = os.path.join(OUT, name)
+    write_json(os.path.join(folder, 'config.json'), config)
+    write_safetensors(os.path.join(folder, 'model.safetensors'), w.tensors)
+    write_json(os.path.join(folder, 'golden.json'), {'ids': ids.tolist(), 'logits': logits(ids).flatten().tolist()})
+
+
+write('qwen2_windows', 1, qwen2_windows)
+write('qwen3_windows', 2, qwen3_windows)
+write('mistral_window', 3, mistral_window)
+write('dynamic_ntk', 4, dynamic_ntk)
