@@ -74,8 +74,10 @@ async function folderParts({ folder }: Extract<ModelSource, { kind: 'folder' }>)
     weights: hf.weights,
     async describe() {
       const description = await describeHfFolder(hf);
-      if (hf.tokenizerJson === null) throw new ConfigError(`${folder.name}: has no tokenizer.json`);
-      createTokenizer({ tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? {} });
+      // Without a vocabulary it is run by its ids.
+      if (hf.tokenizerJson !== null) {
+        createTokenizer({ tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? {} });
+      }
       return description;
     },
   };

@@ -15,7 +15,10 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
   if (model.kind === 'folder') {
     const folder = await openHfFolder(model.folder);
     await folder.weights.close();
-    if (folder.tokenizerJson === null) throw new ConfigError(`${path}: has no tokenizer.json, so it has no tokens`);
+    if (folder.tokenizerJson === null)
+      throw new ConfigError(
+        `${path}: has no tokenizer.json, so a text has no tokens; put the model's tokenizer.json into it, or use a GGUF file`,
+      );
     return createTokenizer({ tokenizerJson: folder.tokenizerJson, tokenizerConfig: folder.tokenizerConfig ?? {} });
   }
   try {

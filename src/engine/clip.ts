@@ -81,7 +81,9 @@ export async function loadClipFrom(source: ModelSource, host: Host, options: Cla
     const tensors = clipTensors(config, hf.weights.tensors);
     const preprocessor = preprocessorOf(hf, vision);
     if (hf.tokenizerJson === null) {
-      throw new ConfigError(`${hf.weights.name}: has no tokenizer.json beside it, so labels cannot be read`);
+      throw new ConfigError(
+        `${hf.weights.name}: has no tokenizer.json beside it, so labels have no tokens; put the model's tokenizer.json into its folder`,
+      );
     }
     const tokenizer = createTokenizer({
       tokenizerJson: hf.tokenizerJson,

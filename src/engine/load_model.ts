@@ -144,14 +144,14 @@ async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>):
 async function describeFolder(hf: HfFolder, name: string): Promise<OpenedModel> {
   try {
     const description = await describeHfFolder(hf);
+    const eosIds = eosIdsOf(hf.generationConfig ?? hf.config);
     if (hf.tokenizerJson === null) {
-      throw new ConfigError(`${name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
+      const { createNumberTokenizer } = await import('../text/number_tokenizer.ts');
+      const tokenizer = createNumberTokenizer(name, description.config.vocab, eosIds);
+      return { name, description, tokenizer, chatTemplate: null, close: () => hf.weights.close() };
     }
     const config = hf.tokenizerConfig ?? {};
-    const tokenizer = createTokenizer(
-      { tokenizerJson: hf.tokenizerJson, tokenizerConfig: config },
-      { eosIds: eosIdsOf(hf.generationConfig ?? hf.config) },
-    );
+    const tokenizer = createTokenizer({ tokenizerJson: hf.tokenizerJson, tokenizerConfig: config }, { eosIds });
     const template = hf.chatTemplate ?? configChatTemplate(config);
     return {
       name,

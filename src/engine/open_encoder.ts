@@ -47,7 +47,9 @@ async function openFolder(hf: HfFolder, folder: SourceFolder): Promise<OpenedEnc
   try {
     const description = await describeEncoderFolder(hf);
     if (hf.tokenizerJson === null) {
-      throw new ConfigError(`${folder.name}: has no tokenizer.json; convert the tokenizer, or use a GGUF file`);
+      throw new ConfigError(
+        `${folder.name}: has no tokenizer.json, so a text has no tokens; put the model's tokenizer.json into it, or use a GGUF file`,
+      );
     }
     const vocabulary = { tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? {} };
     const pooling = description.pooling ?? (await poolingOfModules((path) => readWithin(folder, path)));

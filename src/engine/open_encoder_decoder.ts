@@ -10,6 +10,7 @@ import { type T5Config, t5ConfigFromHf } from '../models/t5_config.ts';
 import { T5_GGUF_NAME, t5ConfigFromGguf, t5TensorsOfGguf } from '../models/t5_gguf.ts';
 import { type T5Tensors, t5Tensors } from '../models/t5_tensors.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
+import { createNumberTokenizer } from '../text/number_tokenizer.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { ModelSource } from './model_source.ts';
 
@@ -85,13 +86,11 @@ function checked(tokenizer: Tokenizer, { vocab }: T5Config): Tokenizer {
 }
 
 function tokenizerOfFolder(hf: HfFolder, { vocab }: T5Config): Tokenizer {
-  if (hf.tokenizerJson === null) {
-    throw new ConfigError(`${hf.weights.name}: has no tokenizer.json beside it; convert the tokenizer`);
-  }
   const end = hf.config['eos_token_id'];
   if (!(Number.isInteger(end) && (end as number) >= 0 && (end as number) < vocab)) {
     throw new ConfigError(`config.json: eos_token_id is ${JSON.stringify(end)}, expected the id that ends an answer`);
   }
+  if (hf.tokenizerJson === null) return createNumberTokenizer(hf.weights.name, vocab, [end as number]);
   return createTokenizer(
     { tokenizerJson: hf.tokenizerJson, tokenizerConfig: hf.tokenizerConfig ?? undefined },
     { eosIds: [end as number] },

@@ -9,6 +9,7 @@ import type { ArchitectureEntry, Decoder, Tensors } from './architecture.ts';
 import type { DecoderSizes } from './config.ts';
 import { refuseEncoderDecoder } from './encoder_decoders.ts';
 import { renamed } from './hf_tensors.ts';
+import { withoutTiedHead } from './tied_head.ts';
 
 /** A file that is known to be a model: its config, and its tensors under their GGUF names. */
 export interface ModelDescription {
@@ -83,14 +84,16 @@ export async function describeHfFolder({ config, weights }: HfFolder): Promise<M
   }
   const architecture = await (await lookUp('modelTypes', modelType, 'config.json: model_type')).load();
   assert(architecture.fromHf !== undefined, `${modelType} is read from folders`);
-  const tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);
+  let tensors = architecture.hfTensors?.(weights.tensors, config) ?? renamed(weights.tensors, ggufNameOf, modelType);
+  const hfHead = architecture.hfHead ?? 'lm_head.weight';
   // A missing head would otherwise be taken from the embedding, whatever the config says.
   const isTied = (config['tie_word_embeddings'] ?? architecture.isTiedByDefault) === true;
   if (!isTied && !tensors.has('output.weight')) {
     throw new ShapeError(
-      `tensor ${architecture.hfHead ?? 'lm_head.weight'} is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
+      `tensor ${hfHead} is missing and config.json does not say tie_word_embeddings; the folder is not complete`,
     );
   }
+  if (isTied) tensors = await withoutTiedHead(tensors, hfHead);
   return description(modelType, architecture.fromHf(config), tensors, namesOf(weights.tensors, tensors));
 }
 

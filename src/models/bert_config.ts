@@ -3,6 +3,7 @@ import type { JsonObject } from '../load/json_file.ts';
 import type { EncoderConfig } from './encoder.ts';
 import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber, refuse } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** A GGUF file of architecture "bert": its positions begin with 0, those of RoBERTa too, since converters cut the table. */
 export function bertConfigFromGguf(meta: Metadata): EncoderConfig {
@@ -15,6 +16,7 @@ export function bertConfigFromGguf(meta: Metadata): EncoderConfig {
  * Source: transformers, configuration_bert.py, configuration_roberta.py and configuration_distilbert.py.
  */
 export function bertConfigFromHf(config: JsonObject): EncoderConfig {
+  refuseHfKeys(config);
   return config['model_type'] === 'distilbert' ? distilbertConfig(config) : bertConfig(config);
 }
 

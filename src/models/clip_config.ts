@@ -1,6 +1,7 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import { optionalNumber, optionalObject } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** Everything that decides the two graphs of a CLIP model, and how they meet. */
 export interface ClipConfig {
@@ -87,6 +88,7 @@ export function clipConfigFromHf(config: JsonObject): ClipConfig {
   }
   const text = { ...TEXT_DEFAULTS, ...partOf(config, 'text_config') };
   const vision = { ...VISION_DEFAULTS, ...partOf(config, 'vision_config') };
+  for (const part of [config, text, vision]) refuseHfKeys(part);
   const nChannels = vision['num_channels'] ?? 3;
   if (nChannels !== 3) {
     throw new UnsupportedError(

@@ -5,6 +5,7 @@ import { need, needPositive } from './config_checks.ts';
 import type { EncoderConfig } from './encoder.ts';
 import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber, optionalObject, refuse } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface ModernBertConfig extends EncoderConfig {
@@ -44,6 +45,7 @@ export function modernBertConfigFromGguf(meta: Metadata): ModernBertConfig {
  */
 export function modernBertConfigFromHf(config: JsonObject): ModernBertConfig {
   const family = 'modernbert';
+  refuseHfKeys(config);
   refuse(config, 'hidden_activation', ['gelu'], family);
   for (const key of ['norm_bias', 'attention_bias', 'mlp_bias']) refuse(config, key, [false], family);
   const dim = number(config, 'hidden_size');

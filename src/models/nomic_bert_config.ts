@@ -8,6 +8,7 @@ import type { EncoderConfig } from './encoder.ts';
 import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 import { refuseGgufRopeScaling } from './rope_gguf.ts';
 
 export interface NomicBertConfig extends EncoderConfig {
@@ -45,6 +46,7 @@ const SWITCHES: readonly (readonly [key: string, byDefault: unknown, known: unkn
  * Source: nomic-ai/nomic-bert-2048, configuration_hf_nomic_bert.py.
  */
 export function nomicBertConfigFromHf(config: JsonObject): NomicBertConfig {
+  refuseHfKeys(config);
   for (const [key, byDefault, known] of SWITCHES) {
     const value = config[key] ?? byDefault;
     if (value !== known) {

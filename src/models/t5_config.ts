@@ -3,6 +3,7 @@ import type { JsonObject } from '../load/json_file.ts';
 import { checkSizes } from './config.ts';
 import { need, needSize } from './config_checks.ts';
 import { number, optionalNumber, refuse } from './hf_config.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** What decides the graph of a T5's encoder, and most of what decides its decoder's. */
 export interface T5Stack {
@@ -68,6 +69,7 @@ export function t5ConfigFromHf(config: JsonObject): T5Config {
       `config.json: architecture is ${JSON.stringify(architecture)}; ${type} is run as ${family.architectures[0]}`,
     );
   }
+  refuseHfKeys(config);
   const feedForward = config['feed_forward_proj'] ?? family.feedForward;
   refuse(config, 'is_encoder_decoder', [true], 't5');
   refuse(config, 'feed_forward_proj', ['relu', 'gated-gelu'], 't5');

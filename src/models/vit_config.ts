@@ -1,5 +1,6 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { JsonObject } from '../load/json_file.ts';
+import { refuseHfKeys } from './refused_keys.ts';
 
 /** Everything that decides the graph of a vision transformer that classifies. */
 export interface VitConfig {
@@ -44,6 +45,7 @@ export function vitConfigFromHf(config: JsonObject): VitConfig {
       `config.json: architecture is ${JSON.stringify(architecture)}; ${prefix} is run as ${known}`,
     );
   }
+  refuseHfKeys(config);
   only(config, 'hidden_act', 'gelu');
   only(config, 'num_channels', 3);
   // Probabilities of labels that do not compete, and numbers that are no probabilities, are another head.

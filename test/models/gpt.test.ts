@@ -130,7 +130,7 @@ const GPT2_CONFIG = {
 };
 const gpt2: Folder = {
   architecture: 'gpt2',
-  config: GPT2_CONFIG,
+  config: { ...GPT2_CONFIG, tie_word_embeddings: false },
   nameOf: parts(
     'transformer.h',
     {
@@ -208,6 +208,7 @@ const FOLDERS: readonly (readonly [string, Folder])[] = [
     'GPT-2 without a prefix, tied, as [nOut, nIn]',
     {
       ...gpt2,
+      config: GPT2_CONFIG,
       shape: { tied: true },
       isTransposed: () => false,
       nameOf: parts('h', { token_embd: 'wte', position_embd: 'wpe', output_norm: 'ln_f' }, GPT2_LAYER),

@@ -1,7 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { UnsupportedError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { openGguf } from '../../src/load/gguf.ts';
+import type { JsonObject } from '../../src/load/json_file.ts';
 import { describeGguf } from '../../src/models/architectures.ts';
+import { bertConfigFromHf } from '../../src/models/bert_config.ts';
+import { clipConfigFromHf } from '../../src/models/clip_config.ts';
+import { modernBertConfigFromHf } from '../../src/models/modern_bert_config.ts';
+import { nomicBertConfigFromHf } from '../../src/models/nomic_bert_config.ts';
+import { t5ConfigFromHf } from '../../src/models/t5_config.ts';
+import { vitConfigFromHf } from '../../src/models/vit_config.ts';
 import { fileOfCase } from '../support/architecture_cases.ts';
 import { describeFolder, ggufAndFolderTensors, hfSizes } from '../support/hf_folders.ts';
 
@@ -73,4 +81,27 @@ describe.each(['llama', 'qwen2', 'smollm3'] as const)('config.json of %s', (arch
     });
     await describeFolder({ ...config, [key]: null }, tensors);
   });
+});
+
+/** Encoders, models that see and encoder-decoders read config.json files too. */
+test.each([
+  ['bert', bertConfigFromHf, {}],
+  ['distilbert', bertConfigFromHf, {}],
+  ['nomic_bert', nomicBertConfigFromHf, {}],
+  ['modernbert', modernBertConfigFromHf, {}],
+  ['vit', vitConfigFromHf, { model_type: 'vit', architectures: ['ViTForImageClassification'] }],
+  ['clip', clipConfigFromHf, { model_type: 'clip', architectures: ['CLIPModel'] }],
+  ['t5', t5ConfigFromHf, { model_type: 't5', architectures: ['T5ForConditionalGeneration'] }],
+] as const)('config.json of %s', (modelType, read: (config: JsonObject) => unknown, config: JsonObject) => {
+  expect(() => read({ ...config, model_type: modelType, num_experts: 8 })).toThrow(
+    new UnsupportedError('config.json: num_experts is 8; this architecture is run without it'),
+  );
+});
+
+test('each tower of a clip', () => {
+  const clip = { model_type: 'clip', architectures: ['CLIPModel'] };
+  for (const tower of ['text_config', 'vision_config']) {
+    expect(() => clipConfigFromHf({ ...clip, [tower]: { logit_scale: 2 } })).toThrow(UnsupportedError);
+  }
+  expect(clipConfigFromHf(clip).vectorDim).toBe(512);
 });
