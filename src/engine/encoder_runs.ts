@@ -1,7 +1,7 @@
 import { CapacityError, ConfigError, KernelError } from '../core/errors.ts';
 import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
-import type { Batch, Executor } from '../exec/executor.ts';
+import type { Batch, Executor, Logits } from '../exec/executor.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import { DEFAULT_PAGE_SIZE } from '../kvcache/options.ts';
 
@@ -23,7 +23,7 @@ export interface EncodeRunOptions {
  * Runs texts, as many at a time as the cache has room for, and gives each one's wanted rows, [nRows, width], in their order.
  *
  * A run holds texts of any lengths one after the other, each a sequence of its own: none is padded, and a text has the bits that
- * it has alone. The cache is only where a run keeps its keys and values: it is empty before and after.
+ * it has alone. The cache is only where a run keeps its keys and values: it is empty before and after, so several calls may share it.
  * Throws KernelError for numbers that are not finite, and the signal's reason.
  */
 export async function* encoderRuns(
@@ -32,7 +32,7 @@ export async function* encoderRuns(
   wanted: (nTokens: number) => readonly number[],
   { signal, onProgress }: EncodeRunOptions,
 ): AsyncGenerator<Floats, void, void> {
-  const { executor, cache, host, name } = parts;
+  const { cache, host, name } = parts;
   const room = wholePages(cache.maxSeq);
   for (let first = 0; first < texts.length; ) {
     signal?.throwIfAborted();
@@ -42,24 +42,33 @@ export async function* encoderRuns(
       if (taken > room) break;
     }
     const run = texts.slice(first, last);
-    const batch = batchOf(cache, run, wanted);
-    try {
-      const { data, vocab: width } = executor.run(batch, cache);
-      if (!allFinite(data)) {
-        throw new KernelError(`model ${name}: it gives numbers that are not finite; the weights are damaged`);
-      }
-      let at = 0;
-      for (const { ids } of run) {
-        const n = wanted(ids.length).length * width;
-        yield data.subarray(at, at + n);
-        at += n;
-      }
-    } finally {
-      for (const { sequence } of batch.segments) cache.release(sequence);
+    const { data, vocab: width } = runOnce(parts, run, wanted);
+    if (!allFinite(data)) {
+      throw new KernelError(`model ${name}: it gives numbers that are not finite; the weights are damaged`);
+    }
+    let at = 0;
+    for (const { ids } of run) {
+      const n = wanted(ids.length).length * width;
+      yield data.subarray(at, at + n);
+      at += n;
     }
     first = last;
     onProgress?.(first, texts.length);
     await host.pause();
+  }
+}
+
+/** Leaves the cache empty before anything is awaited, so that several calls may be under way. */
+function runOnce(
+  { executor, cache }: { readonly executor: Executor; readonly cache: KvCache },
+  texts: readonly EncodedText[],
+  wanted: (nTokens: number) => readonly number[],
+): Logits {
+  const batch = batchOf(cache, texts, wanted);
+  try {
+    return executor.run(batch, cache);
+  } finally {
+    for (const { sequence } of batch.segments) cache.release(sequence);
   }
 }
 

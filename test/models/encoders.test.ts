@@ -205,6 +205,17 @@ describe.each(ALL_RANDOM)('a random %s', (architecture) => {
   });
 });
 
+test('several calls may be under way at once', async () => {
+  await using model = await goldenEmbedder('bert', { executor: 'naive' });
+  await using reranker = await goldenReranker('bert_reranker', { executor: 'naive' });
+  const texts = ['a cat', 'a dog and a cat', 'one more'];
+  const alone: number[][] = [];
+  for (const text of texts) alone.push(await vectorsOf(model, [text, text]));
+  expect(await Promise.all(texts.map((text) => vectorsOf(model, [text, text])))).toEqual(alone);
+  const ranked = await reranker.rank('cat?', texts);
+  expect(await Promise.all([reranker.rank('cat?', texts), reranker.rank('cat?', texts)])).toEqual([ranked, ranked]);
+});
+
 test('a reranker: naive and wasm have equal bits, together and one by one', async () => {
   const documents = ['a', 'the quick brown fox', 'zz top', 'b'];
   const scoresOf = async (options: object, isAlone: boolean): Promise<number[]> => {
