@@ -95,7 +95,7 @@ function diff(): string {
   const path = `src/models/${EXAMPLE}.ts`;
   const lines = source(RANDOM_FILE);
   const from = lines.findIndex((line) => line.startsWith(RANDOM_START));
-  const writer = lines.slice(from, lines.indexOf('};', from) + 1);
+  const writer = lines.slice(from, lines.indexOf('}', from) + 1); // and the function that it calls
   return fence(
     'diff',
     [

@@ -7,7 +7,7 @@ import { randomLlama, randomSmolLm3 } from './random/llama.ts';
 import { randomOlmo2 } from './random/olmo.ts';
 import type { RandomArchitecture } from './random/parts.ts';
 import { randomPhi3 } from './random/phi.ts';
-import { randomQwen2, randomQwen3, randomQwen3Moe } from './random/qwen.ts';
+import { randomQwen2, randomQwen2Moe, randomQwen3, randomQwen3Moe } from './random/qwen.ts';
 import { randomT5, randomT5Encoder } from './random/t5.ts';
 
 /** By the name in general.architecture, or one of its own. Another one is a line here; models/architectures.ts has those that can be run. */
@@ -22,6 +22,7 @@ export const RANDOM_ARCHITECTURES = {
   gptneox: randomGptNeox,
   falcon: randomFalcon,
   mixtral: randomMixtral,
+  qwen2moe: randomQwen2Moe,
   qwen3moe: randomQwen3Moe,
   gemma: randomGemma,
   gemma2: randomGemma2,

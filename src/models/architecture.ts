@@ -25,7 +25,9 @@ export interface Decoder {
 export interface Architecture {
   /** Throws ConfigError for metadata that is missing or out of range, UnsupportedError for a variant by name. */
   fromGguf?(file: ModelFile): Promise<Decoder>;
-  /** The same for a folder's config.json. */
+  /** A GGUF file's tensors as the graph reads them, where the file has some in another shape. */
+  tensorsOf?(tensors: Tensors): Tensors;
+  /** As fromGguf, of a folder's config.json. */
   fromHf?(config: JsonObject): Decoder;
   /**
    * The folder's tensors under their GGUF names; where GGUF has another layout, derived ones (load/derived_tensors.ts).

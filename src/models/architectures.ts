@@ -33,6 +33,7 @@ export const ARCHITECTURES: readonly ArchitectureEntry[] = [
   { ggufNames: ['phi3'], modelTypes: ['phi3'], load: async () => (await import('./phi3.ts')).phi3 },
   { ggufNames: ['olmo2'], modelTypes: ['olmo2'], load: async () => (await import('./olmo2.ts')).olmo2 },
   { ggufNames: ['smollm3'], modelTypes: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
+  { ggufNames: ['qwen2moe'], modelTypes: ['qwen2_moe'], load: async () => (await import('./qwen2moe.ts')).qwen2Moe },
   { ggufNames: ['qwen3moe'], modelTypes: ['qwen3_moe'], load: async () => (await import('./qwen3moe.ts')).qwen3Moe },
   {
     ggufNames: ['deepseek2'],
@@ -68,7 +69,8 @@ export async function describeGguf(file: ModelFile): Promise<ModelDescription> {
   }
   const architecture = await (await lookUp('ggufNames', name, `${file.name}: architecture`)).load();
   assert(architecture.fromGguf !== undefined, `${name} is read from GGUF files`);
-  return description(name, await architecture.fromGguf(file), file.tensors, undefined);
+  const tensors = architecture.tensorsOf?.(file.tensors) ?? file.tensors;
+  return description(name, await architecture.fromGguf(file), tensors, undefined);
 }
 
 /** Reads a Hugging Face folder as a model; its tensor names are mapped to GGUF's. Throws as describeGguf. */

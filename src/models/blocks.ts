@@ -10,6 +10,9 @@ import { createWeightTable } from './weight_table.ts';
 /** Whether a matrix product has its bias beside it: `name.bias` is then asked for as `name.weight` is. */
 export type Bias = 'bias' | 'no bias';
 
+/** What a layer makes of its normed rows f [T, dim] behind attention: [T, dim]. */
+export type FeedForward = (m: ReturnType<typeof createBlocks>, at: string, f: ValueId) => ValueId;
+
 /**
  * The parts that decoders are put together from. A part is named like its tensors: `rmsNorm('blk.0.attn_norm', x, eps)` reads
  * blk.0.attn_norm.weight and gives the value blk.0.attn_norm. What one architecture alone does, its own file does with

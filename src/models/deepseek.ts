@@ -4,7 +4,7 @@ import type { Architecture, Decoder, Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
 import { type DeepseekConfig, deepseekConfigFromGguf, deepseekConfigFromHf } from './deepseek_config.ts';
 import { deepseekTensorsFromHf } from './deepseek_tensors.ts';
-import { expertFeedForward } from './expert_blocks.ts';
+import { expertFeedForward, sharedExpert } from './expert_blocks.ts';
 import { expertsFact } from './experts_config.ts';
 import { ropeAt, ropeFact, ropeSpec } from './rope_config.ts';
 
@@ -106,8 +106,5 @@ function latentAttention(
 /** What the experts gave, and a SwiGLU that all rows use. */
 function withShared(m: Blocks, at: string, f: ValueId, routed: ValueId, sharedDim: number): ValueId {
   if (sharedDim === 0) return routed;
-  const b = m.builder;
-  const gate = b.silu(`${at}.ffn_silu_shexp`, m.linear(`${at}.ffn_gate_shexp`, f, sharedDim));
-  const gated = b.mul(`${at}.ffn_gated_shexp`, gate, m.linear(`${at}.ffn_up_shexp`, f, sharedDim));
-  return b.add(`${at}.ffn_all_experts`, routed, m.linear(`${at}.ffn_down_shexp`, gated, b.widthOf(f)));
+  return m.builder.add(`${at}.ffn_all_experts`, routed, sharedExpert(m, at, f, sharedDim));
 }

@@ -45,3 +45,15 @@ export function expertFeedForward(
   const gated = b.mul(`${at}.ffn_gated_exps`, gate, product('ffn_up_exps', f, hiddenDim, dim));
   return b.expertSum(`${at}.ffn_experts`, product('ffn_down_exps', gated, dim, hiddenDim), weights);
 }
+
+/** A SwiGLU that all rows use beside their own: f [T, dim] -> [T, dim]. hiddenDim: its width. */
+export function sharedExpert(
+  { builder: b, linear }: ReturnType<typeof createBlocks>,
+  at: string,
+  f: ValueId,
+  hiddenDim: number,
+): ValueId {
+  const gate = b.silu(`${at}.ffn_silu_shexp`, linear(`${at}.ffn_gate_shexp`, f, hiddenDim));
+  const gated = b.mul(`${at}.ffn_gated_shexp`, gate, linear(`${at}.ffn_up_shexp`, f, hiddenDim));
+  return linear(`${at}.ffn_down_shexp`, gated, b.widthOf(f));
+}

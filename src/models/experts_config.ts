@@ -34,14 +34,21 @@ export function checkExperts(experts: ExpertsConfig): ExpertsConfig {
 }
 
 /**
- * A softmax over the router's scores whose chosen ones are normalized: what Mixtral and Qwen 3 do. From GGUF keys
- * `<architecture>.expert_*`. hiddenDim: of one expert.
+ * A softmax over the router's scores, whose chosen ones are normalized in Mixtral and Qwen 3, and are not in Qwen 2. From GGUF keys
+ * `<architecture>.expert_*`. hiddenDim: of one expert. own: further keys that the architecture reads.
  * Throws ConfigError for a key that is missing or out of range, UnsupportedError for one that would change the result.
  */
-export function softmaxExpertsFromGguf(meta: Metadata, architecture: string, hiddenDim: number): ExpertsConfig {
+export function softmaxExpertsFromGguf(
+  meta: Metadata,
+  architecture: string,
+  hiddenDim: number,
+  isNormalized = true,
+  own: readonly string[] = [],
+): ExpertsConfig {
   const prefix = `${architecture}.expert_`;
   for (const [key, value] of meta) {
-    if (!key.startsWith(prefix) || isKnown(key.slice(prefix.length), value)) continue;
+    const name = key.slice(prefix.length);
+    if (!key.startsWith(prefix) || own.includes(name) || isKnown(name, value, isNormalized)) continue;
     throw new UnsupportedError(
       `${key} is ${JSON.stringify(value)}: experts of ${architecture} files are run without it; the model is a variant`,
     );
@@ -51,20 +58,20 @@ export function softmaxExpertsFromGguf(meta: Metadata, architecture: string, hid
     nChosen: needCount(meta, `${prefix}used_count`),
     hiddenDim,
     scoring: 'softmax',
-    isNormalized: true,
+    isNormalized,
     scale: 1,
   });
 }
 
 /** Keys that are read, and those that say what is done anyway. */
-function isKnown(key: string, value: unknown): boolean {
+function isKnown(key: string, value: unknown, isNormalized: boolean): boolean {
   switch (key) {
     case 'count':
     case 'used_count':
     case 'feed_forward_length':
       return true;
     case 'weights_norm':
-      return value === true;
+      return value === isNormalized;
     case 'gating_func':
       return value === SOFTMAX_GATING;
     case 'weights_scale':

@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
-import { createBlocks } from './blocks.ts';
+import { createBlocks, type FeedForward } from './blocks.ts';
 import { countLocal, qwenConfigFromHf, type WindowedConfig } from './layer_windows.ts';
 import { plainConfigFromGguf } from './llama_gguf.ts';
 import { ropeAt, ropeFact, ropeSpec, windowFact } from './rope_config.ts';
@@ -24,9 +24,14 @@ function decoder(config: WindowedConfig): Decoder {
  *
  *   attn_norm(x) -> q + b, k + b, v + b -> rope -> attention -> attn_output -> + x;  ffn_norm -> SwiGLU -> + x
  *
- * Throws as buildLlama does.  Source: Yang et al. 2024, "Qwen2 Technical Report", 2.2.1.
+ * feedForward: in place of the SwiGLU.  Throws as buildLlama does.  Source: Yang et al. 2024, "Qwen2 Technical Report", 2.2.1.
  */
-export function buildQwen2(config: WindowedConfig, tensors: Tensors, activations: Activations): Graph {
+export function buildQwen2(
+  config: WindowedConfig,
+  tensors: Tensors,
+  activations: Activations,
+  feedForward: FeedForward = (m, at, f) => m.swiglu(at, f),
+): Graph {
   const { dim, headDim, normEps } = config;
   const m = createBlocks(config, tensors, activations);
   const turn = m.rope(ropeSpec(config), config.ropeLayout);
@@ -42,7 +47,7 @@ export function buildQwen2(config: WindowedConfig, tensors: Tensors, activations
     const attended = m.builder.add(`${at}.attn_residual`, x, m.linear(`${at}.attn_output`, mix, dim));
 
     const f = m.rmsNorm(`${at}.ffn_norm`, attended, normEps);
-    x = m.builder.add(`${at}.ffn_residual`, attended, m.swiglu(at, f));
+    x = m.builder.add(`${at}.ffn_residual`, attended, feedForward(m, at, f));
   }
   return m.finish(m.rmsNorm('output_norm', x, normEps));
 }

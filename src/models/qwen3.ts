@@ -1,8 +1,8 @@
-import type { Graph, ValueId } from '../graph/ir.ts';
+import type { Graph } from '../graph/ir.ts';
 import { ggufNames, type HfNames, LLAMA_NAMES } from '../load/names.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Architecture, Decoder, Tensors } from './architecture.ts';
-import { createBlocks } from './blocks.ts';
+import { createBlocks, type FeedForward } from './blocks.ts';
 import { refuse } from './hf_config.ts';
 import { renamed } from './hf_tensors.ts';
 import { countLocal, qwenConfigFromHf, type WindowedConfig } from './layer_windows.ts';
@@ -48,7 +48,7 @@ export function buildQwen3(
   config: WindowedConfig,
   tensors: Tensors,
   activations: Activations,
-  feedForward: (m: ReturnType<typeof createBlocks>, at: string, f: ValueId) => ValueId = (m, at, f) => m.swiglu(at, f),
+  feedForward: FeedForward = (m, at, f) => m.swiglu(at, f),
 ): Graph {
   const { dim, headDim, normEps } = config;
   const m = createBlocks(config, tensors, activations);

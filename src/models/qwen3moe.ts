@@ -1,11 +1,8 @@
-import { UnsupportedError } from '../core/errors.ts';
 import { needCount } from '../core/metadata.ts';
-import type { JsonObject } from '../load/json_file.ts';
 import { ggufNames } from '../load/names.ts';
-import type { Architecture, Decoder, Tensors } from './architecture.ts';
+import type { Architecture, Decoder } from './architecture.ts';
 import type { LlamaConfig } from './config.ts';
 import { expertFeedForward } from './expert_blocks.ts';
-import { stackExperts } from './expert_tensors.ts';
 import {
   type ExpertsConfig,
   expertsFact,
@@ -13,10 +10,10 @@ import {
   softmaxExpertsFromGguf,
   softmaxExpertsFromHf,
 } from './experts_config.ts';
-import { number, refuse } from './hf_config.ts';
-import { renamed } from './hf_tensors.ts';
+import { refuse } from './hf_config.ts';
 import { commonConfigFromGguf } from './llama_gguf.ts';
 import { plainConfigFromHf, refuseWindows } from './llama_hf.ts';
+import { qwenMoeTensorsFromHf, refusePlainLayers } from './qwen_experts.ts';
 import { buildQwen3, QWEN3_NAMES } from './qwen3.ts';
 import { refuseGgufKeys } from './refused_keys.ts';
 import { ropeAt, ropeFact } from './rope_config.ts';
@@ -36,13 +33,13 @@ export const qwen3Moe: Architecture = {
   fromHf(hf) {
     refuseWindows(hf);
     refuse(hf, 'attention_bias', [false], 'Qwen 3');
-    refusePlainLayers(hf);
+    refusePlainLayers(hf, 'Qwen 3');
     const { num_experts: _ofExperts, ...shared } = hf; // which plain models refuse
     const keys = { nExperts: 'num_experts', hiddenDim: 'moe_intermediate_size' };
     const experts = softmaxExpertsFromHf(hf, keys, optionalBool(hf, 'norm_topk_prob', false));
     return decoder({ ...plainConfigFromHf(shared, 'Qwen 3'), experts });
   },
-  hfTensors: qwen3MoeTensorsFromHf,
+  hfTensors: (tensors, hf) => qwenMoeTensorsFromHf(tensors, hf, nameOf),
 };
 
 function decoder(config: Qwen3MoeConfig): Decoder {
@@ -56,34 +53,4 @@ function decoder(config: Qwen3MoeConfig): Decoder {
   };
 }
 
-/** Throws UnsupportedError where some layers have no experts: GGUF files cannot say so, and published models have none. */
-function refusePlainLayers(hf: JsonObject): void {
-  const plain = hf['mlp_only_layers'] ?? [];
-  if (!Array.isArray(plain) || plain.length > 0) {
-    throw new UnsupportedError(
-      `config.json: mlp_only_layers is ${JSON.stringify(plain)}; Qwen 3 is run with experts in every layer`,
-    );
-  }
-  const step = hf['decoder_sparse_step'] ?? 1;
-  if (step !== 1) {
-    throw new UnsupportedError(
-      `config.json: decoder_sparse_step is ${JSON.stringify(step)}; Qwen 3 is run with experts in every layer`,
-    );
-  }
-}
-
 const nameOf = ggufNames({ ...QWEN3_NAMES, layer: [...QWEN3_NAMES.layer, ['mlp.gate', 'ffn_gate_inp']] });
-
-/** Each expert has its matrices apart in a folder. */
-function qwen3MoeTensorsFromHf(tensors: Tensors, hf: JsonObject): Tensors {
-  const { stacks, others } = stackExperts(tensors, {
-    module: 'mlp',
-    parts: [
-      ['gate_proj', 'ffn_gate_exps'],
-      ['up_proj', 'ffn_up_exps'],
-      ['down_proj', 'ffn_down_exps'],
-    ],
-    nExperts: number(hf, 'num_experts'),
-  });
-  return new Map([...renamed(others, nameOf, 'qwen3_moe'), ...stacks]);
-}

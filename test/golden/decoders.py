@@ -90,8 +90,15 @@ def attention(q, k, v, window=None, turn=lambda head: head, norms=(None, None)):
 
 # ---- models: each gives its config and a function from ids to logits ----
 
-def llama(w, model_type, own, eps=1e-5, base=10000.0, qkv_bias=False, head_dim=DIM // HEADS, head_norms=False, window_of=lambda layer: None):
-    """own: the keys of config.json beside the sizes. window_of: of each layer."""
+def swiglu(w, at):
+    gate, up, down = w.linear(at + 'mlp.gate_proj', HIDDEN, DIM), w.linear(at + 'mlp.up_proj', HIDDEN, DIM), w.linear(at + 'mlp.down_proj', DIM, HIDDEN)
+    return lambda f: down(silu(gate(f)) * up(f))
+
+
+def llama(w, model_type, own, eps=1e-5, base=10000.0, qkv_bias=False, head_dim=DIM // HEADS, head_norms=False, window_of=lambda layer: None,
+          feed_forward=None):
+    """own: the keys of config.json beside the sizes. window_of: of each layer. feed_forward: in place of a SwiGLU, by its layer's name."""
+    if feed_forward is None: feed_forward = lambda at: swiglu(w, at)
     words = w.draw('model.embed_tokens.weight', (VOCAB, DIM), reach=1)
     layers = []
     for i in range(LAYERS):
@@ -99,22 +106,45 @@ def llama(w, model_type, own, eps=1e-5, base=10000.0, qkv_bias=False, head_dim=D
         qkv = [w.linear(at + f'self_attn.{c}_proj', n * head_dim, DIM, qkv_bias) for c, n in (('q', HEADS), ('k', KV_HEADS), ('v', KV_HEADS))]
         norms = [w.rms_norm(at + f'self_attn.{c}_norm', head_dim, eps) if head_norms else None for c in 'qk']
         layers.append((w.rms_norm(at + 'input_layernorm', DIM, eps), qkv, norms, w.linear(at + 'self_attn.o_proj', DIM, HEADS * head_dim),
-                       w.rms_norm(at + 'post_attention_layernorm', DIM, eps), w.linear(at + 'mlp.gate_proj', HIDDEN, DIM),
-                       w.linear(at + 'mlp.up_proj', HIDDEN, DIM), w.linear(at + 'mlp.down_proj', DIM, HIDDEN)))
+                       w.rms_norm(at + 'post_attention_layernorm', DIM, eps), feed_forward(at)))
     last, head = w.rms_norm('model.norm', DIM, eps), w.linear('lm_head', VOCAB, DIM)
 
     def logits(ids):
         x = words[ids]
-        for i, (norm1, qkv, norms, o, norm2, gate, up, down) in enumerate(layers):
+        for i, (norm1, qkv, norms, o, norm2, feed) in enumerate(layers):
             q, k, v = (project(norm1(x)) for project in qkv)
             x = x + o(attention(q, k, v, window_of(i), lambda y: rotate(y, base), norms))
-            f = norm2(x)
-            x = x + down(silu(gate(f)) * up(f))
+            x = x + feed(norm2(x))
         return head(last(x))
     config = {'model_type': model_type, 'vocab_size': VOCAB, 'hidden_size': DIM, 'intermediate_size': HIDDEN, 'num_hidden_layers': LAYERS,
               'num_attention_heads': HEADS, 'num_key_value_heads': KV_HEADS, 'max_position_embeddings': 64, 'hidden_act': 'silu',
               'rms_norm_eps': eps, 'rope_theta': 10000.0, 'tie_word_embeddings': False, **own}
     return config, logits
+
+
+def experts(w, at, n_experts, n_chosen, hidden, shared_hidden, is_normalized):
+    """Of Qwen 2: a softmax over all experts, of which each row uses the best, and one behind a gate that all rows use."""
+    parts = lambda name, h: (w.linear(f'{name}.gate_proj', h, DIM), w.linear(f'{name}.up_proj', h, DIM), w.linear(f'{name}.down_proj', DIM, h))
+    run = lambda e, f: e[2](silu(e[0](f)) * e[1](f))
+    router = w.linear(at + 'mlp.gate', n_experts, DIM)
+    all_experts = [parts(at + f'mlp.experts.{e}', hidden) for e in range(n_experts)]
+    shared, gate = parts(at + 'mlp.shared_expert', shared_hidden), w.linear(at + 'mlp.shared_expert_gate', 1, DIM)
+
+    def feed(f):
+        out = np.zeros_like(f)
+        for t, row in enumerate(f):
+            p = softmax(router(row))
+            best = np.argsort(-p)[:n_chosen]
+            share = p[best] / (p[best].sum() if is_normalized else 1)
+            out[t] = sum(s * run(all_experts[e], row) for s, e in zip(share, best)) + run(shared, row) / (1 + np.exp(-gate(row)))
+        return out
+    return feed
+
+
+def qwen2_moe(w, is_normalized):
+    sizes = {'num_experts': 5, 'num_experts_per_tok': 2, 'moe_intermediate_size': 6, 'shared_expert_intermediate_size': 9}
+    own = {**sizes, 'norm_topk_prob': is_normalized, 'decoder_sparse_step': 1, 'mlp_only_layers': [], 'use_sliding_window': False}
+    return llama(w, 'qwen2_moe', own, qkv_bias=True, feed_forward=lambda at: experts(w, at, *sizes.values(), is_normalized))
 
 
 def qwen2_windows(w):
@@ -155,3 +185,5 @@ write('qwen2_windows', 1, qwen2_windows)
 write('qwen3_windows', 2, qwen3_windows)
 write('mistral_window', 3, mistral_window)
 write('dynamic_ntk', 4, dynamic_ntk)
+write('qwen2_moe', 5, lambda w: qwen2_moe(w, False))
+write('qwen2_moe_normalized', 6, lambda w: qwen2_moe(w, True))

@@ -43,7 +43,8 @@ const farthest = (a: readonly number[], b: readonly number[]): number => {
 };
 
 test('there is a model of each kind', () => {
-  expect(NAMES).toEqual(['dynamic_ntk', 'mistral_window', 'qwen2_windows', 'qwen3_windows']);
+  const windows = ['qwen2_windows', 'qwen3_windows'];
+  expect(NAMES).toEqual(['dynamic_ntk', 'mistral_window', 'qwen2_moe', 'qwen2_moe_normalized', ...windows]);
 });
 
 describe.each(NAMES)('%s', (name) => {
@@ -62,7 +63,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 });
 
-/** What the test above asks would not hold of a model whose windows, or whose stretched angles, are others. */
+/** What the test above asks would not hold of a model whose windows, choice of experts, or stretched angles are others. */
 test.each([
   ['qwen2_windows', { use_sliding_window: false }],
   ['qwen2_windows', { max_window_layers: 2 }],
@@ -70,6 +71,8 @@ test.each([
   ['qwen3_windows', { layer_types: ['full_attention', 'full_attention', 'sliding_attention'] }],
   ['mistral_window', { sliding_window: null }],
   ['mistral_window', { sliding_window: 6 }],
+  ['qwen2_moe', { norm_topk_prob: true }],
+  ['qwen2_moe_normalized', { num_experts_per_tok: 3 }],
   ['dynamic_ntk', { rope_scaling: null }],
   ['dynamic_ntk', { rope_scaling: { rope_type: 'dynamic', factor: 2 } }],
 ])('%s with %o is another model', async (name, changes) => {

@@ -42,6 +42,32 @@ const FAMILIES: readonly Family[] = [
     },
   },
   {
+    architecture: 'qwen2moe',
+    config: {
+      ...hfSizes('grouped'),
+      model_type: 'qwen2_moe',
+      tie_word_embeddings: false,
+      num_experts: 6,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: LAYOUTS.grouped.dim,
+      shared_expert_intermediate_size: LAYOUTS.grouped.hiddenDim,
+      use_sliding_window: false,
+    },
+    parts: {
+      ...USUAL_PARTS,
+      ffn_gate_inp: 'mlp.gate',
+      ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+      ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+      ffn_up_shexp: 'mlp.shared_expert.up_proj',
+      ffn_down_shexp: 'mlp.shared_expert.down_proj',
+    },
+    stacks: {
+      ffn_gate_exps: (e) => `mlp.experts.${e}.gate_proj`,
+      ffn_up_exps: (e) => `mlp.experts.${e}.up_proj`,
+      ffn_down_exps: (e) => `mlp.experts.${e}.down_proj`,
+    },
+  },
+  {
     architecture: 'qwen3moe',
     config: {
       ...hfSizes('grouped'),
@@ -132,7 +158,7 @@ describe.each(FAMILIES)('$architecture', (family) => {
 });
 
 test('what changes the result is refused by name: of folders', async () => {
-  const [, qwen] = FAMILIES as [Family, Family];
+  const [, qwen2, qwen] = FAMILIES as [Family, Family, Family];
   const { tensors } = await bothForms(qwen);
   const wrong: [object, RegExp][] = [
     [{ mlp_only_layers: [0] }, /mlp_only_layers is \[0\]/],
@@ -144,26 +170,38 @@ test('what changes the result is refused by name: of folders', async () => {
     await expect(describeFolder({ ...qwen.config, ...change } as JsonObject, tensors)).rejects.toThrow(message);
   }
   const unscaled = await describeFolder({ ...qwen.config, norm_topk_prob: false }, tensors);
-  expect(unscaled.buildGraph('f32').nodes.find((n) => n.op === 'expert_weights')).toMatchObject({
-    isNormalized: false,
-  });
+  const weightsOf = (model: ModelDescription) => model.buildGraph('f32').nodes.find((n) => n.op === 'expert_weights');
+  expect(weightsOf(unscaled)).toMatchObject({ isNormalized: false });
+
+  const shared = (await bothForms(qwen2)).tensors;
+  const describe2 = (change: object) => describeFolder({ ...qwen2.config, ...change } as JsonObject, shared);
+  await expect(describe2({ qkv_bias: false })).rejects.toThrow(/qkv_bias is false; Qwen 2 is run with true/);
+  await expect(describe2({ shared_expert_intermediate_size: null })).rejects.toThrow(/intermediate_size is missing/);
+  await expect(describe2({ shared_expert_intermediate_size: 0 })).rejects.toThrow(/of the shared expert is 0/);
+  await expect(describe2({ mlp_only_layers: [0] })).rejects.toThrow(/mlp_only_layers is \[0\]; Qwen 2 is run/);
+  await expect(describe2({ use_sliding_window: true })).rejects.toThrow(/use_sliding_window is true/);
+  expect(weightsOf(await describe2({ norm_topk_prob: true }))).toMatchObject({ isNormalized: true });
+  expect(weightsOf(await describe2({}))).toMatchObject({ isNormalized: false });
 });
 
 test('and of GGUF files', async () => {
-  const bytes = fileOfCase({ architecture: 'mixtral', layout: 'grouped', format: 'f32', seed: 1 });
-  const file = await openGguf(bufferSource('mixtral.gguf', bytes));
-  const describeWith = (changes: Record<string, MetaValue | undefined>) => {
+  const bytesOf = (architecture: RandomArchitectureName) =>
+    fileOfCase({ architecture, layout: 'grouped', format: 'f32', seed: 1 });
+  const file = await openGguf(bufferSource('mixtral.gguf', bytesOf('mixtral')));
+  const qwen2 = await openGguf(bufferSource('qwen2moe.gguf', bytesOf('qwen2moe')));
+  const describeWith = (changes: Record<string, MetaValue | undefined>, of = file) => {
     const metadata: Metadata = new Map(
-      [...file.metadata, ...Object.entries(changes)].filter(
-        (pair): pair is [string, MetaValue] => pair[1] !== undefined,
-      ),
+      [...of.metadata, ...Object.entries(changes)].filter((pair): pair is [string, MetaValue] => pair[1] !== undefined),
     );
-    return expect(describeGguf({ ...file, metadata }));
+    return expect(describeGguf({ ...of, metadata }));
   };
   await describeWith({ 'llama.expert_weights_scale': 1, 'llama.expert_gating_func': 1 }).resolves.toBeDefined();
   await describeWith({ 'llama.expert_weights_scale': 2.5 }).rejects.toThrow(/expert_weights_scale is 2\.5/);
   await describeWith({ 'llama.expert_gating_func': 2 }).rejects.toThrow(/expert_gating_func is 2/);
   await describeWith({ 'llama.expert_shared_count': 1 }).rejects.toThrow(/expert_shared_count is 1/);
   await describeWith({ 'llama.expert_used_count': 7 }).rejects.toThrow(/experts of a row is 7/);
+  const ofShared = { 'qwen2moe.expert_shared_feed_forward_length': 7, 'qwen2moe.expert_weights_norm': false };
+  await describeWith(ofShared, qwen2).resolves.toMatchObject({ config: { sharedDim: 7 } });
+  await describeWith({ 'qwen2moe.expert_weights_norm': true }, qwen2).rejects.toThrow(/expert_weights_norm is true/);
   await describeWith({ 'llama.expert_count': 10 ** 9 }).rejects.toThrow(/nExperts is 1000000000/);
 });

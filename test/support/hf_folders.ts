@@ -63,15 +63,15 @@ export async function ggufAndFolderTensors(
   layout: keyof typeof LAYOUTS,
   parts: Readonly<Record<string, string>> = USUAL_PARTS,
 ): Promise<{ gguf: ModelDescription; tensors: Map<string, TensorInfo> }> {
-  const file = await fileOf(architecture, layout);
+  const gguf = await describeGguf(await fileOf(architecture, layout));
   const tensors = new Map<string, TensorInfo>();
-  for (const [name, info] of file.tensors) {
+  for (const [name, info] of gguf.tensors) {
     const [, layer, part, kind] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name)!;
     const hfPart = parts[part!];
     if (hfPart === undefined) continue; // GGUF's alone, such as factors that config.json has
     tensors.set(`${layer === undefined ? '' : `model.layers.${layer}.`}${hfPart}.${kind}`, info);
   }
-  return { gguf: await describeGguf(file), tensors };
+  return { gguf, tensors };
 }
 
 const files = new Map<string, Promise<ModelFile>>();

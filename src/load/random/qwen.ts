@@ -14,22 +14,43 @@ import {
 /** Qwen 2 and 2.5: biases on what attention reads. */
 export const randomQwen2: RandomArchitecture = {
   metadata: (shape) => decoderMetadata('qwen2', shape),
-  tensors(shape) {
-    const { dim, nHeads, nKvHeads } = shape;
-    const kvDim = (dim / nHeads) * nKvHeads;
-    return decoderTensors(shape, (at) => [
-      norm(`${at}.attn_norm`, dim),
-      matrix(`${at}.attn_q`, dim, dim),
-      bias(`${at}.attn_q`, dim),
-      matrix(`${at}.attn_k`, kvDim, dim),
-      bias(`${at}.attn_k`, kvDim),
-      matrix(`${at}.attn_v`, kvDim, dim),
-      bias(`${at}.attn_v`, kvDim),
-      matrix(`${at}.attn_output`, dim, dim),
-      norm(`${at}.ffn_norm`, dim),
-      ...gatedFeedForward(at, shape),
-    ]);
+  tensors: (shape) => decoderTensors(shape, (at) => [...qwen2Attention(at, shape), ...gatedFeedForward(at, shape)]),
+};
+
+function qwen2Attention(at: string, { dim, nHeads, nKvHeads }: RandomModelShape): RandomTensor[] {
+  const kvDim = (dim / nHeads) * nKvHeads;
+  return [
+    norm(`${at}.attn_norm`, dim),
+    matrix(`${at}.attn_q`, dim, dim),
+    bias(`${at}.attn_q`, dim),
+    matrix(`${at}.attn_k`, kvDim, dim),
+    bias(`${at}.attn_k`, kvDim),
+    matrix(`${at}.attn_v`, kvDim, dim),
+    bias(`${at}.attn_v`, kvDim),
+    matrix(`${at}.attn_output`, dim, dim),
+    norm(`${at}.ffn_norm`, dim),
+  ];
+}
+
+/** Qwen1.5-MoE: experts that are narrower than the one that all rows use, and its gate, a vector. llama.cpp asks for an output matrix of its own. */
+export const randomQwen2Moe: RandomArchitecture = {
+  metadata(shape) {
+    return [
+      ...decoderMetadata('qwen2moe', shape),
+      ...expertMetadata('qwen2moe'),
+      ['qwen2moe.expert_feed_forward_length', 'u32', shape.dim],
+      ['qwen2moe.expert_shared_feed_forward_length', 'u32', shape.hiddenDim],
+    ];
   },
+  tensors: (shape) =>
+    decoderTensors({ ...shape, tied: false }, (at) => [
+      ...qwen2Attention(at, shape),
+      ...expertFeedForward(at, shape, shape.dim),
+      { name: `${at}.ffn_gate_inp_shexp.weight`, role: 'f32 matrix', shape: [shape.dim] },
+      matrix(`${at}.ffn_gate_shexp`, shape.hiddenDim, shape.dim),
+      matrix(`${at}.ffn_up_shexp`, shape.hiddenDim, shape.dim),
+      matrix(`${at}.ffn_down_shexp`, shape.dim, shape.hiddenDim),
+    ]),
 };
 
 /** As if the model had been trained with fewer positions than any prompt that is compared. */
