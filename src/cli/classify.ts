@@ -1,6 +1,7 @@
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { isGlassformerError } from '../core/errors.ts';
+import { ConfigError, isGlassformerError } from '../core/errors.ts';
 import type { Classification } from '../engine/image_classifier.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
@@ -100,6 +101,11 @@ async function answerFor(model: PictureModel, file: string, { top }: Flags): Pro
 /** Throws CapacityError, before reading, for a file that is no photograph by its size. */
 async function readPicture(file: string): Promise<Uint8Array> {
   const { openNodeFile } = await import('../platform/node_file.ts');
+  const isFolder = await stat(file).then(
+    (found) => found.isDirectory(),
+    () => false, // what is not there is told where it is opened
+  );
+  if (isFolder) throw new ConfigError(`${file}: it is a folder; give the pictures in it`);
   const { readAll } = await import('../load/read_all.ts');
   const source = await openNodeFile(file);
   try {

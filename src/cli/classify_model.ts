@@ -69,9 +69,12 @@ function checkQuestion(isZeroShot: boolean, labels: readonly string[] | undefine
 
 /** Throws a usage error for a label that the model does not have. */
 function checkLabels(asked: readonly string[] | undefined, known: readonly string[]): void {
-  const unknown = asked?.find((label, i) => !known.includes(label) || asked.indexOf(label) !== i);
-  if (unknown === undefined) return;
-  throw usageError(
-    `labels has ${JSON.stringify(unknown)} twice or the model does not know it; its labels are ${known.join(', ')}`,
-  );
+  const unknown = asked?.find((label) => !known.includes(label));
+  if (unknown !== undefined) {
+    throw usageError(
+      `labels has ${JSON.stringify(unknown)}, which the model does not know; it knows ${known.join(', ')}`,
+    );
+  }
+  const twice = asked?.find((label, i) => asked.indexOf(label) !== i);
+  if (twice !== undefined) throw usageError(`labels has ${JSON.stringify(twice)} twice; leave it out`);
 }

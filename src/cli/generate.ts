@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Model } from '../engine/model.ts';
 import type { SpeculateOptions } from '../engine/proposals.ts';
 import { sampleSeed } from '../engine/sample_seed.ts';
+import { checkSamples } from '../engine/schedule.ts';
 import { parseCount, parseIds, parsePositive } from './arguments.ts';
 import { addBeamOptions, type BeamFlags, beamsOf } from './beam_options.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
@@ -21,7 +22,7 @@ import { type PromptInput, promptIds, readPrompt, readText } from './prompt.ts';
 import { parseRequestLines } from './request_lines.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
-import { usageError } from './usage.ts';
+import { checkUsage, usageError } from './usage.ts';
 
 interface Flags extends RunFlags, SamplingFlags, KvFlags, FormFlags, BeamFlags {
   readonly ids?: readonly number[];
@@ -168,6 +169,7 @@ function isManyPrompts({ file }: Flags): boolean {
 async function generateMany(io: Io, words: readonly string[], flags: Flags): Promise<void> {
   if (flags.logprobs !== undefined)
     throw usageError('--logprobs is about one sequence; leave out --n and the .jsonl file');
+  checkUsage(() => checkSamples(flags.n));
   const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
   const form = await readForm(flags);

@@ -62,7 +62,8 @@ export function inspectText(file: Inspected, options: LoadOptions, style: Style)
 }
 
 function modelText(file: Inspected, options: LoadOptions, title: (name: string, rest: string) => string): string {
-  if ('missing' in file.model) return `${title('not a model that can be run', '')}  ${printable(file.model.missing)}\n`;
+  if ('missing' in file.model)
+    return `${title('not a decoder that can be run', '')}  ${printable(file.model.missing)}\n`;
   const { description, graph } = file.model;
   const c = description.config;
   const need = memoryNeedOf(graph, description, options);

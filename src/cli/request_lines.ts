@@ -1,7 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import type { ManyRequest } from '../engine/generate_many.ts';
 import type { Prompt } from '../engine/prompt.ts';
-import { checkPriority } from '../engine/schedule.ts';
+import { checkPriority, checkSamples } from '../engine/schedule.ts';
 import { DEFAULT_SAMPLING, validateSampling } from '../sample/options.ts';
 import { usageError } from './usage.ts';
 
@@ -79,11 +79,10 @@ function parseLine(line: string): Omit<RequestLine, 'line'> {
   }
   validateSampling({ ...DEFAULT_SAMPLING, ...options });
   checkPriority((options['priority'] as number | undefined) ?? 0);
-  for (const key of ['n', 'maxTokens']) {
-    const value = options[key] ?? 1;
-    if (!Number.isSafeInteger(value) || (value as number) < 1) {
-      throw new ConfigError(`${key} is ${String(value)}, must be an integer from 1`);
-    }
+  checkSamples((options['n'] as number | undefined) ?? 1);
+  const { maxTokens = 1 } = options;
+  if (!Number.isSafeInteger(maxTokens) || (maxTokens as number) < 1) {
+    throw new ConfigError(`maxTokens is ${String(maxTokens)}, must be an integer from 1`);
   }
   return { prompt: promptOf(fields), options };
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { ConfigError } from '../core/errors.ts';
 import { INTERRUPTED, type Io, type LineReader, OUTPUT_CLOSED, type Output } from './io.ts';
 
 /** A terminal that does not tell its width. */
@@ -15,7 +16,11 @@ export function createProcessIo(): Io {
   const controller = new AbortController();
   process.once('SIGINT', () => controller.abort(INTERRUPTED));
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    controller.abort(error.code === 'EPIPE' ? OUTPUT_CLOSED : error);
+    controller.abort(
+      error.code === 'EPIPE'
+        ? OUTPUT_CLOSED
+        : new ConfigError(`standard output: cannot be written (${error.message}); choose another place`),
+    );
   });
   stderr.on('error', () => {}); // notes that nobody reads are no reason to stop
   return {

@@ -9,6 +9,7 @@ import type { LoadForms } from './lazy_forms.ts';
 import { createPieceMaker, type GenerateOptions, type Piece, type PieceMakerParts } from './next_piece.ts';
 import type { Prompt } from './prompt.ts';
 import { sampleSeed } from './sample_seed.ts';
+import { checkSamples, isSamples } from './schedule.ts';
 import { createScheduler, type Scheduled, type Scheduler } from './scheduler.ts';
 
 /** One of many: a prompt with its own options, seed, signal. */
@@ -109,10 +110,10 @@ function submit(parts: ReadyParts, scheduler: Scheduler, request: ManyRequest, i
   const { host, vocab } = parts;
   const { priority = 0, n = 1, seed = DEFAULT_SAMPLING.seed, signal, salt } = request;
   let leader: Scheduled | undefined;
-  for (let sample = 0; sample < (Number.isSafeInteger(n) && n > 1 ? n : 1); sample++) {
+  for (let sample = 0; sample < (isSamples(n) ? n : 1); sample++) {
     const at = { index, sample };
     try {
-      if (!Number.isSafeInteger(n) || n < 1) throw new ConfigError(`n is ${String(n)}, must be an integer from 1`);
+      checkSamples(n);
       signal?.throwIfAborted();
       if (request.speculate !== undefined) {
         throw new ConfigError('speculate is for one sequence alone; leave it out of the requests of generateMany');

@@ -58,6 +58,19 @@ export function checkLimits({ maxBatch, tokenBudget, maxUnread }: ScheduleLimits
   }
 }
 
+/** Each sample has a state of its own, which is made when its request comes. */
+const MOST_SAMPLES = 65_536;
+
+export function isSamples(n: number): boolean {
+  return Number.isSafeInteger(n) && n >= 1 && n <= MOST_SAMPLES;
+}
+
+/** Throws ConfigError for a number of samples of one prompt that is out of range. */
+export function checkSamples(n: number): void {
+  if (isSamples(n)) return;
+  throw new ConfigError(`n is ${String(n)}, must be an integer from 1 to ${MOST_SAMPLES}; run more with other seeds`);
+}
+
 /** Throws ConfigError unless it is an integer of at most MAX_PRIORITY either way. */
 export function checkPriority(priority: number): void {
   if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {

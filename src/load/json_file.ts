@@ -48,6 +48,7 @@ function parseJson(bytes: Uint8Array, name: string): JsonValue {
       // The scan below has a better message.
     }
   }
+  if (bytes.length === 0) throw new FormatError(`${name}: is empty, 0 bytes; expected JSON, such as {}`, 0);
   const scanner = new JsonScanner(bytes, name);
   scanner.skip('the file');
   scanner.end();

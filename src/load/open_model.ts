@@ -35,7 +35,11 @@ export async function openModelFile(source: ByteSource, folder?: SourceFolder): 
   }
   if (start[0] === '{' && source.name.endsWith('.index.json')) return openIndex(source, folder);
   if (source.name.endsWith('.safetensors')) return (await import('./safetensors.ts')).openSafetensors(source); // which says what is wrong, and where
-  throw new FormatError(`${source.name}: is neither a GGUF nor a safetensors file`, 0);
+  if (start === '') throw new FormatError(`${source.name}: is empty, 0 bytes; fetch it again, or give another file`, 0);
+  throw new FormatError(
+    `${source.name}: is neither a GGUF nor a safetensors file; give one of these, or a Hugging Face folder`,
+    0,
+  );
 }
 
 /** The first bytes, one character each; fewer when the source is shorter. */

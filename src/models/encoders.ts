@@ -71,5 +71,7 @@ function lookUp(key: 'ggufNames' | 'modelTypes', name: string, what: string): En
   if (found !== undefined) return found;
   refuseEncoderDecoder(key, name, what);
   const known = ENCODERS.flatMap((entry) => entry[key]).join(', ');
-  throw new UnsupportedError(`${what} is "${name}", which is not an encoder that is known (${known})`);
+  throw new UnsupportedError(
+    `${what} is "${name}", which is not an encoder that is known (${known}); give one of these, or use "generate" with a model that writes text`,
+  );
 }

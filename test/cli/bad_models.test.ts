@@ -53,7 +53,8 @@ describe('files that are not there, or not whole', () => {
   });
 
   test('an empty file, and one of another format', async () => {
-    expect(await generateFrom(await folder.put('empty.gguf', ''))).toContain('neither a GGUF nor a safetensors file');
+    expect(await generateFrom(await folder.put('empty.gguf', ''))).toContain('is empty, 0 bytes; fetch it again');
+    expect(await generateFrom(await folder.put('text.txt', 'hello'))).toContain('safetensors file; give one of these');
     expect(await generateFrom(await folder.put('model.zip', 'PK\x03\x04 and more'))).toContain('a zip archive');
   });
 });

@@ -94,10 +94,18 @@ describe('classify', () => {
     expect(stderr.match(/^error: /gm)).toHaveLength(5);
   });
 
+  test('a folder is no picture', async () => {
+    const { exitCode, stderr } = await runCli(['classify', folder.path]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `error: ${folder.path}: it is a folder; give the pictures in it\n`,
+    });
+  });
+
   test('wrong usage', async () => {
     for (const [argv, message] of [
       [[], /missing required argument 'image'/],
-      [['--labels', 'cat,cow', CAT], /labels has "cow"/],
+      [['--labels', 'cat,cow', CAT], /labels has "cow", which the model does not know; it knows airplane, /],
       [['--labels', 'cat,cat', CAT], /labels has "cat" twice/],
       [['--top', '0', CAT], /at least 1/],
     ] as const) {

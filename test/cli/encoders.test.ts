@@ -156,7 +156,12 @@ describe('what is refused', () => {
     [
       'a decoder',
       ['embed', '--model', 'src/embedded/lm/model.gguf', 'a'],
-      /architecture is "llama", which is not an encoder/,
+      /architecture is "llama", which is not an encoder that is known .*; give one of these, or use "generate"/,
+    ],
+    [
+      'a decoder as a reranker',
+      ['rerank', '--model', 'src/embedded/lm/model.gguf', 'a', 'b'],
+      /architecture is "llama", .*; give one of these, or use "generate"/,
     ],
     ['a model without a head', ['rerank', '--model', BERT, 'a', 'b'], /no classification head.*"embed"/],
     ['no pooling', ['embed', '--model', RERANKER, 'a'], /do not say how rows become a vector; name a pooling/],

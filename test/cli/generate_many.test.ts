@@ -111,6 +111,12 @@ describe('generate --file prompts.jsonl', () => {
   });
 });
 
+test('more samples than can be kept are refused before a model is read', async () => {
+  const { exitCode, stderr } = await runCli(['generate', '--model', 'nothing.gguf', '--n', '99999999', 'One day']);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain('n is 99999999, must be an integer from 1 to 65536; run more with other seeds');
+});
+
 test('generate --n: sample k is the run with the seed plus k', async () => {
   const flags = ['--model', tiny, '-n', '6', '--seed', '5'];
   const { stdout } = await runCli(['generate', ...flags, '--n', '3', '--json', 'One day']);

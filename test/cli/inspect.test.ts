@@ -95,7 +95,7 @@ describe('what is no model says the first reason, and is shown all the same', ()
     expect(Object.keys(json.metadata)).toHaveLength(content.metadata.length);
     const people = await runCli(['inspect', path]);
     expect(people.exitCode).toBe(0);
-    expect(people.stdout).toContain('not a model that can be run');
+    expect(people.stdout).toContain('not a decoder that can be run');
     return json.missing!;
   };
 

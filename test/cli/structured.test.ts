@@ -58,6 +58,7 @@ describe('an output that is not complete fails, and is shown', () => {
 describe('wrong files', () => {
   test.each([
     ['--schema', '{"type": ', 1, 'wrong: '],
+    ['--schema', '', 1, 'wrong: is empty, 0 bytes; expected JSON, such as {}'],
     ['--schema', '[]', 1, 'wrong: holds an array, expected an object'],
     ['--schema', '{"a": 1, "a": 2', 1, 'wrong: '],
     ['--schema', `${'{"items":'.repeat(100)}{}${'}'.repeat(100)}`, 1, 'wrong: '],

@@ -219,6 +219,7 @@ describe('a folder of PEFT', () => {
       n_positions: 128,
       layer_norm_epsilon: 1e-5,
       activation_function: 'gelu_new',
+      tie_word_embeddings: false,
     };
     const gpt2 = await describeFolder(config, new Map(asStored));
     const name = 'transformer.h.0.mlp.c_fc.weight';

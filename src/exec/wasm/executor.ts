@@ -38,7 +38,7 @@ export interface WasmExecutorOptions {
 export async function createWasmExecutor(o: WasmExecutorOptions): Promise<Executor> {
   const { graph } = o;
   // Before anything else: a model that cannot fit is refused at once.
-  if (o.limits !== undefined) checkMemoryNeed(graph, memoryNeed(graph, o.limits));
+  if (o.limits !== undefined) checkMemoryNeed(graph, memoryNeed(graph, o.limits), undefined, o.limits.kv);
   const loaded = await instantiateKernels(o.host, o.kernels, matrixFormats(graph), o.threads);
   try {
     return await loadInto(loaded, o);

@@ -2,10 +2,10 @@ import { CapacityError } from '../../core/errors.ts';
 import type { KernelBuild } from '../../core/host.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { evictPageBytes } from '../../kvcache/evict.ts';
-import { bytesPerPosition, roundUpToBlock } from '../../kvcache/layout.ts';
+import { bytesPerPosition } from '../../kvcache/layout.ts';
 import { lossesOf } from '../../kvcache/lossy_options.ts';
 import { mostBytes, mostRows } from '../../kvcache/lossy_size.ts';
-import type { KvOptions, PageOptions } from '../../kvcache/options.ts';
+import { DEFAULT_PAGE_SIZE, type KvOptions, type PageOptions } from '../../kvcache/options.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
 import { scratchBytes, tileBytesOf } from './frame.ts';
@@ -69,22 +69,42 @@ function cacheNeed(graph: Graph, { kv, maxSeq }: RunLimits, nTokens: number) {
     const nPages = Math.ceil(nRows / PAGE_POSITIONS);
     return { cacheBytes: nPages * evictPageBytes(layout, kv.budget < maxSeq), nRows, tileBytes: 0 };
   }
-  const nPositions = (kv as PageOptions | undefined)?.budget ?? maxSeq;
-  return { cacheBytes: roundUpToBlock(nPositions) * bytesPerPosition(layout), nRows: maxSeq, tileBytes: 0 };
+  const { budget = maxSeq, pageSize = DEFAULT_PAGE_SIZE } = (kv ?? {}) as PageOptions;
+  const nPositions = Math.ceil(budget / pageSize) * pageSize;
+  return { cacheBytes: nPositions * bytesPerPosition(layout), nRows: maxSeq, tileBytes: 0 };
 }
 
 /**
  * Throws CapacityError with both numbers when a model and its context are beyond what WASM can address, and says which context
- * would fit.
+ * would fit. kv: the form of the cache that the need was stated for, whose pages or budget may be what is too large.
  */
-export function checkMemoryNeed(graph: Graph, need: MemoryNeed, maxBytes: number = MAX_MEMORY_BYTES): void {
+export function checkMemoryNeed(
+  graph: Graph,
+  need: MemoryNeed,
+  maxBytes: number = MAX_MEMORY_BYTES,
+  kv?: KvOptions,
+): void {
   if (need.totalBytes <= maxBytes) return;
   const left = maxBytes - need.weightBytes - need.scratchBytes;
-  const fitting = Math.floor(left / bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES }));
-  const step =
-    fitting >= 1 ? `use --max-seq ${fitting}, or a smaller format` : 'use a smaller model or a smaller format';
+  const positionBytes = bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
+  const fitting = Math.floor(left / positionBytes);
   throw new CapacityError(
     `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} for a cache of ` +
-      `${need.maxSeq} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${step}`,
+      `${cachePositions(need, positionBytes, kv)} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${nextStep(need, fitting, kv)}`,
   );
+}
+
+/** A cache of pages may hold more than one sequence, and its last page more than was asked for. */
+function cachePositions(need: MemoryNeed, positionBytes: number, kv?: KvOptions): number {
+  const hasPages = kv?.kind === 'paged' || kv?.kind === 'prefix' || kv?.kind === 'tiered';
+  return hasPages ? need.cacheBytes / positionBytes : need.maxSeq;
+}
+
+function nextStep(need: MemoryNeed, fitting: number, kv?: KvOptions): string {
+  const { budget, pageSize = DEFAULT_PAGE_SIZE } = (kv ?? {}) as PageOptions;
+  if (fitting < 1) return 'use a smaller model or a smaller format';
+  if (pageSize > fitting) return `use a page-size below ${fitting}`;
+  const nPages = Math.floor(fitting / pageSize);
+  if (budget !== undefined && budget > need.maxSeq) return `use a kv-budget of at most ${nPages * pageSize}`;
+  return `use --max-seq ${fitting}, or a smaller format`;
 }

@@ -113,6 +113,21 @@ describe('memoryNeed', () => {
     );
   });
 
+  test.each([
+    [{ kind: 'paged', budget: 9600 }, 'a cache of 9600 positions', 'use a kv-budget of at most 80'],
+    [{ kind: 'prefix', budget: 9600, pageSize: 64 }, 'a cache of 9600 positions', 'use a kv-budget of at most 64'],
+    [{ kind: 'paged', pageSize: 9600 }, 'a cache of 9600 positions', 'use a page-size below 86'],
+    [{ kind: 'tiered' }, 'a cache of 96 positions', 'use --max-seq 86'],
+  ] as const)('%j says what is too large', (kv, cache, step) => {
+    const { graph } = tiny('f32');
+    const plain = memoryNeed(graph, LIMITS);
+    const limit = plain.totalBytes - (10 * plain.cacheBytes) / LIMITS.maxSeq;
+    const check = () => checkMemoryNeed(graph, memoryNeed(graph, { ...LIMITS, kv }), limit, kv);
+    expect(check).toThrow(CapacityError);
+    expect(check).toThrow(cache);
+    expect(check).toThrow(step);
+  });
+
   test('a model beyond 4 GiB is refused before the host is asked for anything', async () => {
     const { graph, tensors } = tiny('f32');
     const [name, info] = [...tensors][0]!;
