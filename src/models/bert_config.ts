@@ -1,3 +1,4 @@
+import { UnsupportedError } from '../core/errors.ts';
 import type { Metadata } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import type { EncoderConfig } from './encoder.ts';
@@ -5,24 +6,37 @@ import { checkEncoder, encoderConfigFromGguf } from './encoder_config.ts';
 import { number, optionalNumber, refuse } from './hf_config.ts';
 import { refuseHfKeys } from './refused_keys.ts';
 
+export interface BertConfig extends EncoderConfig {
+  /** Where scores have a bias of distances: further ones have that of this one. */
+  readonly maxDistance?: number;
+}
+
 /** A GGUF file of architecture "bert": its positions begin with 0, those of RoBERTa too, since converters cut the table. */
 export function bertConfigFromGguf(meta: Metadata): EncoderConfig {
   return encoderConfigFromGguf(meta, 'bert');
 }
 
 /**
- * config.json of bert, roberta, xlm-roberta or distilbert.
+ * config.json of bert, roberta, xlm-roberta, distilbert or mpnet.
  * Throws ConfigError for a field that is missing, of another type or out of range; UnsupportedError for a variant by name.
- * Source: transformers, configuration_bert.py, configuration_roberta.py and configuration_distilbert.py.
+ * Source: transformers, configuration_bert.py, configuration_roberta.py, configuration_distilbert.py and configuration_mpnet.py.
  */
-export function bertConfigFromHf(config: JsonObject): EncoderConfig {
+export function bertConfigFromHf(config: JsonObject): BertConfig {
   refuseHfKeys(config);
-  return config['model_type'] === 'distilbert' ? distilbertConfig(config) : bertConfig(config);
+  switch (config['model_type']) {
+    case 'distilbert':
+      return distilbertConfig(config);
+    case 'mpnet':
+      return mpnetConfig(config);
+    default:
+      return bertConfig(config);
+  }
 }
 
-/** RoBERTa's rows of positions that no token has: those up to its padding id. */
+/** RoBERTa's rows of positions that no token has: those up to its padding id, which MPNet's code has as a constant. */
 export function unusedPositions(config: JsonObject): number {
   const type = config['model_type'];
+  if (type === 'mpnet') return MPNET.paddingId + 1;
   return type === 'roberta' || type === 'xlm-roberta' ? number(config, 'pad_token_id') + 1 : 0;
 }
 
@@ -44,6 +58,19 @@ function bertConfig(config: JsonObject): EncoderConfig {
     maxContext: number(config, 'max_position_embeddings') - unusedPositions(config),
     normEps: optionalNumber(config, 'layer_norm_eps') ?? DEFAULT_NORM_EPS,
   });
+}
+
+/** Of transformers' MPNetEmbeddings and MPNetEncoder, whatever config.json says. */
+export const MPNET = { paddingId: 1, nBuckets: 32, maxDistance: 128 } as const;
+
+function mpnetConfig(config: JsonObject): BertConfig {
+  const nBuckets = optionalNumber(config, 'relative_attention_num_buckets') ?? MPNET.nBuckets;
+  if (nBuckets !== MPNET.nBuckets) {
+    throw new UnsupportedError(
+      `config.json: relative_attention_num_buckets is ${nBuckets}; mpnet is run with ${MPNET.nBuckets}`,
+    );
+  }
+  return { ...bertConfig(config), maxDistance: MPNET.maxDistance };
 }
 
 /** What DistilBERT's code has, and BERT's config where it does not say. */

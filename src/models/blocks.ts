@@ -13,6 +13,12 @@ export type Bias = 'bias' | 'no bias';
 /** What a layer makes of its normed rows f [T, dim] behind attention: [T, dim]. */
 export type FeedForward = (m: ReturnType<typeof createBlocks>, at: string, f: ValueId) => ValueId;
 
+/** Numbers for each head and distance that are added to scores: [nHeads * (2 maxDistance + 1)], as op position_bias reads them. */
+export interface DistanceBias {
+  readonly numbers: ValueId;
+  readonly maxDistance: number;
+}
+
 /**
  * The parts that decoders are put together from. A part is named like its tensors: `rmsNorm('blk.0.attn_norm', x, eps)` reads
  * blk.0.attn_norm.weight and gives the value blk.0.attn_norm. What one architecture alone does, its own file does with
@@ -68,17 +74,23 @@ export function createBlocks(
     /**
      * Attention over the cache: q [T, nHeads, headDim], k and v [T, nKvHeads, headDim] -> [T, nHeads * headDim].
      * keys, values: [S, nKvHeads, headDim]; scores, probs: [nHeads, T, S]. limits: the layer's window, and the cap of its scores.
+     * bias: of distances, where scores have one.
      */
     attend(
       layer: number,
       { q, k, v }: { q: ValueId; k: ValueId; v: ValueId },
       scale: number,
       limits: Windowed & Pick<Scored, 'cap'> = {},
+      bias?: DistanceBias,
     ): ValueId {
       const at = `blk.${layer}`;
       const keys = b.kvWriteK(`${at}.keys`, k, layer);
       const values = b.kvWriteV(`${at}.values`, v, layer);
-      const scores = b.attendScores(`${at}.scores`, q, keys, positions, scale, limits);
+      const products = b.attendScores(`${at}.scores`, q, keys, positions, scale, limits);
+      const scores =
+        bias === undefined
+          ? products
+          : b.positionBias(`${at}.scores_biased`, products, positions, bias.numbers, bias.maxDistance, limits);
       const probs = b.softmax(`${at}.probs`, scores, positions, limits);
       const mix = b.attendMix(`${at}.mix`, probs, values, positions, limits);
       return b.reshape(`${at}.heads`, mix, ['T', nHeads * headDim]);

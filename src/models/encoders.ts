@@ -19,7 +19,7 @@ export interface EncoderDescription extends Encoder {
 export const ENCODERS: readonly EncoderEntry[] = [
   {
     ggufNames: ['bert'],
-    modelTypes: ['bert', 'roberta', 'xlm-roberta', 'distilbert'],
+    modelTypes: ['bert', 'roberta', 'xlm-roberta', 'distilbert', 'mpnet'],
     load: async () => (await import('./bert.ts')).bert,
   },
   {

@@ -136,7 +136,7 @@ export function bucketOf(distance: number, nBuckets: number, maxDistance: number
 /** [nBuckets, nHeads] -> f32 [nHeads * (2 maxDistance + 1)], what op position_bias reads. Throws ShapeError for another shape. */
 export function byDistance(
   info: TensorInfo,
-  { nBuckets, nHeads, maxDistance }: T5Stack,
+  { nBuckets, nHeads, maxDistance }: Pick<T5Stack, 'nBuckets' | 'nHeads' | 'maxDistance'>,
   isBidirectional: boolean,
 ): TensorInfo {
   if (!equalShapes(info.shape, [nBuckets, nHeads])) {

@@ -65,13 +65,14 @@ gelu = np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))
 def silu(x): return x / (1 + np.exp(-x))
 
 
-def attention(q, k, v, seen=None):
-    """[n, DIM] each, heads side by side. seen[i, j]: row i sees row j."""
+def attention(q, k, v, seen=None, bias=None):
+    """[n, DIM] each, heads side by side. seen[i, j]: row i sees row j. bias [HEADS, n, n]: added to scores."""
     d = DIM // HEADS
     out = []
     for h in range(HEADS):
         part = slice(h * d, (h + 1) * d)
         s = q[:, part] @ k[:, part].T / math.sqrt(d)
+        if bias is not None: s = s + bias[h]
         if seen is not None: s = np.where(seen, s, -np.inf)
         e = np.exp(s - s.max(-1, keepdims=True))
         out.append((e / e.sum(-1, keepdims=True)) @ v[:, part])
@@ -136,6 +137,18 @@ WORD_PIECE_JSON = {
               'vocab': {t: i for i, t in enumerate(WORD_PIECES)}},
 }
 
+MP_PIECES = ['<s>', '<pad>', '</s>', '[UNK]', '<mask>', *WORD_PIECES[5:]]
+MP_JSON = {**WORD_PIECE_JSON, 'added_tokens': [special(i, t) for i, t in enumerate(MP_PIECES[:5])],
+           'post_processor': {'type': 'RobertaProcessing', 'sep': ['</s>', 2], 'cls': ['<s>', 0], 'trim_offsets': True, 'add_prefix_space': False},
+           'model': {**WORD_PIECE_JSON['model'], 'vocab': {t: i for i, t in enumerate(MP_PIECES)}}}
+
+
+def mpnet_ids(text): return [0, *word_pieces(text), 2], None
+def mpnet_pair(a, b):
+    ids = [0, *word_pieces(a), 2, 2, *word_pieces(b), 2]
+    return ids, [0] * len(ids)
+
+
 BYTES = ['<s>', '<pad>', '</s>', '<unk>', '\u0120', *LETTERS]
 
 
@@ -167,9 +180,9 @@ def post_norm_layers(w, names, eps):
         layers.append((*(w.linear(n[k], DIM, DIM) for k in 'qkvo'), w.norm(n['norm1'], eps),
                        w.linear(n['up'], HIDDEN, DIM), w.linear(n['down'], DIM, HIDDEN), w.norm(n['norm2'], eps)))
 
-    def run(x):
+    def run(x, bias=None):
         for q, k, v, o, norm1, up, down, norm2 in layers:
-            h = norm1(o(attention(q(x), k(x), v(x))) + x)
+            h = norm1(o(attention(q(x), k(x), v(x), None, bias)) + x)
             x = norm2(down(gelu(up(h))) + h)
         return x
     return run
@@ -211,6 +224,34 @@ def distilbert(w, n_vocab):
     config = {'model_type': 'distilbert', 'vocab_size': n_vocab, 'dim': DIM, 'hidden_dim': HIDDEN, 'n_layers': LAYERS, 'n_heads': HEADS,
               'max_position_embeddings': MAX, 'activation': 'gelu', 'sinusoidal_pos_embds': False}
     return config, lambda ids, _: layers(norm(words[ids] + places[np.arange(len(ids))]))
+
+
+def mpnet(w, n_vocab, prefix=''):
+    eps, n_unused, n_buckets, far = 1e-5, 2, 32, 128
+    words = w.draw(f'{prefix}embeddings.word_embeddings.weight', (n_vocab, DIM), reach=1)
+    places = w.draw(f'{prefix}embeddings.position_embeddings.weight', (MAX + n_unused, DIM), reach=1)
+    norm = w.norm(f'{prefix}embeddings.LayerNorm', eps)
+    buckets = w.draw(f'{prefix}encoder.relative_attention_bias.weight', (n_buckets, HEADS), reach=2)
+    at = f'{prefix}encoder.layer.{{}}.'
+    layers = post_norm_layers(w, {
+        'q': at + 'attention.attn.q', 'k': at + 'attention.attn.k', 'v': at + 'attention.attn.v', 'o': at + 'attention.attn.o',
+        'norm1': at + 'attention.LayerNorm', 'up': at + 'intermediate.dense', 'down': at + 'output.dense', 'norm2': at + 'output.LayerNorm'}, eps)
+
+    def bucket(distance):
+        """Of s - t: half of the buckets for rows that follow; of each half, half for one distance each, the rest by logarithms."""
+        half, d = n_buckets // 2, abs(distance)
+        exact = half // 2
+        log = exact + int(math.log(max(d, 1) / exact) / math.log(far / exact) * (half - exact))
+        return (half if distance > 0 else 0) + (d if d < exact else min(log, half - 1))
+
+    def rows(ids, _):
+        n = len(ids)
+        bias = np.array([[buckets[bucket(s - t)] for s in range(n)] for t in range(n)]).transpose(2, 0, 1)
+        return layers(norm(words[ids] + places[np.arange(n) + n_unused]), bias)
+    config = {'model_type': 'mpnet', 'vocab_size': n_vocab, 'hidden_size': DIM, 'intermediate_size': HIDDEN, 'num_hidden_layers': LAYERS,
+              'num_attention_heads': HEADS, 'max_position_embeddings': MAX + n_unused, 'hidden_act': 'gelu', 'layer_norm_eps': eps,
+              'relative_attention_num_buckets': n_buckets, 'pad_token_id': 1}
+    return config, rows
 
 
 def nomic_bert(w, n_vocab):
@@ -314,3 +355,5 @@ write('xlm_roberta_reranker', 4, lambda w: bert(w, 'xlm-roberta', N_BYTES, 'robe
 write('distilbert', 5, lambda w: distilbert(w, N_PIECES), WORD_PIECE_JSON, bert_ids, pooling='lasttoken')
 write('nomic_bert', 6, lambda w: nomic_bert(w, N_PIECES), WORD_PIECE_JSON, bert_ids, pooling='mean_tokens')
 write('modernbert', 7, lambda w: modernbert(w, N_PIECES), WORD_PIECE_JSON, bert_ids, pooling='cls_token')
+write('mpnet', 8, lambda w: mpnet(w, len(MP_PIECES)), MP_JSON, mpnet_ids, pooling='mean_tokens')
+write('mpnet_reranker', 9, lambda w: mpnet(w, len(MP_PIECES), 'mpnet.'), MP_JSON, mpnet_ids, mpnet_pair, ('classifier.dense', 'classifier.out_proj'))

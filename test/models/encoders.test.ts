@@ -97,7 +97,14 @@ describe.each(GOLDEN_RERANKERS)('%s', (name) => {
 });
 
 test('what a folder says of pooling is what is done', async () => {
-  const said = { bert: 'mean', roberta: 'cls', distilbert: 'last', nomic_bert: 'mean', modernbert: 'cls' } as const;
+  const said = {
+    bert: 'mean',
+    roberta: 'cls',
+    distilbert: 'last',
+    nomic_bert: 'mean',
+    modernbert: 'cls',
+    mpnet: 'mean',
+  } as const;
   for (const [name, pooling] of Object.entries(said)) {
     await using model = await goldenEmbedder(name, { executor: 'naive' });
     expect(model.info.pooling).toBe(pooling);
