@@ -88,15 +88,25 @@ export async function readSessionFile(source: ByteSource, owner: SessionOwner): 
   const { cache, fingerprint, vocab } = owner;
   checkExact(cache);
   const { name, size } = source;
-  if (size < HEAD_BYTES) throw new FormatError(`${name}: has ${size} bytes, a session has at least ${HEAD_BYTES}`, 0);
+  if (size < HEAD_BYTES)
+    throw new FormatError(
+      `${name}: has ${size} bytes, a session has at least ${HEAD_BYTES}; it is cut short, or another file`,
+      0,
+    );
   const fixed = new Uint8Array(HEAD_BYTES);
   await source.read(0, fixed);
   const view = new DataView(fixed.buffer);
   const magic = String.fromCharCode(...fixed.subarray(0, MAGIC.length));
   if (magic.slice(0, -1) === MAGIC.slice(0, -1) && magic !== MAGIC) {
-    throw new UnsupportedError(`${name}: a session of version ${JSON.stringify(magic.at(-1))}, this engine reads 1`);
+    throw new UnsupportedError(
+      `${name}: a session of version ${JSON.stringify(magic.at(-1))}, this engine reads 1; save it again with this one`,
+    );
   }
-  if (magic !== MAGIC) throw new FormatError(`${name}: begins with ${JSON.stringify(magic)}, not "${MAGIC}"`, 0);
+  if (magic !== MAGIC)
+    throw new FormatError(
+      `${name}: begins with ${JSON.stringify(magic)}, not "${MAGIC}"; give a file that a session was saved to`,
+      0,
+    );
   const [elementBytes, nLayers, nKvHeads, headDim, nIds, noteBytes] = Array.from({ length: 6 }, (_, i) =>
     view.getUint32(MAGIC.length + 4 * i, true),
   ) as [number, number, number, number, number, number];
@@ -109,13 +119,16 @@ export async function readSessionFile(source: ByteSource, owner: SessionOwner): 
   }
   if (noteBytes > MAX_NOTE_BYTES) {
     throw new FormatError(
-      `${name}: says its note has ${noteBytes} bytes, at most ${MAX_NOTE_BYTES}`,
+      `${name}: says its note has ${noteBytes} bytes, at most ${MAX_NOTE_BYTES}; it is damaged`,
       MAGIC.length + 20,
     );
   }
   const expected = fileBytes(cache.layout, nIds, noteBytes);
   if (size !== expected) {
-    throw new FormatError(`${name}: ${nIds} positions take ${expected} bytes, the file has ${size}`, size);
+    throw new FormatError(
+      `${name}: ${nIds} positions take ${expected} bytes, the file has ${size}; it is cut short or damaged`,
+      size,
+    );
   }
   if (nIds > cache.maxSeq) {
     throw new CapacityError(`${name}: has ${nIds} positions, this model runs at most ${cache.maxSeq}; raise --max-seq`);
@@ -192,7 +205,7 @@ function createCheckedReader(source: ByteSource) {
       digest = createSha256().update(digest).update(body).digest();
       if (bytes.subarray(nBytes).some((byte, i) => byte !== digest[i])) {
         throw new FormatError(
-          `${source.name}: bytes ${at} to ${at + nBytes} do not have their checksum; it is damaged`,
+          `${source.name}: bytes ${at} to ${at + nBytes} do not have their checksum; it is damaged, go on from another copy`,
           at,
         );
       }

@@ -110,7 +110,7 @@ function readSegments(state: State): void {
     const length = at + 4 <= bytes.length ? (bytes[at + 2]! << 8) | bytes[at + 3]! : 0;
     if (length < 2 || at + 2 + length > bytes.length) {
       throw new FormatError(
-        `${name}: segment ${hex(marker)} says ${length} bytes, the file has ${bytes.length - at - 2} left`,
+        `${name}: segment ${hex(marker)} says ${length} bytes, the file has ${bytes.length - at - 2} left; it is cut short or damaged`,
         at,
       );
     }

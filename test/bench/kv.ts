@@ -15,6 +15,8 @@ const DECODED = 16;
 const NEIGHBOURS = 8;
 const WINDOW = 256;
 const MAX_SEQ = 2048;
+/** A sequence that is not cut back has room for the tokens of all turns. */
+const UNCUT_MAX_SEQ = 8192;
 const FIRST_ID = 300;
 
 const PAGED_AT_LEAST = 0.97;
@@ -32,6 +34,7 @@ async function measureKv({ quick }: Pace): Promise<Table> {
       decodeOf(executor, 'side by side', { kind: 'paged' }, prompt, NEIGHBOURS),
       decodeOf(executor, 'q8_0', { kind: 'lossy', type: 'q8_0' }, prompt, 1),
       decodeOf(executor, 'window', { kind: 'lossy', window: WINDOW }, prompt, 1),
+      decodeOf(executor, 'evict', { kind: 'evict', by: 'importance', budget: WINDOW }, prompt, 1),
     ],
     decoding,
   );
@@ -56,6 +59,11 @@ async function measureKv({ quick }: Pace): Promise<Table> {
     ),
     figure('decode, rows in q8_0 / contiguous', 'x', ratios(decode['contiguous']!, decode['q8_0']!)),
     figure(`decode, a window of ${WINDOW} / contiguous`, 'x', ratios(decode['contiguous']!, decode['window']!)),
+    figure(
+      `decode, the ${WINDOW} rows that were attended to most / contiguous`,
+      'x',
+      ratios(decode['contiguous']!, decode['evict']!),
+    ),
     figure(`first token after ${PROMPT}, nothing known`, 'ms', first['miss']!),
     figure(`first token after ${PROMPT}, known but for the end`, 'ms', first['hit']!),
     figure('first token, nothing known / known', 'x', ratios(first['miss']!, first['hit']!), { atLeast: HIT_AT_LEAST }),
@@ -71,8 +79,8 @@ async function measureKv({ quick }: Pace): Promise<Table> {
 
 /** Runs ids at the end of a sequence, in the engine's chunks; logits of the last one. */
 function append(executor: Executor, cache: KvCache, sequence: KvSequence, ids: readonly number[]): void {
-  for (let from = 0; from < ids.length; from += DEFAULT_PREFILL_CHUNK) {
-    const part = ids.slice(from, from + DEFAULT_PREFILL_CHUNK);
+  for (let from = 0; from < ids.length; ) {
+    const part = ids.slice(from, from + Math.min(DEFAULT_PREFILL_CHUNK, cache.most(sequence)));
     const first = cache.length(sequence);
     cache.reserve(sequence, part.length);
     const batch = {
@@ -82,10 +90,13 @@ function append(executor: Executor, cache: KvCache, sequence: KvSequence, ids: r
       outRows: Int32Array.from(from + part.length === ids.length ? [part.length - 1] : []),
     };
     executor.run(batch, cache);
+    from += part.length;
   }
 }
 
-/** DECODED tokens after the prompt, forgotten again. With more sequences than one, all of them take pages by turns. */
+/**
+ * DECODED tokens after the prompt, forgotten again, but where sums of attention stay: such a sequence goes on, at the same cost, since its
+ * rows are always as many. With more sequences than one, all of them take pages by turns. */
 function decodeOf(
   executor: Executor,
   name: string,
@@ -93,7 +104,7 @@ function decodeOf(
   prompt: readonly number[],
   nSequences: number,
 ): Contender {
-  const cache = executor.createCache(MAX_SEQ, form);
+  const cache = executor.createCache(form.kind === 'evict' ? UNCUT_MAX_SEQ : MAX_SEQ, form);
   const sequences = Array.from({ length: nSequences }, () => cache.create());
   if (nSequences > 1) {
     for (let t = 0; t < PROMPT; t++) for (const sequence of sequences) cache.reserve(sequence, 1);
@@ -105,7 +116,7 @@ function decodeOf(
     name,
     run() {
       for (let t = 0; t < DECODED; t++) append(executor, cache, sequence, [FIRST_ID + t]);
-      cache.truncate(sequence, PROMPT);
+      if (form.kind !== 'evict') cache.truncate(sequence, PROMPT);
     },
   };
 }
