@@ -2,6 +2,7 @@ import { ConfigError } from '../core/errors.ts';
 import { getCount, getNumber, getString, type Metadata } from '../core/metadata.ts';
 import type { JsonObject } from '../load/json_file.ts';
 import type { Tensors } from './architecture.ts';
+import type { Bias } from './blocks.ts';
 import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf } from './gpt_config.ts';
 import { number, optionalNumber, refuse, ropeBaseOf, ropeScalingOf } from './hf_config.ts';
 import { refuseHfKeys } from './refused_keys.ts';
@@ -11,6 +12,12 @@ import { refuseGgufRopeScaling } from './rope_gguf.ts';
 export interface FalconConfig extends GptConfig, RopeConfig {
   /** Layer norms of a layer: one for attention and feed-forward both, or one for each. */
   readonly nNorms: 1 | 2;
+  /** Whether they read the same x, and both are added to it; otherwise one after the other, each behind its own norm. */
+  readonly isParallel: boolean;
+  /** Whether products have a bias. */
+  readonly bias: Bias;
+  /** How heads know where a row is: they are turned, or scores fall with the distance. */
+  readonly places: 'rope' | 'alibi';
 }
 
 /** Defaults of transformers' FalconConfig, which leaves them out of config.json. */
@@ -39,6 +46,9 @@ export function falconConfigFromGguf(meta: Metadata, tensors: Tensors): FalconCo
     ...sizes,
     activation: 'gelu',
     nNorms: [...tensors.keys()].some((name) => name.includes('.attn_norm_2.')) ? 2 : 1,
+    isParallel: true,
+    bias: 'no bias',
+    places: 'rope',
     ropeLayout: 'halves',
     ropeBase: getNumber(meta, 'falcon.rope.freq_base') ?? DEFAULT_ROPE_BASE,
     ropeDim: getCount(meta, 'falcon.rope.dimension_count') ?? sizes.headDim,
@@ -53,16 +63,17 @@ export function falconConfigFromGguf(meta: Metadata, tensors: Tensors): FalconCo
  * Source: transformers, models/falcon/configuration_falcon.py and modeling_falcon.py.
  */
 export function falconConfigFromHf(config: JsonObject): FalconConfig {
-  refuseHfKeys(config, ['parallel_attn']);
-  refuse(config, 'alibi', [false], 'Falcon');
-  refuse(config, 'bias', [false], 'Falcon');
-  refuse(config, 'parallel_attn', [true], 'Falcon');
+  refuseHfKeys(config, ['alibi', 'parallel_attn']);
+  refuse(config, 'alibi', [false, true], 'Falcon');
+  refuse(config, 'bias', [false, true], 'Falcon');
+  refuse(config, 'apply_residual_connection_post_layernorm', [false], 'Falcon');
   refuse(config, 'new_decoder_architecture', [false, true], 'Falcon');
   refuse(config, 'multi_query', [true, false], 'Falcon');
   const dim = number(config, 'hidden_size');
   const nHeads = number(config, 'num_attention_heads');
   const headDim = Math.floor(dim / nHeads);
   const isNew = config['new_decoder_architecture'] === true;
+  refuse(config, 'parallel_attn', isNew ? [true] : [true, false], isNew ? 'the new architecture of Falcon' : 'Falcon');
   const nNorms = isNew ? (optionalNumber(config, 'num_ln_in_parallel_attn') ?? 2) : 1;
   if (nNorms !== 1 && nNorms !== 2) {
     throw new ConfigError(`config.json: num_ln_in_parallel_attn is ${nNorms}, must be 1 or 2`);
@@ -79,6 +90,9 @@ export function falconConfigFromHf(config: JsonObject): FalconConfig {
     normEps: optionalNumber(config, 'layer_norm_epsilon') ?? DEFAULT_NORM_EPS,
     activation: geluFormOf(config, 'activation', 'gelu'),
     nNorms,
+    isParallel: config['parallel_attn'] !== false,
+    bias: config['bias'] === true ? 'bias' : 'no bias',
+    places: config['alibi'] === true ? 'alibi' : 'rope',
     ropeLayout: 'halves',
     ropeBase: ropeBaseOf(config, DEFAULT_ROPE_BASE),
     ropeDim: headDim,

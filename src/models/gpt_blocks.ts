@@ -1,7 +1,7 @@
 import type { ValueId } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Tensors } from './architecture.ts';
-import { type Bias, createBlocks } from './blocks.ts';
+import { type Bias, createBlocks, type DistanceBias } from './blocks.ts';
 import type { GptConfig } from './gpt_config.ts';
 
 /** Blocks and, beside them, the parts that GPT-2, GPT-NeoX and Falcon are put together from. bias: whether products have one. */
@@ -35,9 +35,9 @@ export function createGptBlocks(config: GptConfig, tensors: Tensors, activations
       };
     },
 
-    /** Attention over the cache and its output product: q, k, v -> [T, dim]. */
-    attended(layer: number, qkv: { q: ValueId; k: ValueId; v: ValueId }): ValueId {
-      const mix = m.attend(layer, qkv, 1 / Math.sqrt(headDim)); // mix: [T, dim]
+    /** Attention over the cache and its output product: q, k, v -> [T, dim]. distances: what scores have added. */
+    attended(layer: number, qkv: { q: ValueId; k: ValueId; v: ValueId }, distances?: DistanceBias): ValueId {
+      const mix = m.attend(layer, qkv, 1 / Math.sqrt(headDim), {}, distances); // mix: [T, dim]
       return m.linear(`blk.${layer}.attn_output`, mix, dim, bias);
     },
 

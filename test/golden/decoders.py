@@ -48,6 +48,14 @@ class Weights:
         b = self.draw(f'{name}.bias', (n_out,), reach=0.5) if bias else 0.0
         return lambda x: x @ w.T + b
 
+    def layer_norm(self, name, width, eps):
+        g, b = self.draw(f'{name}.weight', (width,), 1.0, 0.4), self.draw(f'{name}.bias', (width,), reach=0.3)
+
+        def apply(x):
+            d = x - x.mean(-1, keepdims=True)
+            return g * d / np.sqrt((d * d).mean(-1, keepdims=True) + eps) + b
+        return apply
+
     def rms_norm(self, name, width, eps):
         g = self.draw(f'{name}.weight', (width,), 1.0, 0.4)
         return lambda x: g * x / np.sqrt((x * x).mean(-1, keepdims=True) + eps)
@@ -55,6 +63,7 @@ class Weights:
 
 # ---- parts ----
 
+gelu = np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))
 def silu(x): return x / (1 + np.exp(-x))
 
 
@@ -72,9 +81,9 @@ def rotate(x, base):
     return np.concatenate([a * c - b * s, b * c + a * s], -1)
 
 
-def attention(q, k, v, window=None, turn=lambda head: head, norms=(None, None)):
-    """q [T, nHeads * d], k and v [T, nKvHeads * d]: a row sees itself and those before, the last `window` of them."""
-    n_heads, n_kv, rows = HEADS, HEADS * k.shape[-1] // q.shape[-1], np.arange(len(q))
+def attention(q, k, v, window=None, turn=lambda head: head, norms=(None, None), n_heads=HEADS, slopes=None):
+    """q [T, nHeads * d], k and v [T, nKvHeads * d]: a row sees itself and those before, the last `window` of them. slopes: ALiBi's."""
+    n_kv, rows = n_heads * k.shape[-1] // q.shape[-1], np.arange(len(q))
     d = q.shape[-1] // n_heads
     back = rows[:, None] - rows[None, :]
     seen = (back >= 0) & (back < (window or len(q)))
@@ -83,7 +92,9 @@ def attention(q, k, v, window=None, turn=lambda head: head, norms=(None, None)):
     out = []
     for h in range(n_heads):
         g = h // (n_heads // n_kv)
-        s = turn(normed(heads(q, h), norms[0])) @ turn(normed(heads(k, g), norms[1])).T / math.sqrt(d)
+        s = turn(normed(heads(q, h), norms[0])) @ turn(normed(heads(k, g), norms[1])).T
+        if slopes is not None: s = s + slopes[h] * rows[None, :]
+        s = s / math.sqrt(d)
         out.append(softmax(np.where(seen, s, -np.inf)) @ heads(v, g))
     return np.concatenate(out, -1)
 
@@ -170,6 +181,49 @@ def dynamic_ntk(w):
     return llama(w, 'llama', own, base=base)
 
 
+def falcon(w, own, slopes, d=4):
+    """Of the old architecture, as many heads as slopes. Rows of query_key_value: of each head its query, key and value; of multi-query, all
+    queries, the key, the value. Slopes over sqrt(d) are exact in f32, as which the engine has them."""
+    eps, n_heads, bias, is_parallel = 1e-5, len(slopes), own.get('bias', False), own.get('parallel_attn', True)
+    dim = n_heads * d
+    is_multi_query = own.get('multi_query', True)
+    words = w.draw('transformer.word_embeddings.weight', (VOCAB, dim), reach=1)
+    layers = []
+    for i in range(LAYERS):
+        at = f'transformer.h.{i}.'
+        layers.append((w.layer_norm(at + 'input_layernorm', dim, eps),
+                       w.linear(at + 'self_attention.query_key_value', (n_heads + 2) * d if is_multi_query else 3 * dim, dim, bias),
+                       w.linear(at + 'self_attention.dense', dim, dim, bias),
+                       None if is_parallel else w.layer_norm(at + 'post_attention_layernorm', dim, eps),
+                       w.linear(at + 'mlp.dense_h_to_4h', 4 * dim, dim, bias), w.linear(at + 'mlp.dense_4h_to_h', dim, 4 * dim, bias)))
+    last = w.layer_norm('transformer.ln_f', dim, eps)
+
+    def logits(ids):
+        x = words[ids]
+        for norm1, qkv, o, norm2, up, down in layers:
+            h = norm1(x)
+            if is_multi_query:
+                q, k, v = np.split(qkv(h), [dim, dim + d], -1)
+            else:
+                q, k, v = (part.reshape(len(ids), dim) for part in qkv(h).reshape(len(ids), n_heads, 3, d).transpose(2, 0, 1, 3))
+            a = o(attention(q, k, v, n_heads=n_heads, slopes=slopes))
+            x = x + a + down(gelu(up(h if is_parallel else norm2(x + a))))
+        return last(x) @ words.T
+    config = {'model_type': 'falcon', 'vocab_size': VOCAB, 'hidden_size': dim, 'num_hidden_layers': LAYERS, 'num_attention_heads': n_heads,
+              'layer_norm_epsilon': eps, 'max_position_embeddings': 64, 'new_decoder_architecture': False, 'alibi': True, **own}
+    return config, logits
+
+
+def falcon_rw(w):
+    own = {'bias': True, 'parallel_attn': False, 'multi_query': False, 'apply_residual_connection_post_layernorm': False}
+    return falcon(w, own, [2.0 ** -e for e in (2, 4, 6, 8)])
+
+
+def falcon_alibi(w):
+    """Six heads: the slopes of four, and every other one of eight."""
+    return falcon(w, {}, [2.0 ** -e for e in (2, 4, 6, 8, 1, 3)])
+
+
 def write(name, seed, build):
     if len(sys.argv) > 1 and name not in sys.argv[1:]: return
     w = Weights(seed)
@@ -187,3 +241,5 @@ write('mistral_window', 3, mistral_window)
 write('dynamic_ntk', 4, dynamic_ntk)
 write('qwen2_moe', 5, lambda w: qwen2_moe(w, False))
 write('qwen2_moe_normalized', 6, lambda w: qwen2_moe(w, True))
+write('falcon_rw', 7, falcon_rw)
+write('falcon_alibi', 8, falcon_alibi)

@@ -44,7 +44,9 @@ const farthest = (a: readonly number[], b: readonly number[]): number => {
 
 test('there is a model of each kind', () => {
   const windows = ['qwen2_windows', 'qwen3_windows'];
-  expect(NAMES).toEqual(['dynamic_ntk', 'mistral_window', 'qwen2_moe', 'qwen2_moe_normalized', ...windows]);
+  const falcons = ['falcon_alibi', 'falcon_rw'];
+  const others = ['mistral_window', 'qwen2_moe', 'qwen2_moe_normalized'];
+  expect(NAMES).toEqual(['dynamic_ntk', ...falcons, ...others, ...windows]);
 });
 
 describe.each(NAMES)('%s', (name) => {
@@ -73,6 +75,8 @@ test.each([
   ['mistral_window', { sliding_window: 6 }],
   ['qwen2_moe', { norm_topk_prob: true }],
   ['qwen2_moe_normalized', { num_experts_per_tok: 3 }],
+  ['falcon_rw', { alibi: false }],
+  ['falcon_alibi', { alibi: false }],
   ['dynamic_ntk', { rope_scaling: null }],
   ['dynamic_ntk', { rope_scaling: { rope_type: 'dynamic', factor: 2 } }],
 ])('%s with %o is another model', async (name, changes) => {

@@ -340,9 +340,15 @@ test.each([
   [NEOX_CONFIG, { hidden_act: 'silu' }, 'UnsupportedError', /hidden_act is "silu"/],
   [NEOX_CONFIG, { rotary_pct: 0.4 }, 'ConfigError', /ropeDim is 3, must be even/],
   [NEOX_CONFIG, { num_attention_heads: 7 }, 'ConfigError', /headDim is 6, must be dim \/ nHeads = 48 \/ 7/],
-  [FALCON_CONFIG, { alibi: true }, 'UnsupportedError', /alibi is true/],
-  [FALCON_CONFIG, { bias: true }, 'UnsupportedError', /bias is true/],
-  [FALCON_CONFIG, { parallel_attn: false }, 'UnsupportedError', /parallel_attn is false/],
+  [FALCON_CONFIG, { alibi: 8 }, 'UnsupportedError', /alibi is 8; Falcon is run with false, true/],
+  [FALCON_CONFIG, { bias: 'all' }, 'UnsupportedError', /bias is "all"/],
+  [FALCON_CONFIG, { apply_residual_connection_post_layernorm: true }, 'UnsupportedError', /post_layernorm is true/],
+  [
+    FALCON_CONFIG,
+    { new_decoder_architecture: true, parallel_attn: false },
+    'UnsupportedError',
+    /parallel_attn is false; the new architecture of Falcon is run with true/,
+  ],
   [FALCON_CONFIG, { multi_query: 'yes' }, 'UnsupportedError', /multi_query is "yes"/],
   [
     FALCON_CONFIG,
