@@ -45,7 +45,7 @@ export async function openNodeFile(path: string): Promise<ByteSource> {
         const got = await readSome(file, path, into, done, want, offset + done);
         if (got === 0) {
           throw new FormatError(
-            `${path}: needs bytes ${offset} to ${end}, the file now ends at ${offset + done}; it had ${size} bytes when it was opened`,
+            `${path}: needs bytes ${offset} to ${end}, the file now ends at ${offset + done}; it had ${size} bytes when it was opened; load it again when nothing writes to it`,
             offset + done,
           );
         }

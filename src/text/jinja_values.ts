@@ -95,7 +95,7 @@ export class Scales {
   fits(chars: number, what: string): void {
     if (chars <= this.maxChars) return;
     throw new CapacityError(
-      `chat template: ${what} of ${chars} characters, at most ${this.maxChars}; raise maxOutput or use another template`,
+      `chat template: ${what} of ${chars} characters, at most ${this.maxChars}; shorten the messages, raise maxOutput, or use another template`,
     );
   }
 }

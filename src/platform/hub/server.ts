@@ -44,7 +44,7 @@ export function hubServer(env: Env, signal: AbortSignal | undefined, timeoutMs: 
       signal?.throwIfAborted();
       const cause = e instanceof Error && e.cause instanceof Error ? e.cause.message : String(e);
       throw new Unreachable(
-        `${address}: cannot be reached (${timeout.aborted ? `no answer in ${timeoutMs} ms` : cause})`,
+        `${address}: cannot be reached (${timeout.aborted ? `no answer in ${timeoutMs} ms` : cause}); check the network and HF_ENDPOINT`,
       );
     }
   }
