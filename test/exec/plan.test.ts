@@ -157,7 +157,7 @@ describe('the scratch of a long prompt', () => {
     }
     executor.dispose();
     const group = TINY_CONFIG.nHeads / TINY_CONFIG.nKvHeads;
-    const perPosition = attendScratchBytes(CHUNK, group, 1);
+    const perPosition = attendScratchBytes(CHUNK, TINY_CONFIG.nHeads, group, 1);
     expect(perPosition).toBeLessThan((TINY_CONFIG.nHeads * CHUNK * FLOAT_BYTES) / 8);
     // Besides, what a page table of the cache may take: RUN_WORDS words for each block of positions.
     const perRun = (RUN_WORDS * FLOAT_BYTES) / LANE_POSITIONS;

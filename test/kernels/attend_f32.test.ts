@@ -60,7 +60,7 @@ describeBuilds('attend_f32', ({ kernels, memory }) => {
       });
       if (table.length !== runs.length * RUN_WORDS) throw new Error('a run has RUN_WORDS words');
       const atRuns = memory.put(Int32Array.from(table));
-      const scratch = memory.room(attendScratchBytes(nTokens, group, sStride));
+      const scratch = memory.room(attendScratchBytes(nTokens, nHeads, group, sStride));
       const y = memory.room(4 * nTokens * stride, c.skew);
       const call = (token: number, n: number, head: number, heads: number): void => {
         const row = 4 * token;

@@ -255,7 +255,7 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
       feedBytes: Math.ceil(((nFeeds * nTokens + nOut) * I32_BYTES) / VECTOR_BYTES) * VECTOR_BYTES,
       quantizedBytes: Math.max(0, ...bytes),
       panelBytes,
-      scoreBytes: nThreads * attendScratchBytes(nTokens, group, cells),
+      scoreBytes: nThreads * attendScratchBytes(nTokens, group * graph.kv.nKvHeads, group, cells),
       // Stretches are whole blocks of the cache, the last one aside.
       runBytes: (cells / LANE_POSITIONS + 1) * RUN_WORDS * I32_BYTES,
       // The rows of one expert, of which each token is at most one; the two words of softmax_rows.

@@ -228,7 +228,7 @@ export interface CoreKernels {
    *
    * y, q: [nTokens, all heads, headDim], row strides yStride and qStride; head h has the kv head h / group.
    * runs: nRuns stretches of the cache by rising rows, RUN_WORDS words each (layout.ts).  lengths, starts, sinks: as above.
-   * sStride, cap: as for attendScoresF32.  scratch: `attendScratchBytes(nTokens, group, sStride)`, of this call alone.
+   * sStride, cap: as for attendScoresF32.  scratch: `attendScratchBytes(nTokens, nHeads, group, sStride)`, of this call alone.
    */
   attendF32(
     y: number,

@@ -148,7 +148,11 @@ export const RUN_WORDS = 5;
 /** Tokens that attendF32 works on at a time: as in kernels/attend_f32.ts. */
 export const ATTEND_TOKENS = 16;
 
-/** Bytes of scratch that attendF32 needs for the scores of nTokens x one group of heads: those of one tile. */
-export function attendScratchBytes(nTokens: number, group: number, stride: number): number {
-  return Math.min(nTokens, ATTEND_TOKENS) * group * stride * Float32Array.BYTES_PER_ELEMENT;
+/** With less tokens than that attendF32 works on all heads at once: as in kernels/attend_f32.ts. */
+const TILED_TOKENS = 4;
+
+/** Bytes of scratch that attendF32 needs for scores: of one tile of tokens x one group of heads, or of few tokens x nHeads. */
+export function attendScratchBytes(nTokens: number, nHeads: number, group: number, stride: number): number {
+  const nRows = nTokens < TILED_TOKENS ? nTokens * nHeads : Math.min(nTokens, ATTEND_TOKENS) * group;
+  return nRows * stride * Float32Array.BYTES_PER_ELEMENT;
 }

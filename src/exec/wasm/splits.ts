@@ -201,7 +201,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     attendF32(_y, ys, _q, qs, _r, _nr, _l, _st, _si, nTokens, _first, nHeads, group, headDim, sStride) {
       // A score costs headDim products, its exponential, and headDim products again.
       const scoreNs = 2 * headDim * PRODUCT_NS.f32 + EXP_NS;
-      const scratch = { at: 17, nBytes: attendScratchBytes(nTokens, group, sStride) };
+      const scratch = { at: 17, nBytes: attendScratchBytes(nTokens, nHeads, group, sStride) };
       if (nTokens >= MANY_TOKENS) {
         const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * qs, 6, F32_BYTES, 7, F32_BYTES];
         return { countAt: 9, steps: perToken, scratch, grain: TOKENS, unitNs: nHeads * sStride * scoreNs };
