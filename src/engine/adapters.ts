@@ -10,6 +10,7 @@ import { openModelFile } from '../load/open_model.ts';
 import { quote } from '../load/quote.ts';
 import { dtypeOf } from '../load/weights.ts';
 import type { ModelDescription } from '../models/architectures.ts';
+import { isPlaceable, placeOf } from './adapter_places.ts';
 import type { ModelSource } from './model_source.ts';
 import type { LoraOption } from './options.ts';
 
@@ -87,12 +88,10 @@ async function openLora(from: ModelSource, opened: (file: ModelFile) => void): P
 /** The adapter's pairs by the model's names of their weights. */
 function pairsOn(model: ModelDescription, lora: LoraFile, adapter: number, scale: number): Placed[] {
   const { name, format, architecture } = lora;
-  const modelFormat = model.hfNames === undefined ? 'gguf' : 'safetensors';
-  if (format !== modelFormat) {
+  if (!isPlaceable(model, format)) {
     const isGguf = format === 'gguf';
-    // The rows of q and k are in another order in the one than in the other for some architectures.
     throw new UnsupportedError(
-      `${name}: is an adapter ${isGguf ? 'in GGUF' : 'of a Hugging Face folder'}, the model is ${isGguf ? 'a Hugging Face folder' : 'in GGUF'}; give the model as ${isGguf ? 'a GGUF file' : 'its folder'}, or convert the adapter`,
+      `${name}: is an adapter ${isGguf ? 'in GGUF' : 'of a Hugging Face folder'}, the model is ${isGguf ? 'a Hugging Face folder' : `${model.architecture} in GGUF, whose order of rows is not known`}; give the model as ${isGguf ? 'a GGUF file' : 'its folder'}, or convert the adapter`,
     );
   }
   if (architecture !== undefined && architecture !== model.architecture) {
@@ -100,15 +99,16 @@ function pairsOn(model: ModelDescription, lora: LoraFile, adapter: number, scale
       `${name}: general.architecture is ${quote(architecture)}, the model's is ${quote(model.architecture)}; it was trained on another model`,
     );
   }
-  return [...lora.pairs].map(([loraName, pair]) => {
-    const weight = model.hfNames === undefined ? loraName : model.hfNames.get(loraName);
-    const w = weight === undefined ? undefined : model.tensors.get(weight);
-    if (weight === undefined || w === undefined) {
+  return [...lora.pairs].map(([loraName, ownPair]) => {
+    const place = placeOf(model, format, loraName, ownPair);
+    const w = place === undefined ? undefined : model.tensors.get(place.weight);
+    if (place === undefined || w === undefined) {
       throw new UnsupportedError(
         `${name}: changes ${quote(loraName)}, which the model ${model.architecture} has not, or not in the adapter's layout`,
       );
     }
-    checkFits(name, loraName, w, pair);
+    checkFits(name, loraName, w, ownPair);
+    const { weight, pair } = place;
     const total = Math.fround(lora.scaleOf(rankOf(pair)) * scale);
     if (!Number.isFinite(total)) {
       throw new ConfigError(

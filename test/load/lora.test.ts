@@ -27,6 +27,8 @@ import { folderOf, watch } from './sources.ts';
 const MODEL = fileOfCase({ architecture: 'llama', layout: 'own kv heads', format: 'f32', seed: 5 });
 const gguf = await describeGguf(await openModelFile(bufferSource('model.gguf', MODEL)));
 const layout = 'own kv heads';
+const FALCON = fileOfCase({ architecture: 'falcon', layout, format: 'f32', seed: 5 });
+const falcon = await describeGguf(await openModelFile(bufferSource('falcon.gguf', FALCON)));
 const folder = await describeFolder(
   { ...hfSizes(layout), model_type: 'llama', rope_theta: 10000, hidden_act: 'silu' },
   (await ggufAndFolderTensors('llama', layout)).tensors,
@@ -119,15 +121,16 @@ describe('a GGUF adapter', () => {
     }
   });
 
-  test('for a folder, and one of PEFT for a GGUF file', async () => {
+  test('for a folder, and one of PEFT for a GGUF file whose rows may be in another order', async () => {
     const onFolder = withAdapters(folder, [{ open: fileSource(ggufLora(one(Q))) }], false);
     await expect(onFolder).rejects.toThrow(
       /is an adapter in GGUF, the model is a Hugging Face folder; give the model as a GGUF file/,
     );
-    const onGguf = withAdapters(gguf, [{ open: folderSource(peftFiles(one(HF_Q))) }], false);
-    await expect(onGguf).rejects.toThrow(
-      /is an adapter of a Hugging Face folder, the model is in GGUF; give the model as its folder/,
+    await expect(withAdapters(falcon, [{ open: folderSource(peftFiles(one(HF_Q))) }], false)).rejects.toThrow(
+      /of a Hugging Face folder, the model is falcon in GGUF, whose order of rows is not known; give .* as its folder/,
     );
+    const missing = folderSource(peftFiles(one('model.layers.0.mlp.gate.weight')));
+    await expect(withAdapters(gguf, [{ open: missing }], false)).rejects.toThrow(/which the model llama has not/);
   });
 
   test('with a factor beyond f32, or a scale that is no number', async () => {
@@ -191,43 +194,40 @@ describe('a folder of PEFT', () => {
 
   test('for a matrix that the folder has in another layout', async () => {
     const parts = {
-      token_embd: 'transformer.wte',
-      position_embd: 'transformer.wpe',
-      output_norm: 'transformer.ln_f',
-      output: 'lm_head',
-      attn_norm: 'ln_1',
-      attn_qkv: 'attn.c_attn',
-      attn_output: 'attn.c_proj',
-      ffn_norm: 'ln_2',
-      ffn_up: 'mlp.c_fc',
-      ffn_down: 'mlp.c_proj',
+      token_embd: 'gpt_neox.embed_in',
+      output_norm: 'gpt_neox.final_layer_norm',
+      output: 'embed_out',
+      attn_norm: 'input_layernorm',
+      attn_qkv: 'attention.query_key_value',
+      attn_output: 'attention.dense',
+      ffn_norm: 'post_attention_layernorm',
+      ffn_up: 'mlp.dense_h_to_4h',
+      ffn_down: 'mlp.dense_4h_to_h',
     };
-    const { tensors } = await ggufAndFolderTensors('gpt2', layout, parts);
-    // Their names begin with another word; matrices lie as [in, out], as in GPT-2's own files.
-    const asStored = [...tensors].map(([name, info]) => {
-      const isMatrix = /(c_attn|c_proj|c_fc)\.weight$/.test(name);
-      const shape = isMatrix ? info.shape.toReversed() : info.shape;
-      return [name.replace('model.layers.', 'transformer.h.'), { ...info, shape }] as const;
-    });
+    const { tensors } = await ggufAndFolderTensors('gptneox', layout, parts);
+    const named = [...tensors].map(
+      ([name, info]) => [name.replace('model.layers.', 'gpt_neox.layers.'), info] as const,
+    );
     const config = {
-      model_type: 'gpt2',
+      model_type: 'gpt_neox',
       vocab_size: 320,
-      n_embd: 72,
-      n_layer: 2,
-      n_head: 6,
-      n_inner: 100,
-      n_positions: 128,
-      layer_norm_epsilon: 1e-5,
-      activation_function: 'gelu_new',
+      hidden_size: 72,
+      num_hidden_layers: 2,
+      num_attention_heads: 6,
+      intermediate_size: 100,
+      max_position_embeddings: 128,
+      rotary_pct: 0.5,
       tie_word_embeddings: false,
     };
-    const gpt2 = await describeFolder(config, new Map(asStored));
-    const name = 'transformer.h.0.mlp.c_fc.weight';
-    const open = folderSource(peftFiles(one(name, randomPair(4, 72, 100, 1))));
-    await expect(withAdapters(gpt2, [{ open }], false)).rejects.toThrow(
-      /changes "transformer\.h\.0\.mlp\.c_fc\.weight", which the model gpt2 has not, or not in the adapter's layout/,
+    const neox = await describeFolder(config, new Map(named));
+    const place = (name: string, nOut: number) => {
+      const open = folderSource(peftFiles(one(`gpt_neox.layers.0.${name}.weight`, randomPair(4, 72, nOut, 1))));
+      return withAdapters(neox, [{ open }], false);
+    };
+    await expect(place('attention.query_key_value', 216)).rejects.toThrow(
+      /query_key_value\.weight", which the model gpt_neox has not, or not in the adapter's layout/,
     );
-    expect(gpt2.hfNames?.get('transformer.h.0.ln_1.weight')).toBe('blk.0.attn_norm.weight');
+    await expect(place('attention.dense', 72)).resolves.toBeDefined();
   });
 
   test('that is not complete', async () => {
@@ -292,7 +292,9 @@ describe('damaged files', () => {
     const opens = (from: ModelSource) => ({ open: async () => from });
     const lora = [opens({ kind: 'file', source: good }), opens({ kind: 'file', source: bad })];
     await expect(loadModel({ kind: 'file', source }, HOST, { lora })).rejects.toThrow('blk.9');
-    await expect(withAdapters(gguf, [opens({ kind: 'folder', folder: peft })], false)).rejects.toThrow('is in GGUF');
+    await expect(withAdapters(falcon, [opens({ kind: 'folder', folder: peft })], false)).rejects.toThrow(
+      'falcon in GGUF',
+    );
     expect([good, bad, source, ...peft.opened].map(({ isClosed }) => isClosed)).toEqual(Array(5).fill(true));
 
     const again = watch(bufferSource('good.gguf', ggufLora(one(Q))));
