@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { ConfigError } from '../core/errors.ts';
 import { INTERRUPTED, type Io, type LineReader, OUTPUT_CLOSED, type Output } from './io.ts';
+import { usageError } from './usage.ts';
 
 /** A terminal that does not tell its width. */
 const DEFAULT_COLUMNS = 80;
@@ -54,6 +55,22 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   };
 }
 
+/** Whether all that a stream has given so far is UTF-8. */
+function watchUtf8(stream: NodeJS.ReadStream): () => boolean {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let isText = true;
+  const check = (chunk?: Buffer): void => {
+    try {
+      if (isText) decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch {
+      isText = false;
+    }
+  };
+  stream.on('data', check);
+  stream.on('end', () => check());
+  return () => isText;
+}
+
 /**
  * Lines of standard input. On a terminal readline edits them and keeps a history; questions and echo go to stderr, so that
  * stdout has the answers alone. What is typed during an answer waits for its turn.
@@ -61,6 +78,7 @@ function outputOf(stream: NodeJS.WriteStream): Output {
 function openLines(signal: AbortSignal): LineReader {
   const { stdin, stderr } = process;
   const isTerminal = stdin.isTTY === true && stderr.isTTY === true;
+  const isText = isTerminal ? () => true : watchUtf8(stdin); // before readline, which puts U+FFFD for what is none
   const reader = createInterface({ input: stdin, output: stderr, terminal: isTerminal });
   const waiting: string[] = [];
   let isClosed = false;
@@ -95,6 +113,7 @@ function openLines(signal: AbortSignal): LineReader {
         });
       }
       isAsking = false;
+      if (!isText()) throw usageError('standard input: is not UTF-8 text; convert it first');
       return waiting.shift() ?? null;
     },
     onInterrupt(handler) {

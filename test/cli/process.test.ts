@@ -89,6 +89,13 @@ describe('the process', () => {
       const { code, stdout, stderr } = await ended;
       expect([code, stdout.toString().trimEnd().split('\n')]).toEqual([0, [expect.any(String), expect.any(String)]]);
       expect(stderr).not.toContain('>');
+
+      const damaged = start(['chat', '--model', model, '-n', '3']);
+      damaged.child.stdin!.end(Buffer.from('gr\xfcn\n', 'latin1'));
+      expect(await damaged.ended).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('standard input: is not UTF-8 text; convert it first'),
+      });
     } finally {
       await folder.remove();
     }
