@@ -9,8 +9,9 @@ const DEFAULT_COLUMNS = 80;
 /**
  * The process's own streams and signals.
  *
- * The first Ctrl-C asks the run to stop; the handler is gone then, so a second one kills the process as usual. A reader that
- * went away (`| head`) stops the run too; any other failure of stdout (a full disk) becomes the signal's reason.
+ * The first Ctrl-C asks the run to stop; the handler is gone then, so a second one kills the process as usual. Both are met when
+ * the event loop turns, which it does not within one run of an executor. A reader that went away (`| head`) stops the run too; any
+ * other failure of stdout (a full disk) becomes the signal's reason.
  */
 export function createProcessIo(): Io {
   const { stdin, stdout, stderr } = process;
