@@ -174,3 +174,55 @@ describe("on GPT-2's own files, whose matrices are [in, out]", () => {
     },
   );
 });
+
+describe('on folders whose rows of queries, keys and values stand in groups', () => {
+  const NEOX = {
+    token_embd: 'gpt_neox.embed_in',
+    output_norm: 'gpt_neox.final_layer_norm',
+    output: 'embed_out',
+    attn_norm: 'input_layernorm',
+    attn_qkv: 'attention.query_key_value',
+    attn_output: 'attention.dense',
+    ffn_norm: 'post_attention_layernorm',
+    ffn_up: 'mlp.dense_h_to_4h',
+    ffn_down: 'mlp.dense_4h_to_h',
+  };
+  const headDim = dim / nHeads;
+  /** Of GGUF's rows, all queries, all keys, all values: the row of query h, key h, value h, head by head. */
+  const ungroupedRow = (row: number): number => {
+    const [head, part] = [Math.floor(row / (3 * headDim)), Math.floor(row / headDim) % 3];
+    return part * dim + head * headDim + (row % headDim);
+  };
+
+  test('it has the bits of the GGUF adapter on the GGUF file', async () => {
+    const { gguf, tensors } = await ggufAndFolderTensors('gptneox', LAYOUT, NEOX);
+    const asStored = [...tensors].map(([name, info]): [string, TensorInfo] => {
+      const inFolder = name.replace('model.layers.', 'gpt_neox.layers.');
+      if (!name.includes('query_key_value')) return [inFolder, { ...info, name: inFolder }];
+      const asRows = info.shape.length === 1 ? { ...info, shape: [info.shape[0]!, 1] } : info;
+      return [inFolder, { ...rowsPermuted(asRows, ungroupedRow), name: inFolder, shape: info.shape }];
+    });
+    const config: JsonObject = {
+      ...hfSizes(LAYOUT),
+      model_type: 'gpt_neox',
+      layer_norm_eps: Math.fround(1e-5),
+      rotary_pct: 4 / headDim, // of the random file
+      use_parallel_residual: !LAYOUTS[LAYOUT].tied,
+    };
+    const folder = await describeFolder(config, new Map(asStored));
+    const pair = randomPair(4, dim, 3 * dim, 5);
+    const grouped = { ...pair, b: pair.b.map((_, i) => pair.b[4 * ungroupedRow(Math.floor(i / 4)) + (i % 4)]!) };
+    const ofPeft = folderSource(peftFiles(new Map([['gpt_neox.layers.1.attention.query_key_value.weight', grouped]])));
+    const ofGguf = fileSource(ggufLora(new Map([['blk.1.attn_qkv.weight', pair]]), { architecture: 'gptneox' }));
+    const plain = await logitsOf('naive', gguf);
+    expect(firstDifference(await logitsOf('naive', folder), plain)).toBeUndefined();
+    for (const isMerged of [false, true]) {
+      const expected = await logitsOf('naive', await adapted(gguf, ofGguf, isMerged));
+      expect(firstDifference(expected, plain)).toBeDefined();
+      const model = await adapted(folder, ofPeft, isMerged);
+      for (const tier of F32_TIERS) {
+        expect(firstDifference(await logitsOf(tier, model), expected), tier).toBeUndefined();
+      }
+    }
+  });
+});
