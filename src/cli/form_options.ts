@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { CapacityError, ConfigError } from '../core/errors.ts';
-import { bufferSource } from '../core/host.ts';
+import { type ByteSource, bufferSource } from '../core/host.ts';
 import type { FormOptions } from '../engine/forms.ts';
-import { readJsonObject } from '../load/json_file.ts';
+import { type JsonObject, readJson } from '../load/json_file.ts';
 import { systemError } from '../platform/node_file.ts';
 import { parseGbnf } from '../sample/grammar/gbnf.ts';
 import { grammarStates } from '../sample/grammar/states.ts';
@@ -32,7 +32,7 @@ export async function readForm({ grammar, schema }: FormFlags): Promise<FormOpti
     throw usageError('--schema and --grammar are both given; a text has one form, leave one out');
   }
   if (schema !== undefined) {
-    const value = await readJsonObject(bufferSource(schema, await read('--schema', schema)));
+    const value = await readSchema(bufferSource(schema, await read('--schema', schema)));
     grammarStates(schemaGrammar(value));
     return { schema: value };
   }
@@ -46,6 +46,16 @@ export async function readForm({ grammar, schema }: FormFlags): Promise<FormOpti
   }
   grammarStates(parseGbnf(text));
   return { grammar: text };
+}
+
+/** `true` and `false` are schemas too. */
+async function readSchema(source: ByteSource): Promise<JsonObject | boolean> {
+  const value = await readJson(source);
+  if (typeof value === 'boolean' || (typeof value === 'object' && value !== null && !Array.isArray(value))) {
+    return value as JsonObject | boolean;
+  }
+  const found = Array.isArray(value) ? 'an array' : value === null ? 'null' : `a ${typeof value}`;
+  throw new ConfigError(`${source.name}: holds ${found}, a schema is an object, true or false`);
 }
 
 async function read(flag: string, path: string): Promise<Uint8Array> {

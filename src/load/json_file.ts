@@ -50,7 +50,7 @@ function parseJson(bytes: Uint8Array, name: string): JsonValue {
   }
   if (bytes.length === 0) throw new FormatError(`${name}: is empty, 0 bytes; expected JSON, such as {}`, 0);
   const scanner = new JsonScanner(bytes, name);
-  scanner.skip('the file');
+  scanner.skip('the JSON');
   scanner.end();
   throw new FormatError(`${name}: is not JSON`, 0);
 }

@@ -205,7 +205,7 @@ export class JsonScanner {
     const byte = this.#peek();
     const found =
       byte === -1
-        ? 'it ends here'
+        ? 'the text ends here; it is cut short'
         : byte > 0x20 && byte < 0x7f
           ? `found "${String.fromCharCode(byte)}"`
           : `found byte ${byte}`;

@@ -21,6 +21,19 @@ test('--schema: stdout is JSON of that form, and the exit code 0', async () => {
   for (const item of list) expect(['cat', 'dog', 7, null]).toContain(item);
 });
 
+test('--schema true: any JSON', async () => {
+  const { stdout, stderr } = await run(
+    '--schema',
+    await folder.put('any.json', 'true'),
+    '--logit-bias',
+    '0=0',
+    '-n',
+    '6',
+  );
+  expect(stderr).not.toContain('schema');
+  expect(stdout).not.toBe('');
+});
+
 test('--grammar, with --json: the reason and whether the text is complete', async () => {
   const grammar = await folder.put('pet.gbnf', '# a pet\nroot ::= " a " ("cat" | "dog")\n');
   const result = await runJson(['generate', '--temperature', '0', '--grammar', grammar, '--json', 'She had']);
@@ -57,9 +70,12 @@ describe('an output that is not complete fails, and is shown', () => {
 
 describe('wrong files', () => {
   test.each([
-    ['--schema', '{"type": ', 1, 'wrong: '],
+    ['--schema', '{"type": ', 1, 'the text ends here; it is cut short (at byte 9)'],
     ['--schema', '', 1, 'wrong: is empty, 0 bytes; expected JSON, such as {}'],
-    ['--schema', '[]', 1, 'wrong: holds an array, expected an object'],
+    ['--schema', '"a"', 1, 'wrong: holds a string, a schema is an object, true or false'],
+    ['--schema', 'false', 1, 'schema: # has no text at all'],
+    ['--schema', '{"type": "integer", "maximum": 1e400}', 1, 'schema: #/maximum is Infinity, must be a finite number'],
+    ['--schema', '[]', 1, 'wrong: holds an array, a schema is an object, true or false'],
     ['--schema', '{"a": 1, "a": 2', 1, 'wrong: '],
     ['--schema', `${'{"items":'.repeat(100)}{}${'}'.repeat(100)}`, 1, 'wrong: '],
     [

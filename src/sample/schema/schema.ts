@@ -178,8 +178,10 @@ function numberText(type: 'integer' | 'number', schema: Json, pointer: string): 
 function boundOf(schema: Json, pointer: string, keyword: string): Bound | undefined {
   const value = schema[keyword];
   if (value === undefined) return undefined;
-  if (typeof value === 'number') return { value, isOpen: keyword.startsWith('exclusive') };
-  throw new ConfigError(`schema: ${pointer}/${keyword} is ${JSON.stringify(value)}, must be a number`);
+  if (typeof value === 'number' && Number.isFinite(value)) return { value, isOpen: keyword.startsWith('exclusive') };
+  throw new ConfigError(
+    `schema: ${pointer}/${keyword} is ${typeof value === 'number' ? value : JSON.stringify(value)}, must be a finite number`,
+  );
 }
 
 /** The bound that leaves less: the greater one where direction is 1, the lesser where it is -1; of equal ones the open one. */

@@ -304,7 +304,7 @@ describe('what is no schema is refused with its place', () => {
     [{ required: [1] }, '#/required has 1, must be a list of names'],
     [{ minLength: -1 }, '#/minLength is -1, must be an integer from 0'],
     [{ maxItems: 1.5 }, '#/maxItems is 1.5, must be an integer from 0'],
-    [{ minimum: '1' }, '#/minimum is "1", must be a number'],
+    [{ minimum: '1' }, '#/minimum is "1", must be a finite number'],
     [{ pattern: 5 }, '#/pattern is 5, must be a text'],
     [{ pattern: 'a)' }, '#/pattern "a)" is no regular expression'],
     [{ enum: 'a' }, '#/enum is "a", must be a list'],
