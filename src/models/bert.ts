@@ -51,7 +51,7 @@ export function buildBert(
     maxDistance === undefined
       ? undefined
       : { maxDistance, numbers: part.table.weight(DISTANCES, [nHeads * (2 * maxDistance + 1)]) };
-  let x = part.embeddings();
+  let x = part.embeddings(true);
   for (let layer = 0; layer < config.nLayers; layer++) {
     const at = `blk.${layer}`;
     const mix = part.attend(layer, part.queryKeyValue(at, x, 'bias'), 1 / Math.sqrt(headDim), {}, bias);

@@ -41,15 +41,15 @@ export function createEncoderBlocks(
       return { q: columns('q', 0), k: columns('k', 1), v: columns('v', 2) };
     },
 
-    /** Of the words, and where the model has them + of the types + of the positions, in this order; normed. x: [T, dim]. */
-    embeddings(): ValueId {
+    /** Of the words, where the model has them + of the types, where it adds them + of the positions, in this order; normed. x: [T, dim]. */
+    embeddings(addsPositions: boolean): ValueId {
       let x = b.embed('words', ids, table.weight('token_embd.weight', [config.vocab, config.dim]));
       const types = tensors.get('token_types.weight');
       if (types !== undefined) {
         const rows = table.weight('token_types.weight', [types.shape[0]!, config.dim]);
         x = b.add('words.typed', x, b.embed('types', b.input('types'), rows));
       }
-      if (tensors.has('position_embd.weight')) {
+      if (addsPositions) {
         const rows = table.weight('position_embd.weight', [config.maxContext, config.dim]);
         x = b.add('words.placed', x, b.embed('places', positions, rows));
       }

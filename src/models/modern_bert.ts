@@ -54,7 +54,7 @@ export function buildModernBert(
   const { builder: b, ...part } = createEncoderBlocks(config, tensors, activations, output);
   const turn = (base: number) => part.rope({ frequencies: ropeFrequencies(base, headDim), magnitude: 1 }, 'halves');
   const [globally, locally] = [turn(config.globalRopeBase), turn(config.localRopeBase)];
-  let x = part.embeddings();
+  let x = part.embeddings(false);
   for (let layer = 0; layer < config.nLayers; layer++) {
     const at = `blk.${layer}`;
     const isAll = isGlobal(config, layer);

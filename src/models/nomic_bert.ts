@@ -48,7 +48,7 @@ export function buildNomicBert(
   const { dim, headDim } = config;
   const { builder: b, ...part } = createEncoderBlocks(config, tensors, activations, output);
   const rope = part.rope({ frequencies: ropeFrequencies(config.ropeBase, headDim), magnitude: 1 }, 'halves');
-  let x = part.embeddings();
+  let x = part.embeddings(false);
   for (let layer = 0; layer < config.nLayers; layer++) {
     const at = `blk.${layer}`;
     const { q, k, v } = part.mergedQueryKeyValue(at, x);

@@ -212,6 +212,20 @@ describe.each(ALL_RANDOM)('a random %s', (architecture) => {
   });
 });
 
+test('positions are no matter of what a file happens to have', async () => {
+  const describeFile = async (architecture: OwnGraph) =>
+    describeEncoderGguf(await openModelFile(bufferSource('a.gguf', encoderFile({ architecture })), undefined));
+  const bert = await describeFile('bert');
+  const without = new Map(bert.tensors);
+  const positions = without.get('position_embd.weight')!;
+  without.delete('position_embd.weight');
+  expect(() => bert.buildGraph(bert.tensors, 'f32', 'rows')).not.toThrow();
+  expect(() => bert.buildGraph(without, 'f32', 'rows')).toThrow(/position_embd\.weight \[40, 48\] is missing/);
+  const nomic = await describeFile('nomic-bert');
+  const withThem = new Map([...nomic.tensors, [positions.name, positions]]);
+  expect(() => nomic.buildGraph(withThem, 'f32', 'rows')).toThrow(/position_embd\.weight/);
+});
+
 test('several calls may be under way at once', async () => {
   await using model = await goldenEmbedder('bert', { executor: 'naive' });
   await using reranker = await goldenReranker('bert_reranker', { executor: 'naive' });
