@@ -83,7 +83,7 @@ export function attendScoresF32(
 }
 
 /** Whether one of the rows t .. t + n - 1 sees a position of the block that begins at s. */
-function anySees(lengths: usize, starts: usize, sinks: i32, t: i32, n: i32, s: i32): bool {
+export function anySees(lengths: usize, starts: usize, sinks: i32, t: i32, n: i32, s: i32): bool {
   for (let i = t; i < t + n; i++) {
     const at = (<usize>i) << 2;
     if (s < load<i32>(lengths + at) && (s < sinks || s + KEY_BLOCK > load<i32>(starts + at))) return true;
@@ -120,7 +120,7 @@ function rowsOfBlock(
 }
 
 /** Caps what was just written: nRows rows of one block. */
-function capRows(scores: usize, sBytes: usize, nRows: i32, cap: f32): void {
+export function capRows(scores: usize, sBytes: usize, nRows: i32, cap: f32): void {
   const cap4 = f32x4.splat(cap);
   for (let i = 0; i < nRows; i++, scores += sBytes) {
     for (let at = scores; at < scores + KEY_STEP; at += 16) v128.store(at, softCap4(v128.load(at), cap4));

@@ -79,9 +79,11 @@ async function distances(): Promise<string> {
     const truth = await logitsOfCase(one, { executor: 'naive64' });
     const spread = spreadOf(truth);
     const ours = distanceOf(await logitsOfCase(one, { activations: 'f32' }), truth) / spread;
-    rows.push([architecture, ours.toExponential(1), (distanceOf(logits, truth) / spread).toExponential(1)]);
+    const wide = distanceOf(await logitsOfCase(one, { activations: 'f32', sums: 'f64' }), truth) / spread;
+    const theirs = distanceOf(logits, truth) / spread;
+    rows.push([architecture, ...[ours, wide, theirs].map((share) => share.toExponential(1))]);
   }
-  return table(['architecture', 'Glassformer, f32', 'llama.cpp, f32'], rows);
+  return table(['architecture', 'Glassformer, f32', 'the same, --sums f64', 'llama.cpp, f32'], rows);
 }
 
 /** What the example added: its line in the list, its writer of random files, and its file. */

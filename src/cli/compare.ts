@@ -3,13 +3,13 @@ import type { BitReport, DistanceReport, Unmatched } from '../exec/compare.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { ChooseNext, Steps } from '../exec/record_steps.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
-import type { Activations } from '../ops/linear.ts';
+import type { Activations, Sums } from '../ops/linear.ts';
 import { parseCount, parseIds } from './arguments.ts';
 import { plural, printable, table } from './format.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
 import { loadForCommand } from './load.ts';
-import { ACTIVATIONS, addRunOptions, KERNELS, loadOptionsOf, type RunFlags, TIERS } from './model_options.ts';
+import { ACTIVATIONS, addRunOptions, KERNELS, loadOptionsOf, type RunFlags, SUMS, TIERS } from './model_options.ts';
 import { noteIfSlow } from './progress.ts';
 import { type PromptInput, promptIds, readPrompt } from './prompt.ts';
 import { REPORTED_FAILURE } from './usage.ts';
@@ -21,6 +21,8 @@ interface Flags extends RunFlags {
   readonly kernelsB?: KernelChoice;
   readonly activationsA?: Activations;
   readonly activationsB?: Activations;
+  readonly sumsA?: Sums;
+  readonly sumsB?: Sums;
   readonly ids?: readonly number[];
   readonly file?: string;
   readonly raw?: boolean;
@@ -54,7 +56,9 @@ export function defineCompare(command: Command, io: Io): void {
     .addOption(new Option('--kernels-a <build>', 'kernels of a alone').choices(KERNELS))
     .addOption(new Option('--kernels-b <build>', 'kernels of b alone').choices(KERNELS))
     .addOption(new Option('--activations-a <form>', 'activations of a alone').choices(ACTIVATIONS))
-    .addOption(new Option('--activations-b <form>', 'activations of b alone').choices(ACTIVATIONS));
+    .addOption(new Option('--activations-b <form>', 'activations of b alone').choices(ACTIVATIONS))
+    .addOption(new Option('--sums-a <form>', 'sums of a alone').choices(SUMS))
+    .addOption(new Option('--sums-b <form>', 'sums of b alone').choices(SUMS));
   addRunOptions(command);
   command.addHelpText('after', EXAMPLES).action(async (words: string[], flags: Flags) => {
     if (!(await compare(io, words, flags))) throw REPORTED_FAILURE;
@@ -66,6 +70,7 @@ interface Side {
   readonly executor: Tier;
   readonly kernels: string;
   readonly activations: Activations;
+  readonly sums: Sums;
 }
 
 interface Recorded {
@@ -78,16 +83,18 @@ interface Recorded {
 async function compare(io: Io, words: readonly string[], flags: Flags): Promise<boolean> {
   const input = await readPrompt(io, { words, ...flags });
   const { greedily } = await import('../exec/record_steps.ts');
-  const sideFlags = (executor: Tier, kernels?: KernelChoice, activations?: Activations): Flags => ({
+  const sideFlags = (executor: Tier, kernels?: KernelChoice, activations?: Activations, sums = flags.sums): Flags => ({
     ...flags,
     executor,
     kernels: kernels ?? flags.kernels,
     activations: activations ?? flags.activations,
+    ...(sums !== undefined && { sums }),
   });
   // One after the other, so that there is one model in memory at a time.
-  const flagsB = sideFlags(flags.b, flags.kernelsB, flags.activationsB);
+  const flagsB = sideFlags(flags.b, flags.kernelsB, flags.activationsB, flags.sumsB);
   await loadOptionsOf(flagsB);
-  const a = await record(io, input, sideFlags(flags.a, flags.kernelsA, flags.activationsA), greedily(flags.steps));
+  const flagsA = sideFlags(flags.a, flags.kernelsA, flags.activationsA, flags.sumsA);
+  const a = await record(io, input, flagsA, greedily(flags.steps));
   const b = await record(io, input, flagsB, (step) => a.chosen[step] ?? null);
 
   const { compareBits, measureDistances } = await import('../exec/compare.ts');
@@ -120,7 +127,11 @@ async function record(io: Io, input: PromptInput, flags: Flags, choose: ChooseNe
       io.signal.throwIfAborted();
     };
     const { steps, chosen } = await recordSteps(model.executor, promptIds(model, input), choose, maxSeq, turn);
-    return { side: { executor: tier, kernels, activations: flags.activations }, steps, chosen };
+    return {
+      side: { executor: tier, kernels, activations: flags.activations, sums: flags.sums ?? 'f32' },
+      steps,
+      chosen,
+    };
   } finally {
     done();
   }

@@ -3,7 +3,7 @@ import { ConfigError } from '../core/errors.ts';
 import type { EncoderLoadOptions } from '../engine/load_encoder.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
-import type { Activations } from '../ops/linear.ts';
+import type { Activations, Sums } from '../ops/linear.ts';
 import { parseCount, parseThreads } from './arguments.ts';
 import type { Io } from './io.ts';
 import { downloaded } from './load.ts';
@@ -14,6 +14,7 @@ import {
   type CommonFlags,
   KERNELS,
   loadOptionsOf,
+  SUMS,
 } from './model_options.ts';
 import { createProgress } from './progress.ts';
 import { readText } from './prompt.ts';
@@ -24,6 +25,7 @@ export interface EncoderFlags extends CommonFlags {
   readonly executor: Tier;
   readonly kernels: KernelChoice;
   readonly activations: Activations;
+  readonly sums?: Sums;
   readonly threads?: number | 'auto';
   readonly maxSeq?: number;
   readonly file?: string;
@@ -36,6 +38,7 @@ export function addEncoderOptions(command: Command): Command {
         .choices(ACTIVATIONS)
         .default('q8'),
     )
+    .addOption(new Option('--sums <form>', 'in what products are summed; f64 takes --activations f32').choices(SUMS))
     .addOption(new Option('--kernels <build>', 'which WASM kernels run').choices(KERNELS).default('auto'))
     .option('--threads <n>', 'threads of the wasm executor: a count, or "auto" (default: 1)', parseThreads)
     .option('--max-seq <n>', "tokens that a text may have (default: the model's own, at most 4096)", parseCount);

@@ -4,7 +4,7 @@ import type { LoadOptions, LoraOption } from '../engine/options.ts';
 import type { Tier } from '../exec/executor.ts';
 import type { KernelChoice } from '../exec/wasm/instantiate.ts';
 import type { LoraPath } from '../index.node.ts';
-import type { Activations } from '../ops/linear.ts';
+import type { Activations, Sums } from '../ops/linear.ts';
 import { collect, collectLora, parseCount, parseNames, parseThreads } from './arguments.ts';
 import { type KvFlags, kvOptionsOf } from './kv_options.ts';
 import { checkUsage, usageError } from './usage.ts';
@@ -12,6 +12,7 @@ import { checkUsage, usageError } from './usage.ts';
 export const TIERS = ['wasm', 'naive', 'naive64'] as const satisfies readonly Tier[];
 export const KERNELS = ['auto', 'simd', 'relaxed'] as const satisfies readonly KernelChoice[];
 export const ACTIVATIONS = ['q8', 'f32'] as const satisfies readonly Activations[];
+export const SUMS = ['f32', 'f64'] as const satisfies readonly Sums[];
 
 /** Flags of every command. */
 export interface CommonFlags {
@@ -23,6 +24,7 @@ export interface CommonFlags {
 /** Flags that decide the graph and its sizes. */
 export interface GraphFlags extends CommonFlags {
   readonly activations: Activations;
+  readonly sums?: Sums;
   readonly maxSeq?: number;
   readonly disablePass?: readonly string[];
   readonly onlyPasses?: readonly string[];
@@ -57,6 +59,7 @@ export function addGraphOptions(command: Command): Command {
         .choices(ACTIVATIONS)
         .default('q8'),
     )
+    .addOption(new Option('--sums <form>', 'in what products are summed; f64 takes --activations f32').choices(SUMS))
     .option('--max-seq <n>', "positions of the context (default: the model's own, at most 4096)", parseCount)
     .option('--disable-pass <name>', 'leave a graph pass out (repeatable)', collect)
     .option('--only-passes <names>', 'run these graph passes alone, a,b,c', parseNames)
@@ -94,6 +97,7 @@ export async function loadOptionsOf(flags: GraphFlags & Partial<RunFlags> & KvFl
     ...(flags.maxSeq !== undefined && { maxSeq: flags.maxSeq }),
     ...(flags.kernels !== undefined && { kernels: flags.kernels }),
     activations: flags.activations,
+    ...(flags.sums !== undefined && { sums: flags.sums }),
     disabledPasses: flags.disablePass ?? [],
     approximate: flags.approximate ?? [],
     ...(flags.onlyPasses !== undefined && { onlyPasses: flags.onlyPasses }),

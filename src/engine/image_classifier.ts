@@ -46,6 +46,7 @@ export type ClassifierOptions = Pick<
   | 'executor'
   | 'kernels'
   | 'activations'
+  | 'sums'
   | 'threads'
   | 'disabledPasses'
   | 'onProgress'

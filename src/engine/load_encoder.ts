@@ -14,6 +14,7 @@ export type EncoderLoadOptions = Pick<
   | 'executor'
   | 'kernels'
   | 'activations'
+  | 'sums'
   | 'threads'
   | 'maxSeq'
   | 'disabledPasses'

@@ -120,7 +120,7 @@ export function createModel(parts: ModelParts): Model {
     prefillChunk: options.prefillChunk,
     async owner() {
       checkAlive();
-      fingerprint ??= modelFingerprint(description, options.activations, options.maxSeq);
+      fingerprint ??= modelFingerprint(description, options.activations, options.sums, options.maxSeq);
       return { cache, fingerprint: await fingerprint, vocab: description.config.vocab };
     },
     diagnose: (ids) => throwNonFinite(executor, description.tensors, ids),

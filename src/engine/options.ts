@@ -5,7 +5,7 @@ import type { Graph } from '../graph/ir.ts';
 import { checkApproximate } from '../graph/passes/index.ts';
 import { CONTIGUOUS, checkKvOptions, type KvOptions } from '../kvcache/options.ts';
 import type { OnProgress } from '../load/weights.ts';
-import type { Activations } from '../ops/linear.ts';
+import type { Activations, Sums } from '../ops/linear.ts';
 import type { ModelSource } from './model_source.ts';
 
 /** How a model is loaded and run. */
@@ -16,6 +16,11 @@ export interface LoadOptions {
   readonly kernels?: 'auto' | 'simd' | 'relaxed';
   /** How activations enter block-format weights: 'q8' (the default: rounded to int8 blocks) or 'f32'. */
   readonly activations?: Activations;
+  /**
+   * In what products are summed: 'f32' (the default), or 'f64', rounded to f32 once: nearer to the float64 truth, and a few times
+   * slower. It needs activations 'f32'.
+   */
+  readonly sums?: Sums;
   /** Positions that one sequence may have; the default is the model's own context, and at most DEFAULT_MAX_SEQ. */
   readonly maxSeq?: number;
   /**
@@ -71,6 +76,7 @@ export interface CheckedLoadOptions {
   readonly executor: Tier;
   readonly kernels: 'auto' | 'simd' | 'relaxed';
   readonly activations: Activations;
+  readonly sums: Sums;
   readonly maxSeq: number;
   readonly prefillChunk: number;
   readonly kv: KvOptions;
@@ -90,6 +96,12 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
   oneOf('executor', o.executor, ['wasm', 'naive', 'naive64']);
   oneOf('kernels', o.kernels, ['auto', 'simd', 'relaxed']);
   oneOf('activations', o.activations, ['q8', 'f32']);
+  oneOf('sums', o.sums, ['f32', 'f64']);
+  if (o.sums === 'f64' && o.activations !== 'f32') {
+    throw new ConfigError(
+      `sums is f64 and activations is ${o.activations ?? 'q8'}, whose sums are of integers; use activations f32, or sums f32`,
+    );
+  }
   checkApproximate(o.approximate ?? []);
   const nChosen = (o.disabledPasses ?? []).length + (o.approximate ?? []).length;
   if (o.graph !== undefined && (o.onlyPasses !== undefined || nChosen > 0)) {
@@ -121,6 +133,7 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
     executor: o.executor ?? 'wasm',
     kernels: o.kernels ?? 'auto',
     activations: o.activations ?? 'q8',
+    sums: o.sums ?? 'f32',
     maxSeq,
     prefillChunk,
     disabledPasses: o.disabledPasses ?? [],

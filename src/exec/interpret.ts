@@ -7,7 +7,7 @@ import type { KvLayout } from '../kvcache/layout.ts';
 import type { KvOptions } from '../kvcache/options.ts';
 import { chooseExperts } from '../ops/choose_experts.ts';
 import { concat } from '../ops/concat.ts';
-import type { Activations } from '../ops/linear.ts';
+import type { Activations, Sums } from '../ops/linear.ts';
 import type { RopeAngles, RopeLayout } from '../ops/rope.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
 import { slice } from '../ops/slice.ts';
@@ -49,10 +49,10 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   rmsNorm(x: Tensor<A>, g: Tensor<A>, eps: number): Tensor<A>;
   layerNorm(x: Tensor<A>, g: Tensor<A>, b: Tensor<A>, eps: number): Tensor<A>;
   addBias(x: Tensor<A>, b: Tensor<A>): Tensor<A>;
-  linear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
+  linear(x: Tensor<A>, w: Weight, activations: Activations, sums?: Sums): Tensor<A>;
   ropeTable(spec: RopeSpec, nPositions: number): RopeAngles<A>;
   rope(x: Tensor<A>, positions: Int32Array, angles: RopeAngles<A>, layout: RopeLayout): Tensor<A>;
-  attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number, cap?: number): Tensor<A>;
+  attendScores(q: Tensor<A>, k: Tensor<A>, visible: Visible, scale: number, cap?: number, sums?: Sums): Tensor<A>;
   softmax(x: Tensor<A>, visible: Visible): Tensor<A>;
   positionBias(x: Tensor<A>, positions: Int32Array, bias: Tensor<A>, visible: Visible, maxDistance: number): Tensor<A>;
   attendMix(p: Tensor<A>, v: Tensor<A>, visible: Visible): Tensor<A>;
@@ -72,11 +72,11 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   swigluFast(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   geglu(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
   gegluTanh(gate: Tensor<A>, up: Tensor<A>): Tensor<A>;
-  headLinear(x: Tensor<A>, w: Weight, activations: Activations): Tensor<A>;
+  headLinear(x: Tensor<A>, w: Weight, activations: Activations, sums?: Sums): Tensor<A>;
   sigmoid(x: Tensor<A>): Tensor<A>;
   softmaxRows(x: Tensor<A>): Tensor<A>;
   expertWeights(scores: Tensor<A>, experts: Tensor<A>, isNormalized: boolean, scale: number): Tensor<A>;
-  expertLinear(x: Tensor<A>, w: Weight, experts: Tensor<A>, activations: Activations): Tensor<A>;
+  expertLinear(x: Tensor<A>, w: Weight, experts: Tensor<A>, activations: Activations, sums?: Sums): Tensor<A>;
   expertSum(x: Tensor<A>, weights: Tensor<A>): Tensor<A>;
 }
 
@@ -170,7 +170,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       case 'add_bias':
         return give(ops.addBias(tensorAt(0), ops.vector(weightAt(1))));
       case 'linear':
-        return give(ops.linear(tensorAt(0), weightAt(1), node.activations));
+        return give(ops.linear(tensorAt(0), weightAt(1), node.activations, node.sums));
       case 'slice':
         return give(slice(tensorAt(0), node.from, node.width));
       case 'reshape': {
@@ -199,7 +199,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const layer = layerOf(values[node.inputs[1]!]!);
         return perSegment(batch, (segment) => {
           const keys = cachedRows(cache.readK(segment.sequence, layer));
-          return ops.attendScores(rowsOf(q, segment), keys, seen(segment), node.scale, node.cap);
+          return ops.attendScores(rowsOf(q, segment), keys, seen(segment), node.scale, node.cap, node.sums);
         });
       }
       case 'position_bias': {
@@ -274,7 +274,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       case 'concat':
         return give(concat(tensorAt(0), tensorAt(1)));
       case 'head_linear':
-        return give(ops.headLinear(tensorAt(0), weightAt(1), node.activations));
+        return give(ops.headLinear(tensorAt(0), weightAt(1), node.activations, node.sums));
       case 'sigmoid':
         return give(ops.sigmoid(tensorAt(0)));
       case 'softmax_rows':
@@ -284,7 +284,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       case 'expert_weights':
         return give(ops.expertWeights(tensorAt(0), tensorAt(1), node.isNormalized, node.scale));
       case 'expert_linear':
-        return give(ops.expertLinear(tensorAt(0), weightAt(1), tensorAt(2), node.activations));
+        return give(ops.expertLinear(tensorAt(0), weightAt(1), tensorAt(2), node.activations, node.sums));
       case 'expert_sum':
         return give(ops.expertSum(tensorAt(0), tensorAt(1)));
       case 'take_rows':

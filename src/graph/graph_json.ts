@@ -2,6 +2,7 @@ import { ALL_DTYPES, type DType } from '../core/dtype.ts';
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { Dim, SymbolicShape } from '../core/shape.ts';
 import type { ExpertGroups } from '../ops/choose_experts.ts';
+import type { Summed } from '../ops/linear.ts';
 import type { LinearKernel } from '../ops/linear_kernel.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
 import type { OpAttributes, OpName, Scored, Windowed } from '../ops/table.ts';
@@ -172,6 +173,8 @@ const scored = (f: Fields): Windowed & Scored => ({
   ...windowed(f),
 });
 
+const summed = (f: Fields): Summed => (f.has('sums') ? { sums: f.oneOf('sums', ['f64'] as const) } : {});
+
 /** How the attributes of each op are read: their types are those of ops/table.ts. */
 const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   input: (f) => ({ feed: f.oneOf('feed', ['ids', 'positions', 'types', 'outRows']) }),
@@ -183,6 +186,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   layer_norm: eps,
   linear: (f) => ({
     activations: f.oneOf('activations', ['q8', 'f32']),
+    ...summed(f),
     // verify holds it against the only one that fits.
     ...(f.has('kernel') && { kernel: f.text('kernel') as LinearKernel }),
   }),
@@ -192,7 +196,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   rope: (f) => ({ layout: f.oneOf('layout', ['pairs', 'halves']), table: f.count('table', MAX_ROPES) }),
   kv_write_k: layer,
   kv_write_v: layer,
-  attend_scores: scored,
+  attend_scores: (f) => ({ ...scored(f), ...summed(f) }),
   attend: scored,
   position_bias: (f) => ({ maxDistance: f.count('maxDistance', MAX_SIZE), ...windowed(f) }),
   softmax: windowed,
@@ -213,7 +217,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   geglu: nothing,
   geglu_tanh: nothing,
   concat: nothing,
-  head_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']) }),
+  head_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']), ...summed(f) }),
   sigmoid: nothing,
   softmax_rows: nothing,
   choose_experts: (f) => ({
@@ -221,7 +225,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
     ...(f.has('groups') && { groups: groupsFrom(f) }),
   }),
   expert_weights: (f) => ({ isNormalized: f.oneOf('isNormalized', [true, false]), scale: f.number('scale') }),
-  expert_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']) }),
+  expert_linear: (f) => ({ activations: f.oneOf('activations', ['q8', 'f32']), ...summed(f) }),
   expert_sum: nothing,
   take_rows: nothing,
 };

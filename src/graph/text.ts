@@ -45,7 +45,7 @@ function attributesText(node: Node): string {
       return ` {eps=${node.eps}}`;
     case 'linear':
       return node.kernel === undefined
-        ? ` {activations=${node.activations}}`
+        ? ` {activations=${node.activations}${given('sums', node.sums)}}`
         : ` {activations=${node.activations}, kernel=${node.kernel}}`;
     case 'choose_experts': {
       const groups = node.groups && `, groups=${node.groups.chosen} of ${node.groups.count} by ${node.groups.scoredBy}`;
@@ -55,7 +55,7 @@ function attributesText(node: Node): string {
       return ` {isNormalized=${node.isNormalized}, scale=${node.scale}}`;
     case 'expert_linear':
     case 'head_linear':
-      return ` {activations=${node.activations}}`;
+      return ` {activations=${node.activations}${given('sums', node.sums)}}`;
     case 'slice':
       return ` {from=${node.from}, width=${node.width}}`;
     case 'rope':
@@ -64,6 +64,7 @@ function attributesText(node: Node): string {
     case 'kv_write_v':
       return ` {layer=${node.layer}}`;
     case 'attend_scores':
+      return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}${given('sees', node.sees)}${given('sums', node.sums)}}`;
     case 'attend':
       return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}${given('sees', node.sees)}}`;
     case 'position_bias':

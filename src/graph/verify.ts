@@ -93,7 +93,12 @@ function checkWindows(graph: Graph, node: NodeOf<'position_bias' | 'softmax' | '
 
 /** A kernel that is written down is the one that the format and the activations ask for. */
 function checkKernel(graph: Graph, node: NodeOf<'linear'>, what: string): void {
+  assert(
+    node.sums === undefined || node.activations === 'f32',
+    `${what}: sums ${node.sums} with activations ${node.activations}; sums in f64 take activations f32`,
+  );
   if (node.kernel === undefined) return;
+  assert(node.sums === undefined, `${what}: says ${node.kernel}, sums in f64 have one kernel for all formats`);
   const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;
   const kernel = linearKernelOf(w.dtype, node.activations);
   assert(

@@ -8,12 +8,17 @@ import type { Graph, Node, NodeOf } from '../graph/ir.ts';
  */
 export function checkGraphFits(graph: Graph, stated: Graph): void {
   const weights = new Map(stated.nodes.flatMap((node) => (node.op === 'weight' ? [[node.name, node] as const] : [])));
+  const sums = stated.nodes.find(isProduct)?.sums;
   const [asked] = stated.nodes.flatMap((node) => (isProduct(node) ? [node.activations] : []));
   for (const node of graph.nodes) {
     if (isProduct(node) && node.activations !== asked) {
       throw new ConfigError(
         `graph: ${node.name} takes activations as ${node.activations}, ${asked} was asked for; load it with --activations ${node.activations}`,
       );
+    }
+    if ((isProduct(node) || node.op === 'attend_scores') && node.sums !== sums) {
+      const [own, other] = [node.sums ?? 'f32', sums ?? 'f32'];
+      throw new ConfigError(`graph: ${node.name} sums in ${own}, ${other} was asked for; load it with --sums ${own}`);
     }
     if (node.op !== 'weight') continue;
     const w = weights.get(node.name);

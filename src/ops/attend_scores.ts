@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { dot64 } from '../core/sum.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
+import type { Sums } from './linear.ts';
 import { softCap64, softCapped } from './soft_cap.ts';
 import { assertVisible, seenBy, type Visible } from './visible.ts';
 
@@ -13,11 +14,19 @@ const { fround } = Math;
  * q: f32 [T, nHeads, headDim].  k: f32 [S, nKvHeads, headDim], the cached keys of one sequence; group = nHeads / nKvHeads
  * query heads share a kv head.  visible: which positions row t sees (visible.ts); no others are read.
  * scores: f32 [nHeads, T, S].  The sum runs over rising d: acc = fround(acc + fround(q * k)), then fround(acc * scale).
+ * sums 'f64': acc = acc + q * k and acc * scale in float64, and one rounding to f32.
  * cap: where there is one, each of these scores is soft_cap(score) (soft_cap.ts), of f32 numbers in between.
  * Throws ShapeError when nHeads is not a multiple of nKvHeads, or a row sees more than S positions.
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023, "GQA".
  */
-export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: number, cap?: number): Tensor {
+export function attendScores(
+  q: Tensor,
+  k: Tensor,
+  visible: Visible,
+  scale: number,
+  cap?: number,
+  sums: Sums = 'f32',
+): Tensor {
   const { nRows, nHeads, headDim, nPositions, nKvHeads, group } = attendDims(q, k, visible);
   const scores = new Float32Array(nHeads * nRows * nPositions);
   const f32Scale = fround(scale);
@@ -30,7 +39,7 @@ export function attendScores(q: Tensor, k: Tensor, visible: Visible, scale: numb
           for (let d = 0; d < headDim; d++) {
             const a = q.data[(t * nHeads + h) * headDim + d]!;
             const b = k.data[(s * nKvHeads + kvHead) * headDim + d]!;
-            acc = fround(acc + fround(a * b));
+            acc = sums === 'f64' ? acc + a * b : fround(acc + fround(a * b));
           }
           const score = fround(acc * f32Scale);
           scores[(h * nRows + t) * nPositions + s] = cap === undefined ? score : softCapped(score, fround(cap));

@@ -2,7 +2,7 @@ import { rowBytes } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import { type Activations, linear, linear64 } from './linear.ts';
+import { type Activations, linear, linear64, type Sums } from './linear.ts';
 
 type Floats = Float32Array | Float64Array;
 
@@ -15,8 +15,14 @@ type Floats = Float32Array | Float64Array;
  * the bits. They are taken expert by expert, so that each matrix is read once.
  * Throws ShapeError when the axes do not fit, or an expert is none of w.
  */
-export function expertLinear(x: Tensor, w: Weight, experts: Tensor, activations: Activations): Tensor {
-  return byExpert(x, w, experts, (rows, matrix) => linear(rows, matrix, activations));
+export function expertLinear(
+  x: Tensor,
+  w: Weight,
+  experts: Tensor,
+  activations: Activations,
+  sums: Sums = 'f32',
+): Tensor {
+  return byExpert(x, w, experts, (rows, matrix) => linear(rows, matrix, activations, sums));
 }
 
 /** The float64 form. */
@@ -25,7 +31,7 @@ export function expertLinear64(
   w: Weight,
   experts: Tensor<Float64Array>,
 ): Tensor<Float64Array> {
-  return byExpert(x, w, experts, linear64);
+  return byExpert(x, w, experts, (rows, matrix) => linear64(rows, matrix));
 }
 
 export interface ExpertSizes {

@@ -1,7 +1,7 @@
 import { match } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import { expertLinear, expertLinear64 } from './expert_linear.ts';
-import type { Activations } from './linear.ts';
+import type { Activations, Sums } from './linear.ts';
 
 /**
  * y[t, h, o] = sum_k x[t, h, k] * w[h, o, k]
@@ -10,8 +10,8 @@ import type { Activations } from './linear.ts';
  * Each head by a matrix of its own: expert_linear where every row has chosen all, in order. Each product is that of linear.ts.
  * Throws ShapeError when the axes do not fit.
  */
-export function headLinear(x: Tensor, w: Weight, activations: Activations): Tensor {
-  const y = expertLinear(asRows(x, w), w, allHeads(x), activations);
+export function headLinear(x: Tensor, w: Weight, activations: Activations, sums: Sums = 'f32'): Tensor {
+  const y = expertLinear(asRows(x, w), w, allHeads(x), activations, sums);
   return tensor([...x.shape.slice(0, 2), w.shape[1]!], y.data);
 }
 

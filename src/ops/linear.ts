@@ -11,17 +11,26 @@ const { fround } = Math;
 /** How activations enter a `linear` whose weights are in a coded format (quant/codes.ts): fixed when the graph is built, never by a pass. */
 export type Activations = 'q8' | 'f32';
 
+/** In what the sums of products of f32 are held: each addition rounded to f32, or all of them in float64 and one rounding at the end. */
+export type Sums = 'f32' | 'f64';
+
+/** What an op that sums products carries where its sums are wide: fixed when the graph is built, never by a pass. */
+export interface Summed {
+  readonly sums?: 'f64';
+}
+
 /**
  * y[t, o] = sum_k x[t, k] * w[o, k]
  *
  * x: f32 [T, in].  w: [out, in] in any stored format.  y: f32 [T, out], a new buffer.
  * With activations 'f32', and for formats that have no integer codes: weights are unpacked exactly and the sum runs over
- * rising k in f32, acc = fround(acc + fround(x * w)), from +0. Coded formats (quant/codes.ts) with activations 'q8': see
+ * rising k in f32, acc = fround(acc + fround(x * w)), from +0; with sums 'f64', acc = acc + x * w in float64 (the product is
+ * exact), and one rounding to f32 at the end. Coded formats (quant/codes.ts) with activations 'q8': see
  * linear_q8.ts.
  * Throws ShapeError when the inner axes differ.
  * Error against the exact dot product: gamma(in) * sum |x||w|.  Source: Higham 2002, 3.1.
  */
-export function linear(x: Tensor, w: Weight, activations: Activations): Tensor {
+export function linear(x: Tensor, w: Weight, activations: Activations, sums: Sums = 'f32'): Tensor {
   const dims: Record<string, number> = {};
   match('x', x.shape, 'T in', dims);
   match(w.name, w.shape, 'out in', dims);
@@ -35,8 +44,9 @@ export function linear(x: Tensor, w: Weight, activations: Activations): Tensor {
     FORMATS[w.dtype].unpack(w.bytes, o * nBytes, row, 0, nIn);
     for (let t = 0; t < nRows; t++) {
       let acc = 0;
-      for (let k = 0; k < nIn; k++) acc = fround(acc + fround(x.data[t * nIn + k]! * row[k]!));
-      y[t * nOut + o] = acc;
+      if (sums === 'f64') for (let k = 0; k < nIn; k++) acc += x.data[t * nIn + k]! * row[k]!;
+      else for (let k = 0; k < nIn; k++) acc = fround(acc + fround(x.data[t * nIn + k]! * row[k]!));
+      y[t * nOut + o] = acc; // storing it is the rounding
     }
   }
   return tensor([nRows, nOut], y);

@@ -2,7 +2,7 @@ import { DTYPES, type DType } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { type Dim, equalShapes, type SymbolicShape, showShape } from '../core/shape.ts';
 import { checkChoice, type ExpertGroups } from './choose_experts.ts';
-import type { Activations } from './linear.ts';
+import type { Activations, Summed } from './linear.ts';
 import type { LinearKernel } from './linear_kernel.ts';
 import type { RopeLayout } from './rope.ts';
 
@@ -63,7 +63,7 @@ export interface OpAttributes {
   rms_norm: { readonly eps: number };
   layer_norm: { readonly eps: number };
   /** kernel: what multiplies it in the wasm tier, where a pass has written it down; it follows from the rest. */
-  linear: { readonly activations: Activations; readonly kernel?: LinearKernel };
+  linear: Summed & { readonly activations: Activations; readonly kernel?: LinearKernel };
   add_bias: object;
   slice: { readonly from: number; readonly width: number };
   reshape: { readonly to: SymbolicShape };
@@ -71,7 +71,7 @@ export interface OpAttributes {
   rope: { readonly layout: RopeLayout; readonly table: number };
   kv_write_k: { readonly layer: number };
   kv_write_v: { readonly layer: number };
-  attend_scores: Windowed & Scored;
+  attend_scores: Windowed & Scored & Summed;
   /** maxDistance: positions further away have the number of that distance. */
   position_bias: Windowed & { readonly maxDistance: number };
   softmax: Windowed;
@@ -93,12 +93,12 @@ export interface OpAttributes {
   geglu: object;
   geglu_tanh: object;
   concat: object;
-  head_linear: { readonly activations: Activations };
+  head_linear: Summed & { readonly activations: Activations };
   sigmoid: object;
   softmax_rows: object;
   choose_experts: { readonly nChosen: number; readonly groups?: ExpertGroups };
   expert_weights: { readonly isNormalized: boolean; readonly scale: number };
-  expert_linear: { readonly activations: Activations };
+  expert_linear: Summed & { readonly activations: Activations };
   expert_sum: object;
   take_rows: object;
 }

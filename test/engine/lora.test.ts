@@ -281,7 +281,7 @@ describe('a loaded model', () => {
         [1, 2].flatMap((scale) => [beside(plain, [{ open, scale }]), merged(plain, [{ open, scale }])]),
       )),
     ]) {
-      prints.add(Buffer.from(await modelFingerprint(model, 'f32', 64)).toString('hex'));
+      prints.add(Buffer.from(await modelFingerprint(model, 'f32', 'f32', 64)).toString('hex'));
     }
     expect(prints.size).toBe(5);
   });

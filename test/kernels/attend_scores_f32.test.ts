@@ -1,57 +1,12 @@
-import fc from 'fast-check';
-import { tensor } from '../../src/core/tensor.ts';
 import { kIndex, vIndex } from '../../src/kvcache/layout.ts';
-import { attendScores } from '../../src/ops/attend_scores.ts';
-import { seenBy } from '../../src/ops/visible.ts';
-import { asCache, attendCases, attendSizes, cachedRows, callsOf, dense, visibleOf } from '../support/attend_cases.ts';
-import { hardFloats } from '../support/hard_floats.ts';
-import { assertSameBits, testKernel } from '../support/kernel_property.ts';
+import { testKernel } from '../support/kernel_property.ts';
+import { scoresProperty } from '../support/scores_property.ts';
 import { describeBuilds } from '../support/wasm_memory.ts';
-
-const SCALE = 1 / Math.sqrt(7);
 
 describeBuilds('attend_scores_f32', ({ kernels, memory }) => {
   type Kernel = typeof kernels.attendScoresF32;
 
-  const sameBits = (kernel: Kernel, index: typeof kIndex = kIndex) =>
-    fc.property(attendCases, (c) => {
-      memory.reset();
-      const { nTokens, nHeads, nPositions, sStride, capacity } = attendSizes(c);
-      const width = nHeads * c.headDim;
-      const qStride = width + c.gap;
-      const q = hardFloats(c.source, nTokens * qStride, 1);
-      const k = cachedRows(c, 2);
-      const visible = visibleOf(c);
-      const atQ = memory.put(q, c.skew);
-      const atK = memory.put(asCache(k, capacity, index), c.skew ^ 8);
-      const atLengths = memory.put(visible.lengths);
-      const atStarts = memory.put(visible.starts);
-      const scores = memory.room(4 * nHeads * nTokens * sStride, c.skew);
-      const { group, headDim } = c;
-      const headStride = 4 * capacity * headDim;
-      for (const call of callsOf(c)) {
-        const head = call.kvHead * group;
-        const { from, count } = call.run;
-        // biome-ignore format: the kernel's arguments in its own order
-        kernel(scores + 4 * (head * nTokens + call.token) * sStride, sStride, nTokens * sStride,
-          atQ + 4 * (call.token * qStride + head * headDim), qStride,
-          atK + call.kvHead * headStride + 4 * kIndex(headDim, from, 0), headStride, atLengths + 4 * call.token,
-          atStarts + 4 * call.token, visible.sinks,
-          call.nTokens, call.nKvHeads, group, headDim, from, count, SCALE, c.cap ?? 0);
-      }
-
-      const dims = [nTokens, nHeads, c.headDim];
-      const expected = attendScores(tensor(dims, dense(q, nTokens, width, qStride)), k, visible, SCALE, c.cap).data;
-      const got = memory.f32(scores, nHeads * nTokens * sStride);
-      for (let row = 0; row < nHeads * nTokens; row++) {
-        // What a row does not see is never read.
-        for (const [from, until] of seenBy(visible, row % nTokens)) {
-          const twin = expected.subarray(row * nPositions + from, row * nPositions + until);
-          assertSameBits(`row ${row}`, got.subarray(row * sStride + from, row * sStride + until), twin);
-        }
-      }
-      memory.check();
-    });
+  const sameBits = (kernel: Kernel, index = kIndex) => scoresProperty(memory, kernel, 'f32', index);
 
   /** The kernel with one argument changed. */
   const changed =

@@ -28,6 +28,10 @@ describe.each(GOLDENS.map((golden) => [golden.architecture, golden] as const))('
     expect(distanceOf(logits, truth) / spread, 'llama.cpp and float64').toBeLessThanOrEqual(mostShareOf(architecture));
     const naive = await logitsOfCase(one, { executor: 'naive' });
     expect(distanceOf(naive, truth) / spread, 'f32 and float64').toBeLessThanOrEqual(EXACT_SHARE);
+    const wide = await logitsOfCase(one, { activations: 'f32', sums: 'f64' });
+    expect(distanceOf(wide, truth), 'sums in f64 are no further than llama.cpp').toBeLessThanOrEqual(
+      distanceOf(logits, truth),
+    );
     expect(naive.map(argmax), 'top tokens').toEqual(truth.map(argmax));
     // Equal bits in all forms are a property of their own (architecture_bits.test.ts): one layout for each is enough here.
     if (layout !== models[0]!.layout) return;

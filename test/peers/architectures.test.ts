@@ -20,7 +20,8 @@ import { createWitness, type Witness } from './model_files.ts';
 /**
  * Every decoder beside llama.cpp. It runs the weights as f32, with keys and values as f32 and without flash attention; we run
  * that file and the quantized one with f32 activations; the float64 tier is the truth. A peer that is near the truth shows
- * that we compute the same model. How far the f32 tiers are from it is reported beside the peer's own distance.
+ * that we compute the same model. How far the f32 tiers are from it is reported beside the peer's own distance; with sums in
+ * float64 ours is never the larger one.
  */
 
 const FORMATS: readonly DType[] = ['f32', 'f16', 'q8_0', 'q4_k'];
@@ -31,6 +32,8 @@ interface Reported {
   readonly name: string;
   readonly ours: number;
   readonly theirs: number;
+  /** Of ours with sums in f64 to theirs. */
+  readonly ratio: number;
   readonly top1: number;
   readonly kl: number;
 }
@@ -46,8 +49,12 @@ afterAll(async () => {
   await witness.close();
   rmSync(folder, { recursive: true, force: true });
   process.stdout.write('distance to float64 as a share of the spread; llama.cpp quantized against float64\n');
-  for (const { name, ours, theirs, top1, kl } of reported) {
-    const row = [`ours ${ours.toExponential(1)}`, `theirs ${theirs.toExponential(1)}`];
+  for (const { name, ours, theirs, ratio, top1, kl } of reported) {
+    const row = [
+      `ours ${ours.toExponential(1)}`,
+      `theirs ${theirs.toExponential(1)}`,
+      `sums f64 over theirs ${ratio.toFixed(3)}`,
+    ];
     process.stdout.write(`${name}: ${row.join(', ')}; top-1 ${top1}/${PROMPTS.length}, KL ${kl.toExponential(1)}\n`);
   }
 });
@@ -77,10 +84,17 @@ describe.each(ALL_ARCHITECTURES)('%s', (architecture) => {
     expect(distanceOf(ours, truth) / spread, 'as f32').toBeLessThanOrEqual(EXACT_SHARE);
     expect(distanceOf(oursQuantized, truth) / spread, 'from the quantized file').toBeLessThanOrEqual(EXACT_SHARE);
 
+    const wide = { activations: 'f32', sums: 'f64' } as const;
+    const oursWide = distanceOf(await logitsOfCase(exact, wide), truth);
+    const oursWideQuantized = distanceOf(await logitsOfCase(quantized, wide), truth);
+    expect(oursWide, 'sums in f64 are no further than llama.cpp').toBeLessThanOrEqual(theirDistance);
+    expect(oursWideQuantized, 'nor from the quantized file').toBeLessThanOrEqual(theirDistance);
+
     const theirsQuantized = await witness.logits(quantized);
     reported.push({
       name: `${architecture}, ${layout}, ${format}`,
       ours: distanceOf(ours, truth) / spread,
+      ratio: oursWide / theirDistance,
       theirs: theirDistance / spread,
       top1: theirsQuantized.filter((row, r) => argmax(row) === argmax(truth[r]!)).length,
       kl: Math.max(...theirsQuantized.map((row, r) => klOf(truth[r]!, row))),

@@ -94,6 +94,9 @@ describe('vectors', () => {
       mostShareOf(architecture),
     );
     expect(distanceOf(await ours.embed(TEXTS, { normalize: false }), truth) / spread).toBeLessThanOrEqual(EXACT_SHARE);
+    await using wide = await randomEmbedder(one, { activations: 'f32', sums: 'f64' });
+    const oursWide = distanceOf(await wide.embed(TEXTS, { normalize: false }), truth);
+    expect(oursWide, 'sums in f64 are no further than llama.cpp').toBeLessThanOrEqual(distanceOf(theirs, truth));
   });
 });
 

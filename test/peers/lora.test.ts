@@ -84,6 +84,10 @@ test.each(CASES)('%s', async (architecture, known) => {
   expect(shares[0], 'llama.cpp computes this model').toBeLessThanOrEqual(mostShareOf(architecture));
   expect(shares[1], 'beside the model').toBeLessThanOrEqual(EXACT_SHARE);
   expect(shares[2], 'merged').toBeLessThanOrEqual(EXACT_SHARE);
+  const wide = await logitsOf({ lora, activations: 'f32', sums: 'f64' });
+  expect(distanceOf(wide, truth), 'sums in f64 are no further than llama.cpp').toBeLessThanOrEqual(
+    distanceOf(theirs, truth),
+  );
   for (const rows of ours) expect(rows.map(argmax), 'top tokens').toEqual(truth.map(argmax));
   // Theirs are reported: two tokens of a random model can be nearer to each other than llama.cpp is to the truth.
   const nSame = theirs.filter((row, r) => argmax(row) === argmax(truth[r]!)).length;

@@ -17,6 +17,7 @@ import {
   RUN_WORDS,
   scoreStride,
   VECTOR_BYTES,
+  WIDE_ROWS,
 } from './layout.ts';
 
 /** One run's batch, and the byte addresses that its kernels work with. Valid until the next frame is opened. */
@@ -245,6 +246,7 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const group = Math.max(0, ...groups);
   const stacks = graph.nodes.flatMap((n) => (n.op === 'expert_linear' ? [graph.nodes[n.inputs[1]!]!.shape] : []));
   const expertFloats = Math.max(0, ...stacks.map(([, nOut, nIn]) => (nOut as number) + (nIn as number)));
+  const isWide = graph.nodes.some((node) => 'sums' in node && node.sums === 'f64');
   const hasRows = graph.nodes.some((n) => n.op === 'softmax_rows');
   const nFeeds = (rowsRead(graph, 'types') === undefined ? 2 : 3) + 2 * limitsIn(graph).length;
   return (nTokens: number, nOut: number, stride: number) => {
@@ -258,8 +260,8 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
       scoreBytes: nThreads * attendScratchBytes(nTokens, group * graph.kv.nKvHeads, group, cells),
       // Stretches are whole blocks of the cache, the last one aside.
       runBytes: (cells / LANE_POSITIONS + 1) * RUN_WORDS * I32_BYTES,
-      // The rows of one expert, of which each token is at most one; the two words of softmax_rows.
-      wordBytes: Math.max(hasRows ? 2 : 0, stacks.length > 0 ? nRows : 0) * I32_BYTES,
+      // The rows of one expert, of which each token is at most one; the two words of softmax_rows; the numbers of rows for sums in f64.
+      wordBytes: Math.max(hasRows ? 2 : 0, stacks.length > 0 ? nRows : 0, isWide ? WIDE_ROWS : 0) * I32_BYTES,
       expertBytes: nRows * expertFloats * Float32Array.BYTES_PER_ELEMENT,
     };
   };

@@ -176,6 +176,8 @@ export interface CoreKernels {
     scale: number,
     cap: number,
   ): void;
+  /** The same with sums in float64, which are scaled before they are rounded. */
+  readonly attendScoresF32Wide: CoreKernels['attendScoresF32'];
   /**
    * y[t, h, d] += sum_s p[h, t, from + s] * v[s, h / group, d], over the s < nPositions that row t sees, s rising.
    *
@@ -249,6 +251,21 @@ export interface CoreKernels {
     scale: number,
     cap: number,
     scratch: number,
+  ): void;
+
+  /**
+   * y[t, o] = sum_k x[t, k] * w[o, k] in float64, rounded once, o < nRows.
+   * x: f32 [nTokens, nIn], row stride xStride.  y: f32, row stride yStride.  w: f32 [nRows, nIn], dense rows.
+   */
+  linearF32Wide(
+    y: number,
+    yStride: number,
+    x: number,
+    xStride: number,
+    nTokens: number,
+    nIn: number,
+    w: number,
+    nRows: number,
   ): void;
 
   // ---- activations q8
@@ -424,9 +441,11 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   kvUnpackQ80: 8,
   kvUnpackQ40: 8,
   attendScoresF32: 18,
+  attendScoresF32Wide: 18,
   attendMixF32: 17,
   attendSumsF32: 11,
   attendF32: 18,
+  linearF32Wide: 8,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,
 };

@@ -102,6 +102,9 @@ export function packedBytes(dtype: DType, nOut: number, nIn: number): number {
 const BLOCK_TOKENS = 128;
 const BLOCK_K = 512;
 
+/** Rows that products with sums in float64 unpack at a time: whole panels of any format. */
+export const WIDE_ROWS = 16;
+
 /**
  * What products with q8 activations need at most, kernels/blocks/wide_product.ts: codes (i16) and scales of 16 blocks of 16 rows, sums
  * of 4 tokens, and 16 blocks of 128 tokens widened to i16, with a scale each.
@@ -110,12 +113,13 @@ const CODED_SCRATCH_BYTES = 16 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 4 * 16 + 16 * B
 
 /**
  * Bytes of scratch that the products with a matrix in this format need for rows of `nIn`, whatever the number of tokens. With
- * f32 activations that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
+ * f32 activations (sums in f32) that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
  */
 export function linearScratchBytes(dtype: DType, nIn: number): number {
   const stored = storedAs(dtype);
   const nRows = BLOCK_TOKENS + (stored === 'f32' ? 0 : FLOAT_PANEL_ROWS);
-  const nBytes = nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
+  const nFloats = Math.max(nRows * Math.min(nIn, BLOCK_K), WIDE_ROWS * nIn);
+  const nBytes = nFloats * Float32Array.BYTES_PER_ELEMENT;
   return isBlockFormat(stored) ? Math.max(nBytes, CODED_SCRATCH_BYTES) : nBytes;
 }
 

@@ -7,7 +7,7 @@ import { expertWeights } from '../../ops/expert_weights.ts';
 import type { RunFrame } from './frame.ts';
 import type { Machine } from './machine.ts';
 import type { PackedMatrix } from './packed_weights.ts';
-import { quantizeRows } from './run_linear.ts';
+import { quantizeRows, wideProduct } from './run_linear.ts';
 
 const F32_BYTES = 4;
 
@@ -99,6 +99,10 @@ function product(
   of: ValueId | undefined,
   frame: RunFrame,
 ): void {
+  if (node.sums === 'f64') {
+    wideProduct(m, w, y, w.nOut, x, w.nIn, nRows, frame);
+    return;
+  }
   const kernel = m.kernels.format(w.dtype);
   if (node.activations === 'f32' || kernel.q8 === undefined) {
     kernel.f32(y, w.nOut, x, w.nIn, nRows, w.nIn, w.address, w.nOut, 0, w.nPanels, frame.panel);

@@ -264,8 +264,9 @@ function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: n
     const rows = q + segment.from * qStride * F32_BYTES;
     const lengths = seen.lengths + segment.from * F32_BYTES;
     const starts = seen.starts + segment.from * F32_BYTES;
+    const kernel = node.sums === 'f64' ? m.kernels.attendScoresF32Wide : m.kernels.attendScoresF32;
     // biome-ignore format: the kernel's arguments in its own order: output, query, keys, sizes
-    m.kernels.attendScoresF32(
+    kernel(
       scores, segment.stride, segment.count * segment.stride, rows, qStride, run.kAddress, run.headStride, lengths,
       starts, seen.sinks, segment.count, nKvHeads, nHeads / nKvHeads, headDim, run.from, run.count, node.scale,
       node.cap ?? NO_CAP,

@@ -30,13 +30,15 @@ const F32_BYTES = 4;
 const MOVE_NS = 0.4; // an element that is read and written
 const EXP_NS = 1.5;
 const QUANTIZE_NS = 1;
-const PRODUCT_NS = { f32: 0.06, q8: 0.03 } as const; // a product that is added
+const PRODUCT_NS = { f32: 0.06, q8: 0.03, wide: 0.25 } as const; // a product that is added
 
 /** With fewer tokens attention is split by heads: those of a group share what they read. */
 const MANY_TOKENS = 16;
 /** Elements and tokens of one share are whole vectors, groups of quantized tokens and tiles. */
 const VECTOR = 4;
 const TOKENS = 2 * GROUP_TOKENS;
+/** Tokens that products with sums in f64 take together. */
+const TILE_TOKENS = 4;
 /** Panels that linear kernels walk over at once: of f32 products, of coded ones with one token. */
 const PANELS = { f32: 4, q8: 2 } as const;
 
@@ -47,6 +49,36 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     grain: 1,
     unitNs: nHeads * headDim * MOVE_NS,
   });
+  const attendScores: SplitOf<CoreKernels['attendScoresF32']> = (
+    _s,
+    ss,
+    sHead,
+    _q,
+    qs,
+    _k,
+    kHead,
+    _l,
+    _starts,
+    _sinks,
+    nTokens,
+    nKvHeads,
+    group,
+    headDim,
+    _from,
+    n,
+  ) => {
+    if (nTokens >= MANY_TOKENS) {
+      const perToken = [0, F32_BYTES * ss, 3, F32_BYTES * qs, 7, F32_BYTES, 8, F32_BYTES];
+      return {
+        countAt: 10,
+        steps: perToken,
+        grain: TOKENS,
+        unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
+      };
+    }
+    const perKvHead = [0, F32_BYTES * group * sHead, 3, F32_BYTES * group * headDim, 5, kHead];
+    return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
+  };
   const binary = {
     countAt: 3,
     steps: [0, F32_BYTES, 1, F32_BYTES, 2, F32_BYTES],
@@ -154,36 +186,7 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     kvPackQ40: kvPack,
     kvUnpackQ80: kvUnpack,
     kvUnpackQ40: kvUnpack,
-    attendScoresF32(
-      _s,
-      ss,
-      sHead,
-      _q,
-      qs,
-      _k,
-      kHead,
-      _l,
-      _starts,
-      _sinks,
-      nTokens,
-      nKvHeads,
-      group,
-      headDim,
-      _from,
-      n,
-    ) {
-      if (nTokens >= MANY_TOKENS) {
-        const perToken = [0, F32_BYTES * ss, 3, F32_BYTES * qs, 7, F32_BYTES, 8, F32_BYTES];
-        return {
-          countAt: 10,
-          steps: perToken,
-          grain: TOKENS,
-          unitNs: nKvHeads * group * headDim * n * PRODUCT_NS.f32,
-        };
-      }
-      const perKvHead = [0, F32_BYTES * group * sHead, 3, F32_BYTES * group * headDim, 5, kHead];
-      return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
-    },
+    attendScoresF32: attendScores,
     attendMixF32(_y, ys, _p, ss, sHead, _v, vHead, _l, _starts, _sinks, nTokens, nKvHeads, group, headDim, _from, n) {
       if (nTokens >= MANY_TOKENS) {
         const perToken = [0, F32_BYTES * ys, 2, F32_BYTES * ss, 7, F32_BYTES, 8, F32_BYTES];
@@ -197,6 +200,13 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       const perKvHead = [0, F32_BYTES * group * headDim, 2, F32_BYTES * group * sHead, 5, vHead];
       return { countAt: 11, steps: perKvHead, grain: 1, unitNs: nTokens * group * headDim * n * PRODUCT_NS.f32 };
     },
+    attendScoresF32Wide: attendScores,
+    linearF32Wide: (_y, yStride, _x, xStride, _n, nIn, _w, nRows) => ({
+      countAt: 4,
+      steps: [0, F32_BYTES * yStride, 2, F32_BYTES * xStride],
+      grain: TILE_TOKENS,
+      unitNs: nIn * nRows * PRODUCT_NS.wide,
+    }),
     attendSumsF32: null, // as much as is read once more of what was just written
     attendF32(_y, ys, _q, qs, _r, _nr, _l, _st, _si, nTokens, _first, nHeads, group, headDim, sStride) {
       // A score costs headDim products, its exponential, and headDim products again.

@@ -6,7 +6,7 @@ import type { Pass } from './pass.ts';
 /**
  * pattern      attend_mix(softmax(attend_scores(q, keys, positions)), values, positions)
  * replacement  attend(q, keys, values, positions), with the scores' cap and the window of the three
- * condition    nothing else reads the scores or the probabilities
+ * condition    nothing else reads the scores or the probabilities; the scores' sums are in f32, as those of attend
  * numerics     exact: the same three sums in the same order
  *
  * The scores of a layer are its largest value, [nHeads, T, S]. One op computes them tile by tile, reads each tile again while it
@@ -22,7 +22,7 @@ function apply(graph: Graph): Graph {
     const probs = graph.nodes[probsId]!;
     if (probs.op !== 'softmax') return undefined;
     const scores = graph.nodes[probs.inputs[0]!]!;
-    if (scores.op !== 'attend_scores') return undefined;
+    if (scores.op !== 'attend_scores' || scores.sums !== undefined) return undefined;
     const isReadOnce = readers[probsId]!.length === 1 && readers[probs.inputs[0]!]!.length === 1;
     const [q, keys, rows] = scores.inputs as [number, number, number];
     if (!isReadOnce || probs.inputs[1] !== positions || rows !== positions) return undefined;

@@ -15,6 +15,7 @@ export function canJoin(graph: Graph, readers: readonly (readonly ValueId[])[], 
     const node = graph.nodes[id]!;
     if (node.op !== 'linear' || node.inputs[0] !== first.inputs[0] || node.activations !== first.activations)
       return false;
+    if (node.sums !== first.sums) return false;
     const w = graph.nodes[node.inputs[1]!]!;
     if (w.op !== 'weight' || firstWeight.op !== 'weight' || w.dtype !== firstWeight.dtype) return false;
     return readers[node.inputs[1]!]!.length === 1;
@@ -35,7 +36,11 @@ export function joinLinears(graph: Graph, groups: ReadonlyMap<ValueId, readonly 
       const { dtype } = graph.nodes[weights[0]!] as NodeOf<'weight'>;
       const names = weights.map((w) => graph.nodes[w]!.name);
       const w = to.emit({ op: 'concat_weights', dtype }, names.join('+'), weights.map(to.keep));
-      all = to.emit({ op: 'linear', activations: node.activations }, parts.map((p) => p.name).join('+'), [x, w]);
+      all = to.emit(
+        { op: 'linear', activations: node.activations, ...(node.sums && { sums: node.sums }) },
+        parts.map((p) => p.name).join('+'),
+        [x, w],
+      );
       joined.set(group, all);
     }
     const widths = parts.map((part) => part.shape[1] as number);

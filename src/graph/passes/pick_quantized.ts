@@ -5,7 +5,7 @@ import type { Pass } from './pass.ts';
 /**
  * pattern      linear(x, w)
  * replacement  the same, with the kernel that multiplies it written on it
- * condition    none; the kernel follows from the format of w and from how activations enter, and decides neither
+ * condition    its sums are in f32: others have one kernel for all formats; the kernel follows from the format of w and from how activations enter, and decides neither
  * numerics     exact: naive does not look at it, and the kernel has naive's bits
  *
  * What runs is then seen in the graph, and in its file, and verify refuses a graph that says something else. A product without
@@ -20,7 +20,7 @@ export const pickQuantized: Pass = {
 
 function apply(graph: Graph): Graph {
   const nodes = graph.nodes.map((node) => {
-    if (node.op !== 'linear') return node;
+    if (node.op !== 'linear' || node.sums !== undefined) return node;
     const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;
     return { ...node, kernel: linearKernelOf(w.dtype, node.activations) };
   });

@@ -19,6 +19,7 @@ import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm
 import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
 import type { Graph, Node } from '../../../src/graph/ir.ts';
 import { optimize, PASSES } from '../../../src/graph/passes/index.ts';
+import { withWideSums } from '../../../src/graph/wide_sums.ts';
 import type { KvCache } from '../../../src/kvcache/cache.ts';
 import { createKvCache } from '../../../src/kvcache/create.ts';
 import { CONTIGUOUS, type KvOptions } from '../../../src/kvcache/options.ts';
@@ -181,6 +182,11 @@ function expertCase(): SplitCase {
   };
 }
 
+/** The same with sums in f64. */
+function wide(one: SplitCase): SplitCase {
+  return { ...one, graph: withWideSums(one.graph) };
+}
+
 /** Logits of all runs of a case, of whole calls (null) or with `change`. */
 async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: SplitCase, used: Set<string>) {
   const { kernels, build, arena } = await instantiateKernels(HOST, 'simd', [dtype]);
@@ -228,6 +234,7 @@ const CASES: readonly SplitCase[] = [
   vitCase(),
   expertCase(),
   llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', approximate: 'cheap_silu' }),
+  wide(llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', isPlain: true })),
   ...(['q8_0', 'q4_0'] as const).map((type) =>
     llamaCase({
       dtype: 'f32',
