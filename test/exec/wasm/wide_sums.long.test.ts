@@ -74,7 +74,7 @@ test('with activations q8 it is refused, naming both and what to do', async () =
   );
 });
 
-test('a paged cache and one of codes give the bits of the naive tier', async () => {
+test('a paged cache give the bits of the naive tier', async () => {
   const file = fileOfCase({ architecture: 'gemma2', layout: 'grouped', format: 'f32', seed: 1 });
   const rowsOf = async (options: object) => {
     const source = { kind: 'file', source: bufferSource('m.gguf', file), folder: undefined } as const;
