@@ -10,9 +10,9 @@ import { type RandomModel, randomGguf } from '../../src/load/random_gguf.ts';
 import { RANDOM_SHAPES, type RandomModelShape } from '../../src/load/random_shape.ts';
 import { FIRST_FILLER } from '../../src/load/random_vocabulary.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
-import { createNodeHost } from '../../src/platform/node.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import { FORMS } from '../support/equal_bits.ts';
+import { HOST } from '../support/executors.ts';
 
 const SHAPE: RandomModelShape = {
   nLayers: 2,
@@ -98,7 +98,7 @@ test.each(FORMS)('%s, activations %s: loads, with equal logits from both f32 tie
     const [wasm, naive] = await Promise.all(
       (['wasm', 'naive'] as const).map(async (executor) => {
         const source = { kind: 'file', source: bufferSource('random.gguf', file) } as const;
-        await using model = await loadModel(source, createNodeHost(), { executor, activations });
+        await using model = await loadModel(source, HOST, { executor, activations });
         const { data } = await model.logits(model.tokenize('Hi'));
         return { data, ids: model.tokenize('Hi') };
       }),
@@ -118,7 +118,7 @@ function idsOf(text: string): number[] {
 
 test.each(ALL_ARCHITECTURES)('%s: is known to the engine', async (architecture) => {
   const source = { kind: 'file', source: bufferSource('r.gguf', fileOf('f32', 3, { architecture })) } as const;
-  await using model = await loadModel(source, createNodeHost(), {});
+  await using model = await loadModel(source, HOST, {});
   expect(model.info.vocab).toBe(SHAPE.vocab);
 });
 

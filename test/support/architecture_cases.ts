@@ -5,7 +5,7 @@ import type { LoadOptions } from '../../src/engine/options.ts';
 import { RANDOM_ARCHITECTURES, type RandomArchitectureName } from '../../src/load/random_architectures.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
 import type { RandomModelShape } from '../../src/load/random_shape.ts';
-import { createNodeHost } from '../../src/platform/node.ts';
+import { HOST } from './executors.ts';
 
 /** Small random models of every architecture, on which engines are compared: how heads are laid out, sizes, formats. */
 
@@ -90,7 +90,7 @@ export function argmax(row: ArrayLike<number>): number {
 /** Rows of our logits, one per prompt: after its last token. */
 export async function logitsOfCase(one: ArchitectureCase, options: LoadOptions): Promise<ArrayLike<number>[]> {
   const source = bufferSource(`${one.architecture}.gguf`, fileOfCase(one));
-  await using model = await loadModel({ kind: 'file', source, folder: undefined }, createNodeHost(), options);
+  await using model = await loadModel({ kind: 'file', source, folder: undefined }, HOST, options);
   const rows: ArrayLike<number>[] = [];
   for (const ids of PROMPTS) {
     using session = model.createSession();
