@@ -48,7 +48,7 @@ export function memoryNeed(graph: Graph, limits: RunLimits, build: KernelBuild =
   const nTokens = Math.min(prefillChunk, maxSeq);
   const { cacheBytes, nRows, tileBytes } = cacheNeed(graph, limits, nTokens);
   const running = scratchBytes(graph, build, nTokens, nRows, nThreads) + tileBytes;
-  const scratch = Math.max(2 * stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
+  const scratch = Math.max(stagingBytes, running + ropeTableBytes(graph.ropes, maxSeq));
   const totalBytes = weightBytes + cacheBytes + scratch;
   return { weightBytes, cacheBytes, scratchBytes: scratch, totalBytes, maxSeq };
 }

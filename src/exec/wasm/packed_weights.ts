@@ -54,7 +54,7 @@ export async function loadPackedWeights(
   const infos = tensorsOf(graph, tensors);
   const infoOf = (id: ValueId): TensorInfo => infos.get(graph.nodes[id]!.name)!;
   const { nBytes, stagingBytes } = weightsNeed(graph);
-  arena.reserve(nBytes + 2 * stagingBytes);
+  arena.reserve(nBytes + stagingBytes);
 
   const packed = new Map<ValueId, PackedMatrix>();
   const vectors = new Map<ValueId, number>();
@@ -110,7 +110,7 @@ function heldWeights(graph: Graph): HeldWeight[] {
 }
 
 /**
- * Bytes of a graph's weights in WASM memory, and of one of the two buffers that they pass through.
+ * Bytes of a graph's weights in WASM memory, and of the buffer that they pass through.
  * Throws CapacityError when a matrix alone is beyond 4 GiB.
  */
 export function weightsNeed(graph: Graph): { readonly nBytes: number; readonly stagingBytes: number } {
@@ -157,6 +157,7 @@ function vectorChunk(info: TensorInfo, node: HeldWeight['node'], address: number
   const n = node.shape[0] as number;
   return {
     pieces: [{ info, from: 0, nBytes: info.nBytes }],
+    at: address,
     use: (staged) => FORMATS[node.dtype].unpack(arena.bytes(staged, info.nBytes), 0, arena.f32(address, n), 0, n),
   };
 }

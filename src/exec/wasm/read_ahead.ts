@@ -7,7 +7,9 @@ import type { Arena } from './arena.ts';
 export interface Chunk {
   /** One behind the other they fill the chunk: the rows of a merged matrix lie in several tensors. */
   readonly pieces: readonly Piece[];
-  /** address: where the bytes lie until this returns. Allocates nothing in the arena. */
+  /** Where they are read to: room for all of them that nothing else uses meanwhile, such as the place of what they become. */
+  readonly at: number;
+  /** address: where a copy of the bytes lies until this returns. Allocates nothing in the arena. */
   use(address: number): void;
 }
 
@@ -18,70 +20,76 @@ export interface Piece {
   readonly nBytes: number;
 }
 
+/** Reads under way while a chunk is packed: with one the packing waits for it, with more than three nothing is gained. */
+const READS_AHEAD = 3;
+
 /**
- * Reads chunks in their order into two staging buffers in turn, and uses each:
+ * Reads chunks in their order, each to its place, and uses a copy of each:
  *
- *   buffer 0   read 0 | use 0 | read 2 | use 2 | ...
- *   buffer 1          | read 1 | use 1 | read 3 | ...
+ *   this thread      |        | use 0  | use 1  | ...
+ *   those that read  | read 0 | read 1 | read 2 | ...
+ *   (on Node)        | read 1 | read 2 | read 3 | ...
  *
- * So the file is read (on Node by another thread) while the chunk before is packed.
+ * So the file is read while the chunk before is packed. Packing overwrites the place, so it takes the bytes from a copy that is small
+ * enough to stay near the processor. Why not read into that buffer: memory that is touched for the first time is given out page
+ * by page, which takes as long as packing does, and this way the reading threads wait for it.
  *
- * staging: addresses of two buffers, each as large as the largest chunk. readOptions: called for each read.
+ * staging: address of the copy, as large as the largest chunk. readOptions: called for each read.
  * Nothing may be allocated in the arena meanwhile: a growing memory detaches what is being read into.
- * Throws what reading and using throw, once no read is under way any more: the buffers can be given back.
+ * Throws what reading and using throw, once no read is under way any more: the memory can be given back.
  */
 export async function readAhead(
   chunks: Iterable<Chunk>,
-  staging: readonly [number, number],
+  staging: number,
   arena: Arena,
   readOptions: () => ReadOptions = () => ({}),
 ): Promise<void> {
   const iterator = chunks[Symbol.iterator]();
-  const start = (address: number): { chunk: Chunk; address: number; done: Promise<void> } | undefined => {
+  const reads: { readonly chunk: Chunk; readonly done: Promise<number> }[] = [];
+  const start = (): void => {
     const next = iterator.next();
-    if (next.done === true) return undefined;
-    return { chunk: next.value, address, done: readChunk(next.value, address, arena, readOptions) };
+    if (next.done === true) return;
+    const done = readChunk(next.value, arena, readOptions);
+    done.catch(() => {}); // one that fails before it is waited for has not gone unseen
+    reads.push({ chunk: next.value, done });
   };
 
-  let current = start(staging[0]);
-  for (let turn = 1; current !== undefined; turn ^= 1) {
-    await current.done;
-    const ahead = start(staging[turn as 0 | 1]);
-    try {
-      current.chunk.use(current.address);
-    } catch (error) {
-      await ahead?.done.catch(() => {}); // it still writes into its buffer; the first failure is the one to report
-      throw error;
+  for (let i = 0; i < READS_AHEAD; i++) start();
+  try {
+    for (let read = reads.shift(); read !== undefined; read = reads.shift()) {
+      const nBytes = await read.done;
+      start();
+      arena.bytes(staging, nBytes).set(arena.bytes(read.chunk.at, nBytes));
+      read.chunk.use(staging);
     }
-    current = ahead;
+  } catch (error) {
+    await Promise.allSettled(reads.map(({ done }) => done)); // they still write; the first failure is the one to report
+    throw error;
   }
 }
 
-/** Runs `body` with two staging buffers of nBytes each, which go back whatever happens. */
+/** Runs `body` with a staging buffer of nBytes, which goes back whatever happens. */
 export async function withStaging(
   arena: Arena,
   nBytes: number,
-  body: (staging: readonly [number, number]) => Promise<void>,
+  body: (staging: number) => Promise<void>,
 ): Promise<void> {
-  const first = arena.alloc(nBytes);
+  const staging = arena.alloc(nBytes);
   try {
-    const second = arena.alloc(nBytes);
-    try {
-      await body([first, second]);
-    } finally {
-      arena.free(second);
-    }
+    await body(staging);
   } finally {
-    arena.free(first);
+    arena.free(staging);
   }
 }
 
-async function readChunk(chunk: Chunk, address: number, arena: Arena, readOptions: () => ReadOptions): Promise<void> {
-  let at = address;
+/** Gives the bytes that were read. */
+async function readChunk(chunk: Chunk, arena: Arena, readOptions: () => ReadOptions): Promise<number> {
+  let at = chunk.at;
   for (const { info, from, nBytes } of chunk.pieces) {
     const into = arena.bytes(at, nBytes);
     await readTensorBytes(info, from, into, readOptions());
     assert(into.byteLength === nBytes, 'the memory did not grow while a weight was read into it');
     at += nBytes;
   }
+  return at - chunk.at;
 }

@@ -7,7 +7,7 @@ import type { Kernels } from './kernels.ts';
 import { panelBytes, panelRows } from './layout.ts';
 import { type Chunk, type Piece, readAhead, withStaging } from './read_ahead.ts';
 
-/** Large enough for one read of a file, small enough that two of them stay near the processor. */
+/** Large enough for one read of a file, small enough that it stays near the processor. */
 const CHUNK_BYTES = 2 ** 20;
 
 /** A matrix [nOut, nIn] in the arena, in its packed layout (layout.ts), which takes `packedBytes` from `address` on. */
@@ -24,8 +24,8 @@ export function chunkBytes(matrix: Omit<PackTarget, 'address'>): number {
 }
 
 /**
- * The reads that fill a matrix: some rows of file bytes at a time, which a kernel spreads over their panels, so that a weight is
- * never in memory twice. The parts of a merged matrix come one below the other, also within a panel.
+ * The reads that fill a matrix: some rows of file bytes at a time, read to where their panels will lie (which are no smaller, see
+ * layout.ts), and spread over them by a kernel, so that a weight is never in memory twice. The parts of a merged matrix come one below the other, also within a panel.
  *
  * onNotFinite: called when a weight (in block formats: a scale) is NaN or infinite.
  * Throws ShapeError when a part's rows are not nIn weights of this format.
@@ -38,14 +38,15 @@ export function matrixChunks(
 ): Chunk[] {
   for (const part of parts) checkRows(part, target);
   const bytesPerRow = rowBytes(target.dtype, target.nIn);
-  return rowGroups(target, kernels, onNotFinite).map(({ firstRow, nRows, pack }) => ({
+  return rowGroups(target, kernels, onNotFinite).map(({ firstRow, nRows, panel, pack }) => ({
     pieces: piecesOf(parts, firstRow * bytesPerRow, nRows * bytesPerRow),
+    at: panel,
     use: pack,
   }));
 }
 
 /**
- * Reads a matrix [sum of the parts' rows, nIn] and packs it at `address`, through staging buffers of its own.
+ * Reads a matrix [sum of the parts' rows, nIn] and packs it at `address`, through a staging buffer of its own.
  * Gives false when a weight (in block formats: a scale) is NaN or infinite. Throws as `matrixChunks` and `readAhead` do.
  */
 export async function packMatrix(
@@ -104,6 +105,8 @@ export function packBytes(
 interface RowGroup {
   readonly firstRow: number;
   readonly nRows: number;
+  /** Address of the first of their panels. */
+  readonly panel: number;
   /** staged: the address of their bytes, as the file has them. */
   readonly pack: (staged: number) => void;
 }
@@ -119,6 +122,7 @@ function rowGroups(target: PackTarget, kernels: Kernels, onNotFinite: () => void
     return {
       firstRow,
       nRows,
+      panel,
       pack(staged) {
         if (repack(panel, staged, nRows, nIn) === 0) onNotFinite();
       },
