@@ -125,7 +125,7 @@ describe('the cut', () => {
       }
       return out;
     };
-    expect(fc.check(fc.property(word, vocabulary, isBest(greedy)), { numRuns: 300 }).failed).toBe(true);
+    expect(fc.check(fc.property(word, vocabulary, isBest(greedy)), { numRuns: 3000, seed: 1 }).failed).toBe(true);
   });
 
   test('a megabyte without a space is one word (a quadratic search would take hours)', () => {
