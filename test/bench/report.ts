@@ -131,7 +131,7 @@ How fast the engine is, beside what the machine can do at most, beside another e
 
 \`\`\`sh
 npm ci --prefix test/peers                 # the engines to compare with; without them their rows are skipped
-npm run bench                              # all of it, about five minutes; writes the tables below
+npm run bench                              # all of it, about fifteen minutes; writes the tables below
 npm run bench -- --only gemm,sizes --quick # a look at some of it; writes nothing
 npm run bench -- --only ladder             # the steps of docs/kernels.md; writes its tables
 npm run bench -- --node /path/to/node      # under another Node, as a column of its own
