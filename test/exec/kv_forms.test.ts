@@ -145,3 +145,43 @@ test('and a fork that does not copy before it writes is seen', async () => {
   expect(past).toEqual([1, 2, 4]);
   expect(firstDifference(row, logitsInChunks(executor, past, []).slice(-row.length))).toBeDefined();
 });
+
+describe('several sequences, a token each, over scattered pages', () => {
+  // Scratch is of the whole batch; a sequence alone needs it for all of its heads, which here share no keys.
+  const CONFIG = { ...TINY_CONFIG, nHeads: 12, nKvHeads: 12, nLayers: 1, maxContext: 512 };
+  const PROMPT = Array.from({ length: 500 }, (_, i) => (i * i * 5 + 3) % TINY_CONFIG.vocab);
+  const MANY = 7;
+  const PIECE = 50;
+
+  test.each(F32_TIERS.slice(1))('%s', async (tier) => {
+    const model = tinyLlama({ seed: 9, dtype: 'f32', config: CONFIG });
+    const naive = await executorOf('naive', model, 'f32');
+    const executor = await executorOf(tier, model, 'f32');
+    const cache = executor.createCache(512, { kind: 'paged', pageSize: 16, debug: true });
+    const sequences = Array.from({ length: MANY }, () => cache.create());
+    for (let from = 0; from < PROMPT.length; from += PIECE) {
+      const ids = PROMPT.slice(from, from + PIECE);
+      for (const sequence of sequences) executor.run(batchOf(cache, [{ sequence, ids }]), cache);
+    }
+    for (const count of [MANY, 3, 1]) {
+      const some = sequences.slice(0, count);
+      for (const sequence of some) expect(cache.runs(sequence, 0).length).toBeGreaterThan(1);
+      const together = executor.run(
+        batchOf(
+          cache,
+          some.map((sequence) => ({ sequence, ids: [5] })),
+        ),
+        cache,
+      );
+      const nSteps = [MANY, 3, 1].indexOf(count) + 1;
+      const alone = logitsInChunks(naive, [...PROMPT, ...new Array<number>(nSteps).fill(5)], []);
+      const last = alone.slice(-CONFIG.vocab);
+      for (let i = 0; i < count; i++) {
+        const own = together.data.slice(i * CONFIG.vocab, (i + 1) * CONFIG.vocab);
+        expect(firstDifference(own, last), `sequence ${i} of ${count}`).toBeUndefined();
+      }
+    }
+    executor.dispose();
+    naive.dispose();
+  });
+});

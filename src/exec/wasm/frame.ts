@@ -235,7 +235,12 @@ export function scratchBytes(
  */
 function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const all = matrices(graph);
-  const panelBytes = nThreads * all.reduce((n, m) => Math.max(n, linearScratchBytes(m.dtype, m.width)), 0);
+  const isWide = graph.nodes.some((node) => 'sums' in node && node.sums === 'f64');
+  const wideBytes = isWide
+    ? WIDE_ROWS * Math.max(0, ...all.map(({ width }) => width)) * Float32Array.BYTES_PER_ELEMENT
+    : 0;
+  const ofThread = all.reduce((n, m) => Math.max(n, linearScratchBytes(m.dtype, m.width)), 0);
+  const panelBytes = Math.max(nThreads * ofThread, wideBytes);
   const quantized = new Map<string, { width: number; blockSize: number }>();
   for (const { takesQ8, width, dtype } of all) {
     const { blockSize } = DTYPES[dtype];
@@ -246,7 +251,6 @@ function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const group = Math.max(0, ...groups);
   const stacks = graph.nodes.flatMap((n) => (n.op === 'expert_linear' ? [graph.nodes[n.inputs[1]!]!.shape] : []));
   const expertFloats = Math.max(0, ...stacks.map(([, nOut, nIn]) => (nOut as number) + (nIn as number)));
-  const isWide = graph.nodes.some((node) => 'sums' in node && node.sums === 'f64');
   const hasRows = graph.nodes.some((n) => n.op === 'softmax_rows');
   const nFeeds = (rowsRead(graph, 'types') === undefined ? 2 : 3) + 2 * limitsIn(graph).length;
   return (nTokens: number, nOut: number, stride: number) => {

@@ -102,7 +102,7 @@ export function packedBytes(dtype: DType, nOut: number, nIn: number): number {
 const BLOCK_TOKENS = 128;
 const BLOCK_K = 512;
 
-/** Rows that products with sums in float64 unpack at a time: whole panels of any format. */
+/** Rows that products with sums in float64 unpack at a time, once for all threads: whole panels of any format. */
 export const WIDE_ROWS = 16;
 
 /**
@@ -113,13 +113,12 @@ const CODED_SCRATCH_BYTES = 16 * 16 * (2 * BLOCK_SIZE + 4) + 4 * 4 * 16 + 16 * B
 
 /**
  * Bytes of scratch that the products with a matrix in this format need for rows of `nIn`, whatever the number of tokens. With
- * f32 activations (sums in f32) that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
+ * f32 activations that is one block of them, and (unless the weights are f32) one block of eight rows of weights unpacked to f32.
  */
 export function linearScratchBytes(dtype: DType, nIn: number): number {
   const stored = storedAs(dtype);
   const nRows = BLOCK_TOKENS + (stored === 'f32' ? 0 : FLOAT_PANEL_ROWS);
-  const nFloats = Math.max(nRows * Math.min(nIn, BLOCK_K), WIDE_ROWS * nIn);
-  const nBytes = nFloats * Float32Array.BYTES_PER_ELEMENT;
+  const nBytes = nRows * Math.min(nIn, BLOCK_K) * Float32Array.BYTES_PER_ELEMENT;
   return isBlockFormat(stored) ? Math.max(nBytes, CODED_SCRATCH_BYTES) : nBytes;
 }
 
@@ -152,11 +151,14 @@ export const RUN_WORDS = 5;
 /** Tokens that attendF32 works on at a time: as in kernels/attend_f32.ts. */
 export const ATTEND_TOKENS = 16;
 
-/** With less tokens than that attendF32 works on all heads at once: as in kernels/attend_f32.ts. */
+/** With fewer tokens than that attendF32 may work on all heads at once: as in kernels/attend_f32.ts. */
 const TILED_TOKENS = 4;
 
-/** Bytes of scratch that attendF32 needs for scores: of one tile of tokens x one group of heads, or of few tokens x nHeads. */
+/**
+ * Bytes of scratch that attendF32 needs for scores: of one tile of tokens x one group of heads, or of few tokens x nHeads. It never falls
+ * as nTokens rises: what a batch needs is enough for each of its sequences, which may have a token each.
+ */
 export function attendScratchBytes(nTokens: number, nHeads: number, group: number, stride: number): number {
-  const nRows = nTokens < TILED_TOKENS ? nTokens * nHeads : Math.min(nTokens, ATTEND_TOKENS) * group;
+  const nRows = Math.max(Math.min(nTokens, ATTEND_TOKENS) * group, Math.min(nTokens, TILED_TOKENS - 1) * nHeads);
   return nRows * stride * Float32Array.BYTES_PER_ELEMENT;
 }

@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ALL_DTYPES, DTYPES, rowBytes } from '../../../src/core/dtype.ts';
 import { CapacityError, ShapeError } from '../../../src/core/errors.ts';
 import {
+  attendScratchBytes,
   linearScratchBytes,
   packedBytes,
   panelCount,
@@ -71,4 +73,15 @@ test('scratch is a block of activations and a block of weights', () => {
   expect(linearScratchBytes('f32', 100)).toBe(4 * 128 * 100);
   expect(linearScratchBytes('f16', 100)).toBe(4 * (128 + 8) * 100);
   expect(linearScratchBytes('q4_0', 4096)).toBe(4 * (128 + 8) * 512);
+});
+
+test('scratch of attention for a batch is enough for any part of it', () => {
+  const size = fc.integer({ min: 1, max: 40 });
+  fc.assert(
+    fc.property(size, size, size, size, (a, b, nKvHeads, group) => {
+      const [part, whole] = a < b ? [a, b] : [b, a];
+      const bytes = (nTokens: number): number => attendScratchBytes(nTokens, nKvHeads * group, group, 16);
+      expect(bytes(part)).toBeLessThanOrEqual(bytes(whole));
+    }),
+  );
 });

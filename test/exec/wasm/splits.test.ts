@@ -141,6 +141,32 @@ function llamaCase({ dtype, activations, ropeLayout, isPlain, act, approximate, 
   };
 }
 
+/** Two sequences that grow in turns, so that the pages of both lie scattered; then one token each, then three. */
+function scatteredCase(): SplitCase {
+  return {
+    ...llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs' }),
+    kv: { kind: 'paged', pageSize: 16, debug: true },
+    *batches(cache) {
+      const both = [cache.create(), cache.create()];
+      for (const count of [16, 16, 16, 1, 3]) {
+        for (const sequence of count < 16 ? [] : both) {
+          const ids = Array.from({ length: count }, (_, i) => (i * i * 5 + sequence.id) % GEOMETRY.vocab);
+          yield batchOf(cache, [{ sequence, ids }]);
+        }
+        if (count === 16) continue;
+        yield batchOf(
+          cache,
+          both.map((sequence) => ({ sequence, ids: Array.from({ length: count }, (_, i) => i) })),
+        );
+      }
+      for (const sequence of both) {
+        expect(cache.runs(sequence, 0).length, 'the pages are scattered').toBeGreaterThan(1);
+        cache.release(sequence);
+      }
+    },
+  };
+}
+
 /** Three pictures, for the kernels that only encoders have. */
 function vitCase(): SplitCase {
   const vit = tinyVit(5);
@@ -233,6 +259,7 @@ const ACTS: readonly (readonly [ModelCase['act'], ModelCase['act']])[] = [
 const CASES: readonly SplitCase[] = [
   vitCase(),
   expertCase(),
+  scatteredCase(),
   llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', approximate: 'cheap_silu' }),
   wide(llamaCase({ dtype: 'f32', activations: 'f32', ropeLayout: 'pairs', isPlain: true })),
   ...(['q8_0', 'q4_0'] as const).map((type) =>

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { ALL_DTYPES, type DType } from '../../../src/core/dtype.ts';
 import { bufferSource } from '../../../src/core/host.ts';
 import { loadModel } from '../../../src/engine/load_model.ts';
+import type { LoadOptions } from '../../../src/engine/options.ts';
 import { graphFromJson, graphToJson } from '../../../src/graph/graph_json.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
 import { withWideSums } from '../../../src/graph/wide_sums.ts';
@@ -16,8 +17,8 @@ import { executorOfGraph, F32_TIERS, firstDifference, logitsInChunks } from '../
 const IDS = [1, 77, 130, 45, 12];
 const SHAPE = { nLayers: 1, dim: 256, nHeads: 4, nKvHeads: 2, hiddenDim: 256, tied: true, vocab: 260, maxContext: 48 };
 
-async function graphOf(architecture: RandomArchitectureName, format: DType) {
-  const chunks = randomGguf({ architecture, shape: SHAPE, format, seed: 2 }).chunks();
+async function graphOf(architecture: RandomArchitectureName, format: DType, shape = SHAPE) {
+  const chunks = randomGguf({ architecture, shape, format, seed: 2 }).chunks();
   const bytes = Buffer.concat(Array.from(chunks, (part) => part.slice()));
   const { tensors, buildGraph } = await describeGguf(await openModelFile(bufferSource('m.gguf', bytes)));
   return { tensors, graph: buildGraph('f32') };
@@ -54,6 +55,20 @@ test.each(CASES)(
   },
 );
 
+test('rows that are longer than what other products unpack at a time have their scratch', async () => {
+  const { tensors, graph } = await graphOf('llama', 'f16', { ...SHAPE, dim: 64, hiddenDim: 9000 });
+  const wide = withWideSums(graph);
+  const [naive, ...others] = F32_TIERS;
+  const definition = await executorOfGraph(naive!, wide, tensors);
+  const logits = logitsInChunks(definition, IDS, []);
+  definition.dispose();
+  for (const tier of others) {
+    const executor = await executorOfGraph(tier, optimize(wide), tensors);
+    expect(firstDifference(logitsInChunks(executor, IDS, []), logits), tier).toBeUndefined();
+    executor.dispose();
+  }
+});
+
 test('a graph with wide sums is read back as it was written, before and after the passes', async () => {
   const { graph } = await graphOf('deepseek2', 'f16');
   for (const one of [withWideSums(graph), optimize(withWideSums(graph))]) {
@@ -74,7 +89,7 @@ test('with activations q8 it is refused, naming both and what to do', async () =
   );
 });
 
-test('a paged cache give the bits of the naive tier', async () => {
+test('a paged cache gives the bits of the naive tier', async () => {
   const file = fileOfCase({ architecture: 'gemma2', layout: 'grouped', format: 'f32', seed: 1 });
   const rowsOf = async (options: object) => {
     const source = { kind: 'file', source: bufferSource('m.gguf', file), folder: undefined } as const;
@@ -85,4 +100,30 @@ test('a paged cache give the bits of the naive tier', async () => {
   const naive = await rowsOf({ executor: 'naive' });
   expect(firstDifference(await rowsOf({ kv: { kind: 'paged', pageSize: 16 } }), naive)).toBeUndefined();
   expect(firstDifference(await rowsOf({ prefillChunk: 7, threads: 2 }), naive)).toBeUndefined();
+});
+
+test.each([
+  { kind: 'lossy', window: 64, sinks: 2 },
+  { kind: 'lossy', type: 'q8_0' },
+  { kind: 'lossy', type: 'q4_0', recent: 40 },
+  { kind: 'evict', by: 'importance', budget: 40, sinks: 2, recent: 10 },
+] as const)('a cache that loses rows has the bits of the naive tier: %j', async (kv) => {
+  const shape = { ...SHAPE, maxContext: 128 }; // rows of 64 head dims, whole blocks
+  const chunks = randomGguf({ architecture: 'llama', shape, format: 'f32', seed: 2 }).chunks();
+  const file = new Uint8Array(Buffer.concat(Array.from(chunks, (part) => part.slice())));
+  const rowsOf = async (options: LoadOptions) => {
+    const source = { kind: 'file', source: bufferSource('m.gguf', file), folder: undefined } as const;
+    await using model = await loadModel(source, createNodeHost(), {
+      activations: 'f32',
+      kv,
+      prefillChunk: 7,
+      ...options,
+    });
+    using session = model.createSession();
+    return (await session.append(Array.from({ length: 90 }, (_, i) => 1 + ((i * 97) % 250)))).data;
+  };
+  const naive = await rowsOf({ executor: 'naive', sums: 'f64' });
+  expect(firstDifference(await rowsOf({ sums: 'f64' }), naive)).toBeUndefined();
+  expect(firstDifference(await rowsOf({ sums: 'f64', threads: 2 }), naive), 'two threads').toBeUndefined();
+  expect(firstDifference(await rowsOf({}), naive), 'it is another form').toBeDefined();
 });
