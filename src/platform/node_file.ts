@@ -18,7 +18,8 @@ const FORGOTTEN = new FinalizationRegistry<number>((file) => closeSync(file));
  * A file as a source. A single read may be short, so it goes on until the buffer is full.
  *
  * Throws ConfigError when there is no such file, it is no file (a pipe would be waited for), or it cannot be read.
- * `read` throws FormatError when the bytes are not there (any more), ConfigError when the disk fails or the source is closed.
+ * `read` throws FormatError when the bytes are not there (any more), ConfigError when the disk fails or the source is closed, also
+ * while it reads.
  */
 export async function openNodeFile(path: string): Promise<ByteSource> {
   const file = await openChecked(path);
@@ -30,19 +31,31 @@ export async function openNodeFile(path: string): Promise<ByteSource> {
     await closeFile(file);
     throw systemError(path, e);
   }
+  /** Under way. The number of a closed file is the next one's to be opened, which a late read would then read. */
+  const reading = new Set<Promise<number>>();
+  const readSome = async (into: Uint8Array, at: number, length: number, position: number): Promise<number> => {
+    if (isClosed) throw closedError(path);
+    const got = readOnce(file, path, into, at, length, position);
+    reading.add(got);
+    try {
+      return await got;
+    } finally {
+      reading.delete(got);
+    }
+  };
   const source: ByteSource = {
     name: path,
     size,
     async read(offset, into) {
       const end = offset + into.byteLength;
-      if (isClosed) throw new ConfigError(`${path}: it is closed; open the model again`);
+      if (isClosed) throw closedError(path);
       if (!Number.isSafeInteger(offset) || offset < 0 || end > size) {
         throw new FormatError(`${path}: needs bytes ${offset} to ${end}, the file has ${size}`, offset);
       }
       for (let done = 0; done < into.byteLength; ) {
         // Node refuses to read 2 GiB in one call, and an aborted load should not wait for that much.
         const want = Math.min(into.byteLength - done, READ_CHUNK_BYTES);
-        const got = await readSome(file, path, into, done, want, offset + done);
+        const got = await readSome(into, done, want, offset + done);
         if (got === 0) {
           throw new FormatError(
             `${path}: needs bytes ${offset} to ${end}, the file now ends at ${offset + done}; it had ${size} bytes when it was opened; load it again when nothing writes to it`,
@@ -56,6 +69,7 @@ export async function openNodeFile(path: string): Promise<ByteSource> {
       if (isClosed) return;
       isClosed = true;
       FORGOTTEN.unregister(source);
+      await Promise.allSettled(reading);
       await closeFile(file);
     },
   };
@@ -72,7 +86,11 @@ async function openChecked(path: string): Promise<number> {
   throw new ConfigError(`${path}: is not a file; give a .gguf file or a Hugging Face folder`);
 }
 
-async function readSome(
+function closedError(path: string): ConfigError {
+  return new ConfigError(`${path}: it is closed; open the model again`);
+}
+
+async function readOnce(
   file: number,
   path: string,
   into: Uint8Array,

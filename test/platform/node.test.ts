@@ -144,6 +144,20 @@ describe('openNodeFile', () => {
     expect(e.message).toContain('closed');
   });
 
+  test('closed while it is read: the read ends, and never goes on in the file that gets the number', async () => {
+    const path = file('closes');
+    const other = file('takes the number');
+    for (const each of [path, other]) truncateSync(each, 3 * READ_CHUNK_BYTES); // holes: no disk is written
+    const source = await openNodeFile(path);
+    const reading = failure(source.read(0, new Uint8Array(3 * READ_CHUNK_BYTES)));
+    await source.close();
+    const handles = [openSync(other, 'r'), openSync(other, 'r')];
+    const e = await reading;
+    for (const handle of handles) closeSync(handle);
+    expect(e).toBeInstanceOf(ConfigError);
+    expect(e.message).toContain('it is closed');
+  });
+
   test('what is no file is refused before it is opened: opening a pipe would wait for a writer', async () => {
     for (const path of [folder, '/dev/null']) {
       const e = await failure(openNodeFile(path));
