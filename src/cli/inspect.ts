@@ -99,7 +99,7 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
   if (flags.prompt !== undefined || flags.ids !== undefined) throw usageError('--prompt and --ids go with --kv');
   const options = await loadOptionsOf(flags);
   const { openInspected } = await import('./inspect_file.ts');
-  const file = await openInspected(await downloaded(io, flags.model), flags.activations, options.maxSeq);
+  const file = await openInspected(await downloaded(io, flags.model), options);
   try {
     if (tensor !== undefined) await writeTensor(io, file, tensor, out!, flags.json === true);
     else if (graph === true || passes === true || flags.saveGraph !== undefined)

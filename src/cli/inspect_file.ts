@@ -6,13 +6,13 @@ import { checkLoadOptions, DEFAULT_MAX_SEQ, type LoadOptions } from '../engine/o
 import { type MemoryNeed, memoryNeed } from '../exec/wasm/memory_need.ts';
 import type { Graph } from '../graph/ir.ts';
 import { optimize, type PassChoice } from '../graph/passes/index.ts';
+import { withSums } from '../graph/wide_sums.ts';
 import { openHfFolder } from '../load/hf_folder.ts';
 import type { JsonValue } from '../load/json_file.ts';
 import type { ModelFile, TensorInfo } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
 import { checkGraphFits } from '../models/fit_graph.ts';
-import type { Activations } from '../ops/linear.ts';
 import { openNodeModel } from '../platform/node.ts';
 import { ggufVocab } from '../text/gguf_vocab.ts';
 import { createTokenizer } from '../text/tokenizer.ts';
@@ -35,7 +35,10 @@ export interface Inspected {
  * Opens what is at `path` and tries to read it as a model. What it lacks to be one is reported, not thrown.
  * Throws where it cannot be opened at all: ConfigError for a folder without config.json, FormatError for another format.
  */
-export async function openInspected(path: string, activations: Activations, maxSeq?: number): Promise<Inspected> {
+export async function openInspected(
+  path: string,
+  { activations = 'q8', sums = 'f32', maxSeq }: LoadOptions,
+): Promise<Inspected> {
   const found = await openNodeModel(path);
   const parts = found.kind === 'folder' ? await folderParts(found) : await fileParts(found);
   const { describe, weights, ...rest } = parts;
@@ -43,12 +46,8 @@ export async function openInspected(path: string, activations: Activations, maxS
   try {
     const description = await describe();
     const positions = Math.min(maxSeq ?? DEFAULT_MAX_SEQ, description.config.maxContext);
-    return {
-      ...rest,
-      tensors: weights.tensors,
-      close,
-      model: { description, graph: description.buildGraph(activations, positions) },
-    };
+    const graph = withSums(description.buildGraph(activations, positions), sums);
+    return { ...rest, tensors: weights.tensors, close, model: { description, graph } };
   } catch (error) {
     if (isGlassformerError(error)) {
       return { ...rest, tensors: weights.tensors, close, model: { missing: error.message } };

@@ -4,7 +4,7 @@ import type { Executor } from '../exec/executor.ts';
 import { loadWeights } from '../exec/load_weights.ts';
 import { createWasmExecutor } from '../exec/wasm/executor.ts';
 import { optimize } from '../graph/passes/index.ts';
-import { withWideSums } from '../graph/wide_sums.ts';
+import { withSums } from '../graph/wide_sums.ts';
 import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
 import type { ModelFile } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
@@ -74,8 +74,7 @@ export async function createExecutor(
   if (nThreads > 1 && options.executor !== 'wasm') {
     onNotice?.(`threads: 1 instead of ${nThreads}: the ${options.executor} executor has no more`);
   }
-  const built = description.buildGraph(options.activations, options.maxSeq);
-  const stated = options.sums === 'f64' ? withWideSums(built) : built;
+  const stated = withSums(description.buildGraph(options.activations, options.maxSeq), options.sums);
   if (options.graph !== undefined) checkGraphFits(options.graph, stated);
   // The naive tiers run the model as it is stated, with what was asked of its numbers.
   const graph = options.graph ?? optimize(stated, [], [], options.approximate);

@@ -1,3 +1,4 @@
+import type { Sums } from '../ops/linear.ts';
 import type { Graph } from './ir.ts';
 
 /**
@@ -18,4 +19,9 @@ export function withWideSums(graph: Graph): Graph {
     }
   });
   return { ...graph, nodes };
+}
+
+/** The graph with its sums in what was asked for. */
+export function withSums(graph: Graph, sums: Sums): Graph {
+  return sums === 'f64' ? withWideSums(graph) : graph;
 }

@@ -252,6 +252,24 @@ describe('graph and passes', () => {
     expect(await refused('--load-graph', model)).toMatch(/is not JSON|at byte/);
   });
 
+  test('--sums f64 is seen in the graph and in the memory, and its saved graph is one to be loaded', async () => {
+    const file = join(folder.path, 'wide.json');
+    const wide = ['--activations', 'f32', '--sums', 'f64'];
+    const { graph } = await runJson<{ graph: { before: string; after: string } }>(['inspect', '--graph', ...wide]);
+    for (const text of [graph.before, graph.after]) {
+      const sums = text.split('\n').filter((line) => / = (linear|attend_scores)\b/.test(line));
+      expect(sums.length).toBeGreaterThan(0);
+      expect(sums.filter((line) => !line.includes('sums=f64'))).toEqual([]);
+    }
+    expect((await runCli(['inspect', '--save-graph', file, ...wide])).exitCode).toBe(0);
+    const ids = ['generate', '--ids', '1,2', '--temperature', '0', '--max-tokens', '4', ...wide];
+    const loaded = await runJson<{ ids: number[] }>([...ids, '--load-graph', file]);
+    expect(loaded.ids).toEqual((await runJson<{ ids: number[] }>(ids)).ids);
+    const scratch = async (...flags: string[]): Promise<number | undefined> =>
+      (await runJson<Json>(['inspect', ...flags])).model!.memory.scratchBytes;
+    expect(await scratch(...wide)).not.toBe(await scratch('--activations', 'f32'));
+  });
+
   test('--format draws the graph, to a file where --out names one', async () => {
     expect((await runCli(['inspect', '--graph', '--format', 'mermaid'])).stdout).toMatch(/^flowchart TD\n/);
     const file = join(folder.path, 'graph.svg');
