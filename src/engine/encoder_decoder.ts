@@ -14,6 +14,7 @@ import type { ModelInfo } from './model.ts';
 import type { ModelSource } from './model_source.ts';
 import { openEncoderDecoder } from './open_encoder_decoder.ts';
 import { type CheckedLoadOptions, checkLoadOptions, type LoadOptions } from './options.ts';
+import { checkIds, joinLogits } from './session.ts';
 
 /** A text, whose end token the tokenizer adds, or exact ids. */
 export type SourceText = string | { readonly ids: readonly number[] };
@@ -22,7 +23,10 @@ export type SourceText = string | { readonly ids: readonly number[] };
 export interface EncodedSource {
   /** What the decoder was given: its start token first. */
   readonly ids: readonly number[];
-  /** Runs ids behind those; the logits of the last one, or of all. Throws CapacityError when they do not fit. */
+  /**
+   * Runs ids behind those; the logits of the last one, or of all. Throws CapacityError when they do not fit, ShapeError for none or
+   * one outside the vocabulary, KernelError when logits are not finite, the signal's reason. After a throw it is as before.
+   */
   append(
     ids: readonly number[],
     options?: { logits?: 'last' | 'all'; signal?: AbortSignal | undefined },
@@ -232,31 +236,35 @@ function decoding(
           `the answer has room for ${maxSeq} tokens, ${ids.length + newIds.length} are asked for`,
         );
       }
-      const chunks: Logits[] = [];
-      for (let from = 0; from < newIds.length; ) {
-        signal?.throwIfAborted();
-        const chunk = newIds.slice(from, from + options.prefillChunk);
-        from += chunk.length;
-        const first = cache.length(sequence);
-        cache.reserve(sequence, chunk.length);
-        const isWanted = (t: number): boolean => which === 'all' || (from === newIds.length && t === chunk.length - 1);
-        const outRows = chunk.map((_, t) => t).filter(isWanted);
-        const result = decoder.run(
-          {
-            ids: Int32Array.from(chunk),
-            positions: Int32Array.from(chunk, (_, t) => first + t),
-            segments: [{ sequence, from: 0, count: chunk.length, source }],
-            outRows: Int32Array.from(outRows),
-          },
-          cache,
-        );
-        ids.push(...chunk);
-        if (outRows.length > 0) chunks.push(finite(result, name));
+      checkIds(newIds);
+      const before = ids.length;
+      try {
+        const chunks: Logits[] = [];
+        for (let from = 0; from < newIds.length; ) {
+          signal?.throwIfAborted();
+          const chunk = newIds.slice(from, from + options.prefillChunk);
+          from += chunk.length;
+          const first = cache.length(sequence);
+          cache.reserve(sequence, chunk.length);
+          const isLast = from === newIds.length;
+          const outRows = which === 'all' ? chunk.map((_, t) => t) : isLast ? [chunk.length - 1] : [];
+          const result = decoder.run(
+            {
+              ids: Int32Array.from(chunk),
+              positions: Int32Array.from(chunk, (_, t) => first + t),
+              segments: [{ sequence, from: 0, count: chunk.length, source }],
+              outRows: Int32Array.from(outRows),
+            },
+            cache,
+          );
+          if (outRows.length > 0) chunks.push(finite(result, name));
+        }
+        ids.push(...newIds);
+        return joinLogits(chunks);
+      } catch (e) {
+        cache.truncate(sequence, source + before);
+        throw e;
       }
-      const { vocab, data } = chunks[0]!;
-      if (chunks.length === 1) return { vocab, data };
-      const numbers = chunks.flatMap((chunk) => [...chunk.data]);
-      return { vocab, data: data instanceof Float32Array ? Float32Array.from(numbers) : Float64Array.from(numbers) };
     },
     dispose() {
       if (!isDisposed) cache.release(sequence);

@@ -91,10 +91,7 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
     sequence,
     async append(newIds, { logits: which = 'last', signal } = {}) {
       checkIdle();
-      if (newIds.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');
-      // An Int32Array would wrap or cut these to another token's id; the executor checks the vocabulary.
-      const notAnId = newIds.find((id) => !Number.isInteger(id) || Math.abs(id) > MAX_INT32);
-      if (notAnId !== undefined) throw new ShapeError(`session: ${notAnId} is not a token id; ids are integers from 0`);
+      checkIds(newIds);
       const before = ids.length;
       running = 'an append';
       try {
@@ -170,8 +167,16 @@ export function createSession(parts: SessionParts, past: readonly number[] = [],
   return session;
 }
 
+/** Throws ShapeError for no ids, and for what is none. */
+export function checkIds(ids: readonly number[]): void {
+  if (ids.length === 0) throw new ShapeError('session: append was given no ids; a run needs at least one');
+  // An Int32Array would wrap or cut these to another token's id; the executor checks the vocabulary.
+  const notAnId = ids.find((id) => !Number.isInteger(id) || Math.abs(id) > MAX_INT32);
+  if (notAnId !== undefined) throw new ShapeError(`session: ${notAnId} is not a token id; ids are integers from 0`);
+}
+
 /** The rows of several runs as one. */
-function joinLogits(chunks: readonly Logits[]): Logits {
+export function joinLogits(chunks: readonly Logits[]): Logits {
   const first = chunks[0]!;
   if (chunks.length === 1) return first;
   const n = chunks.reduce((sum, c) => sum + c.data.length, 0);

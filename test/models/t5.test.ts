@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ShapeError } from '../../src/core/errors.ts';
 import { type EncoderDecoder, loadEncoderDecoder } from '../../src/engine/encoder_decoder.ts';
 import type { LoadOptions } from '../../src/engine/options.ts';
 import { boundedRun } from '../../src/exec/bounds.ts';
@@ -252,6 +253,26 @@ describe('what cannot be run is refused by name', () => {
     await expect(session.append(new Array(65).fill(4))).rejects.toThrow(/room for 64 tokens, 65 are asked for/);
     session.dispose();
   });
+});
+
+test('after an append that fails an answer goes on as if it had not been asked for', async () => {
+  await using model = await load(filesOf('v1.0'), { prefillChunk: 2 });
+  const [whole, session] = [model.encode('the fox'), model.encode('the fox')];
+  await session.append([0, 4]);
+  const { vocab } = model.config;
+  await expect(session.append([])).rejects.toThrow(ShapeError);
+  await expect(session.append([5, 2.5])).rejects.toThrow(ShapeError);
+  await expect(session.append([5, 2 ** 32 + 4])).rejects.toThrow(ShapeError);
+  await expect(session.append([5, 6, 7, vocab])).rejects.toThrow(ShapeError); // in its second run
+  let nAsked = 0;
+  const signal = {
+    throwIfAborted() {
+      if (nAsked++ > 0) throw new Error('enough');
+    },
+  } as unknown as AbortSignal;
+  await expect(session.append([5, 6, 7], { signal })).rejects.toThrow('enough');
+  expect(session.ids).toEqual([0, 4]);
+  expect((await session.append([5, 6, 7])).data).toEqual((await whole.append([0, 4, 5, 6, 7])).data);
 });
 
 test('cross attention needs to be told how many rows are the source', async () => {
