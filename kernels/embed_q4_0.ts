@@ -3,8 +3,7 @@ import { f16ToF32 } from './lanes';
 
 const PANEL_ROWS = 16;
 const BLOCK_SIZE = 32;
-/** A record: four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
-const GROUP_BYTES: usize = 64;
+/** A record: codes, [byte / 4][row][byte % 4], then 16 scales; see src/exec/wasm/layout.ts. */
 const SCALES: usize = 256;
 const RECORD_BYTES: usize = 288;
 
@@ -16,9 +15,9 @@ export function embedQ40(y: usize, ids: usize, nTokens: i32, w: usize, nIn: i32)
     let record = w + <usize>(id / PANEL_ROWS) * <usize>nBlocks * RECORD_BYTES;
     for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES) {
       const d = f16ToF32(load<i16>(record + SCALES + ((<usize>row) << 1)));
-      const codes = record + <usize>(row >> 2) * GROUP_BYTES + ((<usize>(row & 3)) << 2);
+      const codes = record + ((<usize>row) << 2);
       for (let k: usize = 0; k < <usize>BLOCK_SIZE / 2; k++) {
-        const pair = <i32>load<u8>(codes + ((k >> 2) << 4) + (k & 3));
+        const pair = <i32>load<u8>(codes + ((k >> 2) << 6) + (k & 3));
         store<f32>(y + (k << 2), d * <f32>((pair & 0xf) - 8));
         store<f32>(y + (k << 2), d * <f32>((pair >> 4) - 8), 2 * BLOCK_SIZE); // 16 columns further
       }

@@ -3,11 +3,7 @@
 // w lies in panels of 8 rows, [panel][k][8]: eight outputs of one token are two vectors, and every lane adds its own sum in
 // the order of k. Which tokens and rows are worked on together changes nothing in that order; y holds the sums between
 // blocks of k, which rounds nothing.
-import { loadLanes, storeLanes } from './lanes';
-
-/** Rows of a panel, and bytes of one k of it. */
-const PANEL_ROWS = 8;
-const PANEL_STEP: usize = 32;
+import { fewTokens, PANEL_ROWS, PANEL_STEP, panelBlock, TILE_STEP, TILE_TOKENS } from './blocks/f32_tiles';
 
 /**
  * A matrix x vector product reads this many streams of panels side by side, as many sums as hide the latency of an addition.
@@ -15,10 +11,6 @@ const PANEL_STEP: usize = 32;
  * while four neighbouring panels of short rows (18 kB for rows of 576) cost a third of the speed.
  */
 const STREAMS = 4;
-
-/** Tokens of a tile, and bytes of one k of it. */
-const TILE_TOKENS = 4;
-const TILE_STEP: usize = 16;
 
 /** Tokens and k of one block: 128 x 512 activations (256 kB) stay in the second-level cache, 512 x 8 weights in the first. */
 const BLOCK_TOKENS = 128;
@@ -144,46 +136,6 @@ function interleaveTokens(to: usize, x: usize, xBytes: usize, nTokens: i32, nK: 
   }
 }
 
-/**
- * nTokens x (up to 8 rows, `width` of which exist) over nK; `more` goes on from the sums in y.
- * tiles: the whole tiles of tokens, interleaved; x: all tokens as rows, of which the last 1 to 3 are read.
- */
-function panelBlock(
-  y: usize,
-  yBytes: usize,
-  tiles: usize,
-  x: usize,
-  xBytes: usize,
-  nTokens: i32,
-  nK: i32,
-  panel: usize,
-  width: i32,
-  more: bool,
-): void {
-  const nTiles = nTokens / TILE_TOKENS;
-  tiles4x8(y, yBytes, tiles, nTiles, nK, panel, width, more);
-  y += <usize>(nTiles * TILE_TOKENS) * yBytes;
-  x += <usize>(nTiles * TILE_TOKENS) * xBytes;
-  fewTokens(y, yBytes, x, xBytes, nTokens % TILE_TOKENS, nK, panel, width, more);
-}
-
-/** 0 to 3 tokens x one panel. */
-function fewTokens(
-  y: usize,
-  yBytes: usize,
-  x: usize,
-  xBytes: usize,
-  nTokens: i32,
-  nK: i32,
-  panel: usize,
-  width: i32,
-  more: bool,
-): void {
-  if (nTokens === 3) tile3x8(y, yBytes, x, xBytes, nK, panel, width, more);
-  else if (nTokens === 2) tile2x8(y, yBytes, x, xBytes, nK, panel, width, more);
-  else if (nTokens === 1) tile1x8(y, x, nK, panel, width, more);
-}
-
 /** 1 to 3 tokens: read every weight once, at the speed of memory. */
 function matrixVectors(
   y: usize,
@@ -262,153 +214,4 @@ function vector4x8(y: usize, yStep: usize, x: usize, nK: i32, w0: usize, wStep: 
   y += yStep;
   v128.store(y, a6);
   v128.store(y, a7, 16);
-}
-
-/**
- * Tiles of four tokens x one panel: eight sums, two weights, four activations and a product fit V8's sixteen registers.
- * The loop over tiles is in this function because V8 unrolls an inner loop of this size only where it is nested.
- */
-function tiles4x8(y: usize, yBytes: usize, x: usize, nTiles: i32, nK: i32, panel: usize, width: i32, more: bool): void {
-  const end = panel + <usize>nK * PANEL_STEP;
-  for (let tile = 0; tile < nTiles; tile++, y += yBytes << 2) {
-    const y1 = y + yBytes;
-    const y2 = y1 + yBytes;
-    const y3 = y2 + yBytes;
-    let a0 = f32x4.splat(0);
-    let a1 = f32x4.splat(0);
-    let b0 = f32x4.splat(0);
-    let b1 = f32x4.splat(0);
-    let c0 = f32x4.splat(0);
-    let c1 = f32x4.splat(0);
-    let d0 = f32x4.splat(0);
-    let d1 = f32x4.splat(0);
-    if (more) {
-      a0 = loadLanes(y, width);
-      a1 = loadLanes(y + 16, width - 4);
-      b0 = loadLanes(y1, width);
-      b1 = loadLanes(y1 + 16, width - 4);
-      c0 = loadLanes(y2, width);
-      c1 = loadLanes(y2 + 16, width - 4);
-      d0 = loadLanes(y3, width);
-      d1 = loadLanes(y3 + 16, width - 4);
-    }
-    for (let w = panel; w < end; w += PANEL_STEP, x += TILE_STEP) {
-      const w0 = v128.load(w);
-      const w1 = v128.load(w, 16);
-      const xa = v128.load32_splat(x);
-      a0 = f32x4.add(a0, f32x4.mul(xa, w0));
-      a1 = f32x4.add(a1, f32x4.mul(xa, w1));
-      const xb = v128.load32_splat(x, 4);
-      b0 = f32x4.add(b0, f32x4.mul(xb, w0));
-      b1 = f32x4.add(b1, f32x4.mul(xb, w1));
-      const xc = v128.load32_splat(x, 8);
-      c0 = f32x4.add(c0, f32x4.mul(xc, w0));
-      c1 = f32x4.add(c1, f32x4.mul(xc, w1));
-      const xd = v128.load32_splat(x, 12);
-      d0 = f32x4.add(d0, f32x4.mul(xd, w0));
-      d1 = f32x4.add(d1, f32x4.mul(xd, w1));
-    }
-    storeLanes(y, a0, width);
-    storeLanes(y + 16, a1, width - 4);
-    storeLanes(y1, b0, width);
-    storeLanes(y1 + 16, b1, width - 4);
-    storeLanes(y2, c0, width);
-    storeLanes(y2 + 16, c1, width - 4);
-    storeLanes(y3, d0, width);
-    storeLanes(y3 + 16, d1, width - 4);
-  }
-}
-
-function tile3x8(y: usize, yBytes: usize, x0: usize, xBytes: usize, nK: i32, w: usize, width: i32, more: bool): void {
-  const y1 = y + yBytes;
-  const y2 = y1 + yBytes;
-  let x1 = x0 + xBytes;
-  let x2 = x1 + xBytes;
-  let a0 = f32x4.splat(0);
-  let a1 = f32x4.splat(0);
-  let b0 = f32x4.splat(0);
-  let b1 = f32x4.splat(0);
-  let c0 = f32x4.splat(0);
-  let c1 = f32x4.splat(0);
-  if (more) {
-    a0 = loadLanes(y, width);
-    a1 = loadLanes(y + 16, width - 4);
-    b0 = loadLanes(y1, width);
-    b1 = loadLanes(y1 + 16, width - 4);
-    c0 = loadLanes(y2, width);
-    c1 = loadLanes(y2 + 16, width - 4);
-  }
-  const end = x0 + ((<usize>nK) << 2);
-  for (; x0 < end; x0 += 4) {
-    const w0 = v128.load(w);
-    const w1 = v128.load(w, 16);
-    const xa = v128.load32_splat(x0);
-    a0 = f32x4.add(a0, f32x4.mul(xa, w0));
-    a1 = f32x4.add(a1, f32x4.mul(xa, w1));
-    const xb = v128.load32_splat(x1);
-    b0 = f32x4.add(b0, f32x4.mul(xb, w0));
-    b1 = f32x4.add(b1, f32x4.mul(xb, w1));
-    const xc = v128.load32_splat(x2);
-    c0 = f32x4.add(c0, f32x4.mul(xc, w0));
-    c1 = f32x4.add(c1, f32x4.mul(xc, w1));
-    x1 += 4;
-    x2 += 4;
-    w += PANEL_STEP;
-  }
-  storeLanes(y, a0, width);
-  storeLanes(y + 16, a1, width - 4);
-  storeLanes(y1, b0, width);
-  storeLanes(y1 + 16, b1, width - 4);
-  storeLanes(y2, c0, width);
-  storeLanes(y2 + 16, c1, width - 4);
-}
-
-function tile2x8(y: usize, yBytes: usize, x0: usize, xBytes: usize, nK: i32, w: usize, width: i32, more: bool): void {
-  const y1 = y + yBytes;
-  let x1 = x0 + xBytes;
-  let a0 = f32x4.splat(0);
-  let a1 = f32x4.splat(0);
-  let b0 = f32x4.splat(0);
-  let b1 = f32x4.splat(0);
-  if (more) {
-    a0 = loadLanes(y, width);
-    a1 = loadLanes(y + 16, width - 4);
-    b0 = loadLanes(y1, width);
-    b1 = loadLanes(y1 + 16, width - 4);
-  }
-  const end = x0 + ((<usize>nK) << 2);
-  for (; x0 < end; x0 += 4) {
-    const w0 = v128.load(w);
-    const w1 = v128.load(w, 16);
-    const xa = v128.load32_splat(x0);
-    a0 = f32x4.add(a0, f32x4.mul(xa, w0));
-    a1 = f32x4.add(a1, f32x4.mul(xa, w1));
-    const xb = v128.load32_splat(x1);
-    b0 = f32x4.add(b0, f32x4.mul(xb, w0));
-    b1 = f32x4.add(b1, f32x4.mul(xb, w1));
-    x1 += 4;
-    w += PANEL_STEP;
-  }
-  storeLanes(y, a0, width);
-  storeLanes(y + 16, a1, width - 4);
-  storeLanes(y1, b0, width);
-  storeLanes(y1 + 16, b1, width - 4);
-}
-
-function tile1x8(y: usize, x: usize, nK: i32, w: usize, width: i32, more: bool): void {
-  let a0 = f32x4.splat(0);
-  let a1 = f32x4.splat(0);
-  if (more) {
-    a0 = loadLanes(y, width);
-    a1 = loadLanes(y + 16, width - 4);
-  }
-  const end = x + ((<usize>nK) << 2);
-  for (; x < end; x += 4) {
-    const xk = v128.load32_splat(x);
-    a0 = f32x4.add(a0, f32x4.mul(xk, v128.load(w)));
-    a1 = f32x4.add(a1, f32x4.mul(xk, v128.load(w, 16)));
-    w += PANEL_STEP;
-  }
-  storeLanes(y, a0, width);
-  storeLanes(y + 16, a1, width - 4);
 }

@@ -4,13 +4,12 @@
 // out again. Lanes are rows: the four codes of a row are the bytes of its 32-bit lane.
 import { CodedPanels, codedProduct } from './blocks/coded_product';
 import { codedTiles, TILE_TOKENS } from './blocks/coded_tiles';
-import { CodedRecords, codedVectors, tiledTokens } from './blocks/coded_vectors';
+import { CodedRecords, codedVectors, STEP_BYTES, tiledTokens } from './blocks/coded_vectors';
 import { DotForm, PairDots } from './blocks/dot_forms';
 import { BLOCK_SIZE } from './blocks/q8_record';
 import { f16ToF32x4, nibblesOfBytes, nibblesOfWords } from './lanes';
 
-/** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
-const GROUP_BYTES: usize = 64;
+/** One record: 16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 scales; see src/exec/wasm/layout.ts. */
 const SCALES: usize = 256;
 const RECORD_BYTES: usize = 288;
 /** w = d * (stored - 8). */
@@ -69,9 +68,9 @@ class Q40Codes implements CodedPanels {
 
   unpack(codes: usize, scales: usize, record: usize, nBlocks: i32): void {
     for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES) {
-      for (let i: usize = 0; i < GROUP_BYTES; i += 16) {
-        for (let g: usize = 0; g < 4; g++, codes += 16) {
-          const c = v128.load(record + g * GROUP_BYTES + i);
+      for (let i: usize = 0; i < SCALES; i += STEP_BYTES) {
+        for (let g: usize = 0; g < STEP_BYTES; g += 16, codes += 16) {
+          const c = v128.load(record + i + g);
           if (ASC_FEATURE_RELAXED_SIMD) {
             v128.store(codes, v128.and(c, nibblesOfBytes())); // columns 0..15
             v128.store(codes, v128.and(i16x8.shr_u(c, 4), nibblesOfBytes()), 256); // columns 16..31
@@ -94,38 +93,31 @@ class Q40Codes implements CodedPanels {
 
 /** As they lie, for one token. */
 class Q40Records<D extends DotForm> implements CodedRecords {
-  groupBytes(): usize {
-    return GROUP_BYTES;
-  }
-
-  codes(at: usize, group: i32): v128 {
-    if (group === 0) return v128.load(at);
-    if (group === 1) return v128.load(at, GROUP_BYTES);
-    if (group === 2) return v128.load(at, 2 * GROUP_BYTES);
-    return v128.load(at, 3 * GROUP_BYTES);
+  codeBytes(): usize {
+    return SCALES;
   }
 
   start(q: usize): v128 {
     return changetype<D>(0).start(q, LOG2_CODE_OFFSET);
   }
 
-  // Byte i / 16 of sixteen has columns i / 4 and i / 4 + 16 on.
+  // Step i / 64 has columns i / 16 and i / 16 + 16 on.
 
   first(q: usize, i: usize): v128 {
-    return v128.load32_splat(ASC_FEATURE_RELAXED_SIMD ? q + (i >> 2) : q + (i >> 1));
+    return v128.load32_splat(ASC_FEATURE_RELAXED_SIMD ? q + (i >> 4) : q + (i >> 3));
   }
 
   second(q: usize, i: usize): v128 {
-    if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(q + (i >> 2), 16);
-    return v128.load32_splat(q + (i >> 1), 4);
+    if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(q + (i >> 4), 16);
+    return v128.load32_splat(q + (i >> 3), 4);
   }
 
   third(q: usize, i: usize): v128 {
-    return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.load32_splat(q + (i >> 1), 32);
+    return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.load32_splat(q + (i >> 3), 32);
   }
 
   fourth(q: usize, i: usize): v128 {
-    return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.load32_splat(q + (i >> 1), 36);
+    return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.load32_splat(q + (i >> 3), 36);
   }
 
   mask(): v128 {

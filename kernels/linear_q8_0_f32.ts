@@ -4,10 +4,11 @@
 import { f16ToF32x4, storeLanes } from './lanes';
 import { linearPanels, Panels } from './linear_f32';
 
-/** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales. */
+/** One record: 16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 scales. */
 const PANEL_ROWS = 16;
 const BLOCK_SIZE = 32;
-const GROUP_BYTES: usize = 128;
+/** The same four bytes of 16 rows. */
+const STEP_BYTES: usize = 64;
 const SCALES: usize = 512;
 const RECORD_BYTES: usize = 544;
 /** Mask and offset of a code, from memory: see CONSTANTS in lanes.ts. */
@@ -44,15 +45,15 @@ export function linearQ80F32(
   linearPanels<Q80Panels>(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, first, end, scratch);
 }
 
-/** nK of half a panel, its groups 0 and 1 or 2 and 3, as f32, [k][8]. */
+/** nK of half a panel, 8 rows, as f32, [k][8]. */
 class Q80Panels implements Panels {
   panelOf(w: usize, half: i32, nIn: i32, k: i32, nK: i32, room: usize): usize {
     const record = w + (<usize>(half >> 1) * <usize>(nIn / BLOCK_SIZE) + <usize>(k / BLOCK_SIZE)) * RECORD_BYTES;
-    const group = (<usize>(half & 1)) << 1;
-    const codes = record + group * GROUP_BYTES;
-    const scales = record + SCALES + (group << 3);
+    const row = (<usize>(half & 1)) << 3;
+    const codes = record + (row << 2);
+    const scales = record + SCALES + (row << 1);
     unpackGroup(room, codes, scales, nK / BLOCK_SIZE);
-    unpackGroup(room + 16, codes + GROUP_BYTES, scales + 8, nK / BLOCK_SIZE);
+    unpackGroup(room + 16, codes + 16, scales + 8, nK / BLOCK_SIZE);
     return room;
   }
 }
@@ -62,7 +63,7 @@ function unpackGroup(to: usize, codes: usize, scales: usize, nBlocks: i32): void
   for (let b = 0; b < nBlocks; b++) {
     const d = f16ToF32x4(v128.load16x4_s(scales));
     for (let k: usize = 0; k < 8; k++) {
-      const c = v128.load(codes + (k << 4));
+      const c = v128.load(codes + (k << 6));
       const at = to + k * 4 * F32_STEP;
       v128.store(at, scaled(d, c, 0));
       v128.store(at + F32_STEP, scaled(d, c, 8));
@@ -92,11 +93,11 @@ function vector16(y: usize, x: usize, nBlocks: i32, record: usize, width: i32): 
     const d1 = f16ToF32x4(v128.load16x4_s(record, SCALES + 8));
     const d2 = f16ToF32x4(v128.load16x4_s(record, SCALES + 16));
     const d3 = f16ToF32x4(v128.load16x4_s(record, SCALES + 24));
-    for (let i: usize = 0; i < GROUP_BYTES; i += 16, x += 16) {
+    for (let i: usize = 0; i < SCALES; i += STEP_BYTES, x += 16) {
       const c0 = v128.load(record + i);
-      const c1 = v128.load(record + i, GROUP_BYTES);
-      const c2 = v128.load(record + i, 2 * GROUP_BYTES);
-      const c3 = v128.load(record + i, 3 * GROUP_BYTES);
+      const c1 = v128.load(record + i, 16);
+      const c2 = v128.load(record + i, 32);
+      const c3 = v128.load(record + i, 48);
       const x0 = v128.load32_splat(x);
       y0 = f32x4.add(y0, f32x4.mul(x0, scaled(d0, c0, 0)));
       y1 = f32x4.add(y1, f32x4.mul(x0, scaled(d1, c1, 0)));

@@ -7,14 +7,13 @@
 // to the weight: where a < 0, w * a = |a| * -w = |a| * (~w + 1). So the sum over a block is that of |a| * (w ^ m), m = -1 where
 // a < 0 and 0 elsewhere, plus the sum of |a| where a < 0, which no weight changes: sums start with it. (~w fits int8 where -w does
 // not.) Code + 128 is the code with its first bit turned, so the mask is turned in this bit too.
-import { CodedRecords, codedVectors, tiledTokens } from './blocks/coded_vectors';
+import { CodedRecords, codedVectors, STEP_BYTES, tiledTokens } from './blocks/coded_vectors';
 import { DotForm, PairDots } from './blocks/dot_forms';
 import { BLOCK_SIZE, startOf, startOfSigned } from './blocks/q8_record';
 import { WidePanels, wideProduct } from './blocks/wide_product';
 import { bytesOfWords, dotStep, f16ToF32x4, firstBitsOfBytes, zeros } from './lanes';
 
-/** One record: 16 rows x 32 columns as four groups of 4 rows, then 16 scales; see src/exec/wasm/layout.ts. */
-export const GROUP_BYTES: usize = 128;
+/** One record: 16 rows x 32 columns, [column / 4][row][column % 4], then 16 scales; see src/exec/wasm/layout.ts. */
 export const SCALES: usize = 512;
 export const RECORD_BYTES: usize = 544;
 /** w = d * (stored - 128). */
@@ -51,9 +50,9 @@ class Q80Codes implements WidePanels {
 
   unpack(codes: usize, scales: usize, record: usize, nBlocks: i32): void {
     for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES, scales += 64) {
-      for (let i: usize = 0; i < GROUP_BYTES; i += 16, codes += 64) {
-        for (let g: usize = 0; g < 4; g++, codes += 16) {
-          const c = v128.xor(v128.load(record + g * GROUP_BYTES + i), firstBitsOfBytes());
+      for (let i: usize = 0; i < SCALES; i += STEP_BYTES, codes += 64) {
+        for (let g: usize = 0; g < STEP_BYTES; g += 16, codes += 16) {
+          const c = v128.xor(v128.load(record + i + g), firstBitsOfBytes());
           v128.store(codes, i16x8.shr_s(i16x8.shl(c, 8), 8)); // columns 0 2
           v128.store(codes, i16x8.shr_s(c, 8), 64); // columns 1 3
         }
@@ -70,31 +69,24 @@ export function unpackScales(to: usize, scales: usize): void {
 
 /** As they lie, for one token. */
 export class Q80Records<D extends DotForm> implements CodedRecords {
-  groupBytes(): usize {
-    return GROUP_BYTES;
-  }
-
-  codes(at: usize, group: i32): v128 {
-    if (group === 0) return v128.load(at);
-    if (group === 1) return v128.load(at, GROUP_BYTES);
-    if (group === 2) return v128.load(at, 2 * GROUP_BYTES);
-    return v128.load(at, 3 * GROUP_BYTES);
+  codeBytes(): usize {
+    return SCALES;
   }
 
   start(q: usize): v128 {
     return ASC_FEATURE_RELAXED_SIMD ? startOfSigned(q) : startOf(q, LOG2_CODE_OFFSET);
   }
 
-  // The 16 bytes have columns i / 4 .. i / 4 + 3.
+  // Step i / 64 has columns i / 16 .. i / 16 + 3.
 
   first(q: usize, i: usize): v128 {
-    if (ASC_FEATURE_RELAXED_SIMD) return i8x16.abs(v128.load32_splat(q + (i >> 2)));
-    return v128.load32_splat(q + (i >> 1));
+    if (ASC_FEATURE_RELAXED_SIMD) return i8x16.abs(v128.load32_splat(q + (i >> 4)));
+    return v128.load32_splat(q + (i >> 3));
   }
 
   second(q: usize, i: usize): v128 {
-    if (!ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(q + (i >> 1), 4);
-    const negative = i8x16.lt_s(v128.load32_splat(q + (i >> 2)), zeros());
+    if (!ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(q + (i >> 3), 4);
+    const negative = i8x16.lt_s(v128.load32_splat(q + (i >> 4)), zeros());
     return v128.xor(negative, firstBitsOfBytes());
   }
 

@@ -4,7 +4,7 @@ import { QuadDots } from './blocks/dot_forms';
 import { BLOCK_SIZE } from './blocks/q8_record';
 import { SignedPanels, signedProduct } from './blocks/signed_product';
 import { firstBitsOfBytes } from './lanes';
-import { GROUP_BYTES, linearQ80Q8, Q80Records, RECORD_BYTES, SCALES, unpackScales } from './linear_q8_0_q8';
+import { linearQ80Q8, Q80Records, RECORD_BYTES, SCALES, unpackScales } from './linear_q8_0_q8';
 
 /** See LinearQ8 in src/exec/wasm/kernels.ts. In the plain build this is linearQ80Q8. */
 export function linearQ80Q8Quads(
@@ -41,10 +41,8 @@ class Q80Signed implements SignedPanels {
 
   unpack(codes: usize, scales: usize, record: usize, nBlocks: i32): void {
     for (let b = 0; b < nBlocks; b++, record += RECORD_BYTES, scales += 64) {
-      for (let i: usize = 0; i < GROUP_BYTES; i += 16) {
-        for (let g: usize = 0; g < 4; g++, codes += 16) {
-          v128.store(codes, v128.xor(v128.load(record + g * GROUP_BYTES + i), firstBitsOfBytes()));
-        }
+      for (let i: usize = 0; i < SCALES; i += 16, codes += 16) {
+        v128.store(codes, v128.xor(v128.load(record + i), firstBitsOfBytes()));
       }
       unpackScales(scales, record + SCALES);
     }

@@ -139,10 +139,13 @@ function addTile<D extends DotForm>(
 
 /** One token: sums + (dw * da) * inner, for groups a and b of four rows. */
 export function addBlock<D extends DotForm>(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
+  // Both are loaded before one is stored, so that a compiler may make one wide vector of two.
+  const oldA = v128.load(sums);
+  const oldB = v128.load(sums, 16);
   const innerA = f32x4.convert_i32x4_s(changetype<D>(0).inner(a));
-  v128.store(sums, f32x4.add(v128.load(sums), f32x4.mul(f32x4.mul(dwA, da), innerA)));
   const innerB = f32x4.convert_i32x4_s(changetype<D>(0).inner(b));
-  v128.store(sums, f32x4.add(v128.load(sums, 16), f32x4.mul(f32x4.mul(dwB, da), innerB)), 16);
+  v128.store(sums, f32x4.add(oldA, f32x4.mul(f32x4.mul(dwA, da), innerA)));
+  v128.store(sums, f32x4.add(oldB, f32x4.mul(f32x4.mul(dwB, da), innerB)), 16);
 }
 
 /** Up to 16 rows of y, `width` of which exist. */

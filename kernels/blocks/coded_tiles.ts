@@ -1,4 +1,4 @@
-// A few tokens x a matrix in records of 4-bit codes (16 rows x 32 columns as four groups of 4 rows, then 16 f16 scales):
+// A few tokens x a matrix in records of 4-bit codes (16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 f16 scales):
 //   y[t, o] = sum over blocks b of (dw[o, b] * da[t, b]) * inner[t, o, b], b rising, from +0.     Twin: src/ops/linear_q8.ts
 // Tiles of 8 rows x 4 tokens, whose codes are taken out of their bytes as they are read. Unpacking a panel into memory first, as
 // coded_product.ts does, takes the time of one token and a half, which pays for more than eight. Relaxed build alone: in the plain
@@ -11,8 +11,8 @@ import { ACTIVATION_BYTES, GROUP_TOKENS, scaleOf } from './q8_record';
 /** Tokens up to which tiles are faster: four take 0.74 of the time that unpacking first takes, eight 0.92 to 0.96. */
 export const TILE_TOKENS = ASC_FEATURE_RELAXED_SIMD ? 8 : 0;
 
-/** Bytes of the codes of 4 rows x 32 columns; 16 of them have the columns i .. i + 3 and, in their high halves, 16 later ones. */
-const GROUP_BYTES: usize = 64;
+/** Bytes of a step: of 16 rows the columns i .. i + 3 and, in their high halves, 16 later ones. */
+const STEP_BYTES: usize = 64;
 const SCALES: usize = 256;
 const RECORD_BYTES: usize = 288;
 
@@ -43,7 +43,7 @@ export function codedTiles<D extends DotForm>(
     for (let t = 0; t < nTokens; t += GROUP_TOKENS, to += GROUP_TOKENS * yBytes, from += groupBytes) {
       memory.fill(scratch, 0, GROUP_TOKENS * ROWS_BYTES);
       addTile<D>(scratch, from, nBlocks, record, record + SCALES, log2Offset);
-      addTile<D>(scratch + 32, from, nBlocks, record + 2 * GROUP_BYTES, record + SCALES + 16, log2Offset);
+      addTile<D>(scratch + 32, from, nBlocks, record + 32, record + SCALES + 16, log2Offset);
       storeSums(to, yBytes, scratch, min(GROUP_TOKENS, nTokens - t), nOut - row);
     }
   }
@@ -61,7 +61,7 @@ function addTile<D extends DotForm>(
   const dots = changetype<D>(0);
   const mask = nibblesOfBytes();
   let at = q;
-  for (let b = 0; b < nBlocks; b++, codes += RECORD_BYTES - GROUP_BYTES, scales += RECORD_BYTES) {
+  for (let b = 0; b < nBlocks; b++, codes += RECORD_BYTES - SCALES, scales += RECORD_BYTES) {
     let a0 = dots.start(q, log2Offset);
     let a1 = dots.start(q + ACTIVATION_BYTES, log2Offset);
     let a2 = dots.start(q + 2 * ACTIVATION_BYTES, log2Offset);
@@ -71,9 +71,9 @@ function addTile<D extends DotForm>(
     let b2 = a2;
     let b3 = a3;
     // A loop, and not its four turns one after the other: of those V8 makes twice the instructions, most of them moves.
-    for (const end = codes + GROUP_BYTES; codes < end; codes += 16, at += STEP) {
+    for (const end = codes + SCALES; codes < end; codes += STEP_BYTES, at += STEP) {
       const ca = v128.load(codes);
-      const cb = v128.load(codes, GROUP_BYTES);
+      const cb = v128.load(codes, 16);
       let wa = v128.and(ca, mask);
       let wb = v128.and(cb, mask);
       let x = v128.load32_splat(at);

@@ -1,13 +1,14 @@
-// Matrix x vector for formats whose records are 16 rows x 32 columns as four groups of 4 rows, then 16 f16 scales, w = d * code:
+// Matrix x vector for formats whose records are 16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 f16 scales, w = d * code:
 //   y[o] = sum over blocks b of (dw[o, b] * da[b]) * inner[o, b], b rising, from +0.         Twin: src/ops/linear_q8.ts
 // Two streams of panels are read side by side, each through half of them: hardware prefetches two such streams better than one,
 // and they share the activations. Lanes are rows.
 import { f16AllFinite, f16ToF32x4, finiteF16ToF32x4, storeLanes } from '../lanes';
 import { ACTIVATION_BYTES, GROUP_TOKENS, groupTokens, scaleOf } from './q8_record';
 
-/** Rows of a panel, and of a group within it. */
+/** Rows of a panel. */
 const PANEL_ROWS = 16;
-const GROUPS = 4;
+/** The same four bytes of 16 rows: four vectors. */
+export const STEP_BYTES: usize = 64;
 /** Bytes of the scales of a record. */
 const SCALE_BYTES: usize = 32;
 
@@ -16,13 +17,11 @@ const FEW_TOKENS = 2;
 
 /** How a format takes the products within a block. Classes have methods and no fields: see linearPanels in linear_f32.ts. */
 export interface CodedRecords {
-  /** Bytes of the codes of four rows x 32 columns. */
-  groupBytes(): usize;
-  /** The 16 bytes of group 0..3 that lie at `at` in group 0: offsets that are constants cost nothing. */
-  codes(at: usize, group: i32): v128;
+  /** Bytes of the codes of a record. */
+  codeBytes(): usize;
   /** What the sums of a block begin with; q: its activations. */
   start(q: usize): v128;
-  /** Up to four operands made of the activations that bytes i .. i + 15 of a group are multiplied with: the groups share them. */
+  /** Up to four operands made of the activations that the step at byte i is multiplied with: its vectors share them. */
   first(q: usize, i: usize): v128;
   second(q: usize, i: usize): v128;
   third(q: usize, i: usize): v128;
@@ -76,7 +75,7 @@ function vectorPanels<F extends CodedRecords>(
   firstPanel: i32,
   endPanel: i32,
 ): void {
-  const panelBytes = <usize>nBlocks * (GROUPS * changetype<F>(0).groupBytes() + SCALE_BYTES);
+  const panelBytes = <usize>nBlocks * (changetype<F>(0).codeBytes() + SCALE_BYTES);
   // The last panels, which make no pair or have rows beyond nOut, go one by one.
   const half = max(0, min(endPanel, nOut / PANEL_ROWS) - firstPanel) >> 1;
   const wStep = <usize>half * panelBytes;
@@ -122,7 +121,7 @@ function vector2x16<F extends CodedRecords>(
   wStep: usize,
 ): bool {
   const format = changetype<F>(0);
-  const groupBytes = format.groupBytes();
+  const codeBytes = format.codeBytes();
   const mask = format.mask();
   let y0 = f32x4.splat(0);
   let y1 = f32x4.splat(0);
@@ -133,24 +132,24 @@ function vector2x16<F extends CodedRecords>(
   let z2 = f32x4.splat(0);
   let z3 = f32x4.splat(0);
   let seen = i16x8.splat(0);
-  for (let b = 0; b < nBlocks; b++, q += step, r += GROUPS * groupBytes + SCALE_BYTES) {
+  for (let b = 0; b < nBlocks; b++, q += step, r += codeBytes + SCALE_BYTES) {
     const start = format.start(q);
     const da = scaleOf(q);
     let s0 = start;
     let s1 = start;
     let s2 = start;
     let s3 = start;
-    for (let i: usize = 0; i < groupBytes; i += 16) {
+    for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
       const a1 = format.first(q, i);
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4, mask);
-      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4, mask);
-      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4, mask);
-      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4, mask);
+      s0 = format.dot(s0, v128.load(r + i), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, v128.load(r + i, 16), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, v128.load(r + i, 32), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, v128.load(r + i, 48), a1, a2, a3, a4, mask);
     }
-    const yScales = r + GROUPS * groupBytes;
+    const yScales = r + codeBytes;
     y0 = addBlock(y0, finiteF16ToF32x4(v128.load16x4_s(yScales)), da, format.inner(s0));
     y1 = addBlock(y1, finiteF16ToF32x4(v128.load16x4_s(yScales, 8)), da, format.inner(s1));
     y2 = addBlock(y2, finiteF16ToF32x4(v128.load16x4_s(yScales, 16)), da, format.inner(s2));
@@ -162,15 +161,15 @@ function vector2x16<F extends CodedRecords>(
     s1 = start;
     s2 = start;
     s3 = start;
-    for (let i: usize = 0; i < groupBytes; i += 16) {
+    for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
       const a1 = format.first(q, i);
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(t + i, 0), a1, a2, a3, a4, mask);
-      s1 = format.dot(s1, format.codes(t + i, 1), a1, a2, a3, a4, mask);
-      s2 = format.dot(s2, format.codes(t + i, 2), a1, a2, a3, a4, mask);
-      s3 = format.dot(s3, format.codes(t + i, 3), a1, a2, a3, a4, mask);
+      s0 = format.dot(s0, v128.load(t + i), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, v128.load(t + i, 16), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, v128.load(t + i, 32), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, v128.load(t + i, 48), a1, a2, a3, a4, mask);
     }
     z0 = addBlock(z0, finiteF16ToF32x4(v128.load16x4_s(zScales)), da, format.inner(s0));
     z1 = addBlock(z1, finiteF16ToF32x4(v128.load16x4_s(zScales, 8)), da, format.inner(s1));
@@ -193,30 +192,30 @@ function vector2x16<F extends CodedRecords>(
 /** One token x 16 rows, `width` of which exist; any scales. */
 function vector16<F extends CodedRecords>(y: usize, q: usize, step: usize, nBlocks: i32, r: usize, width: i32): void {
   const format = changetype<F>(0);
-  const groupBytes = format.groupBytes();
+  const codeBytes = format.codeBytes();
   const mask = format.mask();
   let y0 = f32x4.splat(0);
   let y1 = f32x4.splat(0);
   let y2 = f32x4.splat(0);
   let y3 = f32x4.splat(0);
-  for (let b = 0; b < nBlocks; b++, q += step, r += GROUPS * groupBytes + SCALE_BYTES) {
+  for (let b = 0; b < nBlocks; b++, q += step, r += codeBytes + SCALE_BYTES) {
     const start = format.start(q);
     const da = scaleOf(q);
     let s0 = start;
     let s1 = start;
     let s2 = start;
     let s3 = start;
-    for (let i: usize = 0; i < groupBytes; i += 16) {
+    for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
       const a1 = format.first(q, i);
       const a2 = format.second(q, i);
       const a3 = format.third(q, i);
       const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, format.codes(r + i, 0), a1, a2, a3, a4, mask);
-      s1 = format.dot(s1, format.codes(r + i, 1), a1, a2, a3, a4, mask);
-      s2 = format.dot(s2, format.codes(r + i, 2), a1, a2, a3, a4, mask);
-      s3 = format.dot(s3, format.codes(r + i, 3), a1, a2, a3, a4, mask);
+      s0 = format.dot(s0, v128.load(r + i), a1, a2, a3, a4, mask);
+      s1 = format.dot(s1, v128.load(r + i, 16), a1, a2, a3, a4, mask);
+      s2 = format.dot(s2, v128.load(r + i, 32), a1, a2, a3, a4, mask);
+      s3 = format.dot(s3, v128.load(r + i, 48), a1, a2, a3, a4, mask);
     }
-    const scales = r + GROUPS * groupBytes;
+    const scales = r + codeBytes;
     y0 = addBlock(y0, f16ToF32x4(v128.load16x4_s(scales)), da, format.inner(s0));
     y1 = addBlock(y1, f16ToF32x4(v128.load16x4_s(scales, 8)), da, format.inner(s1));
     y2 = addBlock(y2, f16ToF32x4(v128.load16x4_s(scales, 16)), da, format.inner(s2));

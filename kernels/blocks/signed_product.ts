@@ -151,23 +151,26 @@ function addTile(sums: usize, q: usize, nBlocks: i32, codes: usize, scales: usiz
       c1 = quads(c1, v128.xor(c, m1), q1);
       d1 = quads(d1, v128.xor(d, m1), q1);
     }
-    const da0 = v128.load32_splat(at, SIGNED_SCALE_AT);
-    addBlock(sums, scales, da0, a0);
-    addBlock(sums + 16, scales + 16, da0, b0);
-    addBlock(sums + 32, scales + 32, da0, c0);
-    addBlock(sums + 48, scales + 48, da0, d0);
-    const da1 = v128.load32_splat(at, SIGNED_BYTES + SIGNED_SCALE_AT);
-    addBlock(sums + ROWS_BYTES, scales, da1, a1);
-    addBlock(sums + ROWS_BYTES + 16, scales + 16, da1, b1);
-    addBlock(sums + ROWS_BYTES + 32, scales + 32, da1, c1);
-    addBlock(sums + ROWS_BYTES + 48, scales + 48, da1, d1);
+    addBlock(sums, scales, v128.load32_splat(at, SIGNED_SCALE_AT), a0, b0, c0, d0);
+    addBlock(sums + ROWS_BYTES, scales, v128.load32_splat(at, SIGNED_BYTES + SIGNED_SCALE_AT), a1, b1, c1, d1);
   }
 }
 
-/** sums + (dw * da) * inner. */
-function addBlock(sums: usize, scales: usize, da: v128, inner: v128): void {
-  const scaled = f32x4.mul(f32x4.mul(v128.load(scales), da), f32x4.convert_i32x4_s(inner));
-  v128.store(sums, f32x4.add(v128.load(sums), scaled));
+/** One token: sums + (dw * da) * inner, for four groups of four rows. */
+function addBlock(sums: usize, scales: usize, da: v128, a: v128, b: v128, c: v128, d: v128): void {
+  // All are loaded before one is stored: see coded_product.ts.
+  const oldA = v128.load(sums);
+  const oldB = v128.load(sums, 16);
+  const oldC = v128.load(sums, 32);
+  const oldD = v128.load(sums, 48);
+  const dwA = v128.load(scales);
+  const dwB = v128.load(scales, 16);
+  const dwC = v128.load(scales, 32);
+  const dwD = v128.load(scales, 48);
+  v128.store(sums, f32x4.add(oldA, f32x4.mul(f32x4.mul(dwA, da), f32x4.convert_i32x4_s(a))));
+  v128.store(sums, f32x4.add(oldB, f32x4.mul(f32x4.mul(dwB, da), f32x4.convert_i32x4_s(b))), 16);
+  v128.store(sums, f32x4.add(oldC, f32x4.mul(f32x4.mul(dwC, da), f32x4.convert_i32x4_s(c))), 32);
+  v128.store(sums, f32x4.add(oldD, f32x4.mul(f32x4.mul(dwD, da), f32x4.convert_i32x4_s(d))), 48);
 }
 
 /** Up to 16 rows of y, `width` of which exist. */

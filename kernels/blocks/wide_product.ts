@@ -154,8 +154,11 @@ function addTile(sums: usize, q: usize, nBlocks: i32, codes: usize, scales: usiz
 
 /** One token: sums + (dw * da) * inner, for groups a and b of four rows. */
 function addBlock(sums: usize, dwA: v128, dwB: v128, da: v128, a: v128, b: v128): void {
-  v128.store(sums, f32x4.add(v128.load(sums), f32x4.mul(f32x4.mul(dwA, da), f32x4.convert_i32x4_s(a))));
-  v128.store(sums, f32x4.add(v128.load(sums, 16), f32x4.mul(f32x4.mul(dwB, da), f32x4.convert_i32x4_s(b))), 16);
+  // Both are loaded before one is stored: see coded_product.ts.
+  const oldA = v128.load(sums);
+  const oldB = v128.load(sums, 16);
+  v128.store(sums, f32x4.add(oldA, f32x4.mul(f32x4.mul(dwA, da), f32x4.convert_i32x4_s(a))));
+  v128.store(sums, f32x4.add(oldB, f32x4.mul(f32x4.mul(dwB, da), f32x4.convert_i32x4_s(b))), 16);
 }
 
 /** Up to 16 rows of y, `width` of which exist. */

@@ -53,11 +53,18 @@ function workerd(program: string): Runtime {
 /** The Node that runs the tests, in a process of its own: a test runner's instrumented code is slow. */
 export const THIS_NODE = nodeLike('this node', process.execPath);
 
+/**
+ * Makes one 256-bit vector of two where V8 finds them side by side; off by default. Only Node 26 is right with it: Node 24 gets products
+ * wrong (docs/decisions/0064-wide-vectors.md).
+ */
+export const WIDE_VECTORS = { node: join(INSTALLED, 'node-26/bin/node'), flag: '--experimental-wasm-revectorize' };
+
 /** The first Node that package.json allows, then the latest of each line. */
 export const RUNTIMES: readonly Runtime[] = [
   ...['node-20-first', 'node-20', 'node-22', 'node-24', 'node-26'].map((name) =>
     nodeLike(name, join(INSTALLED, name, 'bin/node')),
   ),
+  nodeLike('node-26 with 256-bit vectors', WIDE_VECTORS.node, [WIDE_VECTORS.flag]),
   nodeLike('deno', join(INSTALLED, '@deno/linux-x64-glibc/deno'), ['run', '--allow-all', '--no-config', '--no-lock']),
   nodeLike('bun', join(INSTALLED, '@oven/bun-linux-x64/bin/bun'), ['run']),
   workerd(join(INSTALLED, '@cloudflare/workerd-linux-64/bin/workerd')),

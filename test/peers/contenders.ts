@@ -11,6 +11,8 @@ export interface Contender {
   readonly node?: NodeProgram;
   readonly threads: number;
   readonly kernels?: OpenOptions['kernels'];
+  /** For the program that runs it. */
+  readonly flags?: readonly string[];
 }
 
 /** Samples of each work, by turn; or why there are none. */
@@ -57,9 +59,9 @@ export async function takeTurns(contenders: readonly Contender[], plan: TurnPlan
   try {
     for (const run of running) {
       await attempt(run, async () => {
-        const { engine, node, threads, kernels } = run.contender;
+        const { engine, node, threads, kernels, flags } = run.contender;
         const options = { model: plan.model, threads, maxSeq: MAX_SEQ, ...(kernels !== undefined && { kernels }) };
-        run.process = await startEngine(engine, options, node?.path);
+        run.process = await startEngine(engine, options, node?.path, flags);
         await run.process.prefill(WARM_UP.prefill);
         await run.process.decode(WARM_UP.decode, WARM_UP.prefill);
       });

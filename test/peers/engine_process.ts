@@ -25,17 +25,18 @@ export interface EngineProcess {
 const STDERR_TAIL = 2000;
 
 /**
- * Starts engines/<name>.ts under `node` and opens a model in it.
+ * Starts engines/<name>.ts under `node` (with `flags`) and opens a model in it.
  * Throws with the child's own words when it does not start, does not open the model, or ends.
  */
 export async function startEngine(
   name: 'glassformer' | 'llama_cpp',
   options: OpenOptions,
   node: string = process.execPath,
+  flags: readonly string[] = [],
 ): Promise<EngineProcess> {
   const child = fork(fileURLToPath(new URL(`engines/${name}.ts`, import.meta.url)), {
     execPath: node,
-    execArgv: flagsOf(node),
+    execArgv: [...flagsOf(node), ...flags],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   const call = caller(child, name);

@@ -66,7 +66,10 @@ async function measureNative({ quick, mostTurns, nodes }: PeerPace): Promise<Map
     for (const node of nodes) figures.get(node.label)!.push(...rowsOf(one, title, node, runs, decodeTokens));
     process.stderr.write(`peers: ${title} took ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
   }
-  const note = `Prefill of ${PREFILL_TOKENS} tokens; decode of ${decodeTokens} tokens after ${DECODE_AFTER}. A ratio is our speed over theirs.`;
+  const flag = nodes.find(({ wideFlag }) => wideFlag !== undefined)?.wideFlag;
+  const wideNote =
+    flag === undefined ? '' : ` 256-bit vectors: under V8's ${flag}, which is off by default (kernels.md).`;
+  const note = `Prefill of ${PREFILL_TOKENS} tokens; decode of ${decodeTokens} tokens after ${DECODE_AFTER}. A ratio is our speed over theirs.${wideNote}`;
   return new Map(
     [...figures].map(([label, rows]) => [label, { title: 'Beside llama.cpp, native', note, figures: rows }]),
   );
@@ -76,9 +79,12 @@ function contendersOf({ isWhole }: Case, nodes: readonly NodeProgram[]): Contend
   const ours = nodes.flatMap((node): Contender[] => {
     const engine = 'glassformer';
     const one: Contender = { name: `${node.label} 1`, engine, node, threads: 1 };
-    if (!isWhole) return [one];
+    const { wideFlag } = node;
+    const wide = wideFlag === undefined ? [] : [{ ...one, name: `${node.label} wide`, flags: [wideFlag] }];
+    if (!isWhole) return [one, ...wide];
     return [
       one,
+      ...wide,
       { name: `${node.label} 2`, engine, node, threads: 2 },
       { name: `${node.label} simd`, engine, node, threads: 1, kernels: 'simd' },
     ];
@@ -94,7 +100,7 @@ function rowsOf(
   runs: ReadonlyMap<string, Runs>,
   decodeTokens: number,
 ): Figure[] {
-  const [one, two, simd] = [`${node.label} 1`, `${node.label} 2`, `${node.label} simd`].map((name) => runs.get(name));
+  const [one, two, simd, wide] = ['1', '2', 'simd', 'wide'].map((name) => runs.get(`${node.label} ${name}`));
   const [llama, llamaTwo] = [runs.get('llama 1'), runs.get('llama 2')];
   const rows: Figure[] = [];
   const works: [Work, number, number | undefined][] = [['decode', decodeTokens, decodeAtLeast]];
@@ -106,6 +112,12 @@ function rowsOf(
       rateFigure(`${name}, llama.cpp`, llama, work, nTokens),
       ratioFigure(`${name}: ratio`, one, llama, work, atLeast === undefined ? undefined : { atLeast }),
     );
+    if (node.wideFlag !== undefined) {
+      rows.push(
+        rateFigure(`${name}, Glassformer, 256-bit vectors`, wide, work, nTokens),
+        ratioFigure(`${name}: ratio with 256-bit vectors`, wide, llama, work),
+      );
+    }
     if (!isWhole) continue;
     const best = betterOf(llama, llamaTwo, work);
     rows.push(

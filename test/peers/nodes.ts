@@ -6,12 +6,16 @@ import { fileURLToPath } from 'node:url';
 export interface NodeProgram {
   readonly label: string;
   readonly path: string;
+  /** The flag with which its V8 makes 256-bit vectors, where it is right with it: docs/decisions/0064-wide-vectors.md. */
+  readonly wideFlag?: string;
 }
 
 /** What `npm run install:hosts` installs. */
 const INSTALLED = fileURLToPath(new URL('../hosts/runtimes/node_modules/', import.meta.url));
 const NEWEST_FIRST = [26, 24];
 const OLDEST = 20;
+const WIDE_MAJOR = 26;
+const WIDE_FLAG = '--experimental-wasm-revectorize';
 
 /** The newest Node that is installed for the hosts' tests, and Node 20; the Node that runs this, where none is. */
 export function defaultNodes(): NodeProgram[] {
@@ -24,7 +28,8 @@ export function defaultNodes(): NodeProgram[] {
 /** The program at `path`, by its own word on its version. Throws where it cannot be run. */
 export function nodeAt(path: string): NodeProgram {
   const version = execFileSync(path, ['--version'], { encoding: 'utf8' });
-  return { label: `Node ${/^v(\d+)/.exec(version)![1]}`, path };
+  const major = Number(/^v(\d+)/.exec(version)![1]);
+  return { label: `Node ${major}`, path, ...(major === WIDE_MAJOR && { wideFlag: WIDE_FLAG }) };
 }
 
 function installed(major: number): string {

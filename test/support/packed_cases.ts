@@ -29,8 +29,8 @@ function* places(dtype: DType, nIn: number, o: number): Generator<[number, numbe
     const scale = panel + b * record + 16 * nCodeBytes + 2 * r;
     for (let i = 0; i < 2; i++) yield [scale + i, block + i, 0];
     for (let c = 0; c < nCodeBytes; c++) {
-      const group = panel + b * record + Math.floor(r / 4) * 4 * nCodeBytes;
-      yield [group + Math.floor(c / 4) * 16 + (r % 4) * 4 + (c % 4), block + 2 + c, dtype === 'q8_0' ? 0x80 : 0];
+      const to = panel + b * record + Math.floor(c / 4) * 64 + r * 4 + (c % 4);
+      yield [to, block + 2 + c, dtype === 'q8_0' ? 0x80 : 0];
     }
   }
 }

@@ -11,10 +11,11 @@ import { storedAs } from './stored_as.ts';
  *   f32, f16, bf16   panels of 8 rows:   [ceil(out / 8)][in][8 rows]
  *   q8_0, q4_0       panels of 16 rows:  [ceil(out / 16)][in / 32] records of 16 rows x 32 columns:
  *
- *     q8_0 record   4 groups of 4 rows x 128 bytes, [column / 4][row][column % 4], each byte code + 128;   544 bytes
- *                   then 16 f16 scales
- *     q4_0 record   4 groups of 4 rows x 64 bytes, [column / 4][row][column % 4] over columns 0..15: the   288 bytes
- *                   low nibble is column c, the high nibble column c + 16, each code + 8; then 16 f16 scales
+ *     q8_0 record   [column / 4][16 rows][column % 4], each byte code + 128; then 16 f16 scales            544 bytes
+ *     q4_0 record   [column / 4][16 rows][column % 4] over columns 0..15: the low nibble is column c, the  288 bytes
+ *                   high nibble column c + 16, each code + 8; then 16 f16 scales
+ *
+ *     So the same columns of all rows are four vectors side by side: a compiler may make wider ones of them.
  *
  *   q2_k to q6_k, iq4_xs, q4_1, q5_0, q5_1, iq4_nl, mxfp4
  *                    panels of 16 rows:  [ceil(out / 16)][4 groups of 4 rows][in / block] records of 4 rows x one block:
