@@ -6,6 +6,7 @@ import type { KvCache, KvSequence } from '../kvcache/cache.ts';
 import { CONTIGUOUS } from '../kvcache/options.ts';
 import { buildT5Decoder, buildT5Encoder } from '../models/t5.ts';
 import type { T5Config } from '../models/t5_config.ts';
+import type { T5Tensors } from '../models/t5_tensors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import { lazyForms } from './lazy_forms.ts';
@@ -87,7 +88,8 @@ export async function loadEncoderDecoder(
       forDecoder,
     );
     loaded.push(decoder);
-    const parts = { name, config, tokenizer, encoder, decoder, host, maxSeq, options: forDecoder };
+    const { crossParts } = tensors;
+    const parts = { name, config, crossParts, tokenizer, encoder, decoder, host, maxSeq, options: forDecoder };
     return encoderDecoderOf(parts, host.now() - start, opened.close);
   } catch (e) {
     for (const executor of loaded) executor.dispose();
@@ -96,7 +98,7 @@ export async function loadEncoderDecoder(
   }
 }
 
-interface Parts {
+interface Parts extends Pick<T5Tensors, 'crossParts'> {
   readonly name: string;
   readonly config: T5Config;
   readonly tokenizer: Tokenizer;
@@ -147,7 +149,7 @@ function encoderDecoderOf(parts: Parts, loadMs: number, close: () => Promise<voi
       if (isDisposed) throw new ConfigError(`model ${name}: it is disposed; load it again`);
       const ids = model.sourceIds(text);
       const rows = encodedRows(parts, encoderCache, ids);
-      return decoding(parts, cache, keptRows(config, cache, rows, ids.length), ids.length);
+      return decoding(parts, cache, keptRows(parts, cache, rows, ids.length), ids.length);
     },
     async *generate(text, generateOptions = {}) {
       refuseGenerateOptions(generateOptions);
@@ -175,7 +177,7 @@ function encoderDecoderOf(parts: Parts, loadMs: number, close: () => Promise<voi
 
 type Floats = Float32Array | Float64Array;
 
-/** [T, nDecoderLayers * 2 * nHeads * headDim]: keys and values of the text's rows, in every decoder layer. */
+/** [T, nDecoderLayers * 2 * nHeads * headDim]: keys and values of the text's rows in every decoder layer, as crossParts says. */
 function encodedRows({ encoder, name }: Parts, cache: KvCache, ids: readonly number[]): Floats {
   const sequence = cache.create();
   try {
@@ -191,7 +193,7 @@ function encodedRows({ encoder, name }: Parts, cache: KvCache, ids: readonly num
 
 /** A sequence of the decoder's cache whose first rows are those of the text: what cross attention sees. */
 function keptRows(
-  { nDecoderLayers, nHeads, headDim }: T5Config,
+  { config: { nDecoderLayers, nHeads, headDim }, crossParts }: Parts,
   cache: KvCache,
   rows: Floats,
   count: number,
@@ -200,17 +202,17 @@ function keptRows(
   const sequence = cache.create();
   try {
     cache.reserve(sequence, count);
-    const columns = (from: number): Floats => {
+    const columns = (which: number): Floats => {
       const part = rows.slice(0, count * width);
       for (let t = 0; t < count; t++) {
-        const at = t * 2 * nDecoderLayers * width + from;
+        const at = (t * 2 * nDecoderLayers + crossParts[which]!) * width;
         part.set(rows.subarray(at, at + width), t * width);
       }
       return part;
     };
     for (let layer = 0; layer < nDecoderLayers; layer++) {
-      cache.writeK(sequence, layer, 0, columns(2 * layer * width));
-      cache.writeV(sequence, layer, 0, columns((2 * layer + 1) * width));
+      cache.writeK(sequence, layer, 0, columns(2 * layer));
+      cache.writeV(sequence, layer, 0, columns(2 * layer + 1));
     }
     return sequence;
   } catch (e) {

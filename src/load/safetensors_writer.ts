@@ -6,7 +6,8 @@ import { METADATA_KEY, SAFETENSORS_BITS } from './safetensors_header.ts';
 export type SafetensorsData =
   | { readonly dtype: 'F32'; readonly data: Float32Array }
   | { readonly dtype: 'F64'; readonly data: Float64Array }
-  | { readonly dtype: 'I32'; readonly data: Int32Array };
+  | { readonly dtype: 'I32'; readonly data: Int32Array }
+  | { readonly dtype: 'BF16'; readonly data: Uint16Array }; // its bits
 
 export type SafetensorsTensor = SafetensorsData & { readonly name: string; readonly shape: Shape };
 

@@ -1,9 +1,10 @@
+import { assert } from '../core/errors.ts';
 import type { Graph, ValueId } from '../graph/ir.ts';
 import type { Activations } from '../ops/linear.ts';
 import type { Tensors } from './architecture.ts';
 import { createBlocks } from './blocks.ts';
 import type { T5Config, T5Stack } from './t5_config.ts';
-import { CROSS_ROWS } from './t5_tensors.ts';
+import { crossRows } from './t5_tensors.ts';
 
 /**
  * The encoder: nEncoderLayers x (norm, attention, residual; norm, feed-forward, residual), a norm, and of its rows what the decoder
@@ -11,7 +12,7 @@ import { CROSS_ROWS } from './t5_tensors.ts';
  *
  *   x [T, dim] -> norm -> q, k, v [T, nHeads, headDim] -> scores [nHeads, T, T], + a number for each head and distance -> probs
  *     -> mix [T, nHeads * headDim] -> attn_output -> + x
- *   rows [R, dim] -> keys and values of all decoder layers [R, nDecoderLayers * 2 * nHeads * headDim]
+ *   rows [R, dim] -> keys and values of all decoder layers [R, nDecoderLayers * 2 * nHeads * headDim], as T5Tensors.crossParts says
  *
  * Scores are q k, not over sqrt(headDim): training started from weights that have the factor in them.
  * Throws ShapeError for a tensor that is missing or of another shape, UnsupportedError for one that has no place.
@@ -20,10 +21,17 @@ import { CROSS_ROWS } from './t5_tensors.ts';
 export function buildT5Encoder(config: T5Config, tensors: Tensors, activations: Activations): Graph {
   const part = createT5Blocks(config, config.nEncoderLayers, tensors, activations);
   const rows = encoderRows(part, config);
-  const nOut = config.nDecoderLayers * 2 * config.nHeads * config.headDim;
-  const weight = part.table.weight(CROSS_ROWS, [nOut, config.dim]);
+  let left = config.nDecoderLayers * 2 * config.nHeads * config.headDim;
+  let cross: ValueId | undefined;
+  for (let i = 0; left > 0; i++) {
+    const nOut = tensors.get(crossRows(i))?.shape[0] ?? left;
+    const weight = part.table.weight(crossRows(i), [nOut, config.dim]);
+    const columns = part.builder.linear(`dec.cross_kv.${i}`, rows, weight, activations); // columns: [R, nOut]
+    cross = cross === undefined ? columns : part.builder.concat(`dec.cross_kv.to_${i}`, cross, columns);
+    left -= nOut;
+  }
+  assert(cross !== undefined && left === 0, 'the matrices of keys and values are those of all decoder layers');
   part.table.checkAllUsed();
-  const cross = part.builder.linear('dec.cross_kv', rows, weight, activations);
   return part.builder.finish(cross, kvOf(config, config.nEncoderLayers));
 }
 

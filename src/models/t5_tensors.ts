@@ -12,10 +12,15 @@ import type { T5Config, T5Stack } from './t5_config.ts';
 export interface T5Tensors {
   readonly encoder: Tensors;
   readonly decoder: Tensors;
+  /** Where the encoder's output has keys (2 * layer) and values (2 * layer + 1) of a decoder layer: 0, 1, ... parts from its start. */
+  readonly crossParts: readonly number[];
 }
 
-/** Keys and values of the encoder's rows in all decoder layers: the rows of one matrix, k and v of layer 0, k and v of layer 1, ... */
-export const CROSS_ROWS = 'dec.cross_kv.weight';
+/**
+ * Keys and values of the encoder's rows in all decoder layers: k and v of layer 0, k and v of layer 1, ..., the rows of one matrix. Files
+ * whose matrices differ in format (llama.cpp writes Q4_K_M so) have one for each.
+ */
+export const crossRows = (index: number): string => `dec.cross_kv.${index}.weight`;
 
 /** Copies that older files carry along, and a table that no layer of theirs reads. */
 const LEFT_OUT = [
@@ -82,8 +87,13 @@ export function partT5(config: T5Config, tensors: Tensors): T5Tensors {
   if (surplus !== undefined) {
     throw new UnsupportedError(`tensor ${surplus} has no place in a t5 of ${config.nDecoderLayers} decoder layers`);
   }
-  encoder.set(CROSS_ROWS, stacked(parts, 'first axis'));
-  return { encoder, decoder };
+  const formats = [...new Set(parts.map(({ type }) => type))];
+  const order = formats.flatMap((format) => parts.flatMap(({ type }, part) => (type === format ? [part] : [])));
+  formats.forEach((format, i) => {
+    const ofFormat = parts.filter(({ type }) => type === format);
+    encoder.set(crossRows(i), stacked(ofFormat, 'first axis'));
+  });
+  return { encoder, decoder, crossParts: parts.map((_, part) => order.indexOf(part)) };
 }
 
 /** Throws UnsupportedError for a name that is none of a T5's. */

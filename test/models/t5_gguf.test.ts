@@ -71,20 +71,25 @@ function hfName(name: string): string {
   return `${side}oder.block.${block}.layer.${parts[part!]}.weight`;
 }
 
-/** The same weights as a Hugging Face folder. */
-async function folderOfFile(file: Uint8Array<ArrayBuffer>, tied: boolean, type: 't5' | 'mt5' = 't5') {
+/** The same weights as a Hugging Face folder; with `inBf16`, all cut down to bf16, and those tensors stored so. */
+async function folderOfFile(
+  file: Uint8Array<ArrayBuffer>,
+  tied: boolean,
+  type: 't5' | 'mt5' = 't5',
+  inBf16?: readonly string[],
+) {
   const { tensors } = await openGguf(bufferSource('t5.gguf', file));
   const written = [];
   for (const info of tensors.values()) {
     const data = new Float32Array(info.shape.reduce((n, size) => n * size, 1));
     await readTensorBytes(info, 0, new Uint8Array(data.buffer));
-    const name = hfName(info.name);
-    written.push({
-      name: tied ? name : name.replace('.wi.', '.wi_1.'),
-      shape: info.shape,
-      dtype: 'F32',
-      data,
-    } as const);
+    const hf = hfName(info.name);
+    const [name, { shape }] = [tied ? hf : hf.replace('.wi.', '.wi_1.'), info];
+    const halves = new Uint16Array(data.buffer); // the upper one of an f32 is a bf16
+    for (let i = 0; inBf16 !== undefined && i < halves.length; i += 2) halves[i] = 0;
+    if (inBf16?.includes(info.name)) {
+      written.push({ name, shape, dtype: 'BF16', data: halves.filter((_, i) => i % 2 === 1) } as const);
+    } else written.push({ name, shape, dtype: 'F32', data } as const);
   }
   const config = {
     model_type: type,
@@ -145,6 +150,21 @@ describe.each([
     expect(model.info.maxSeq).toBe(SHAPE.maxContext);
   });
 });
+
+test.each(['naive64', 'naive', 'wasm'] as const)(
+  'matrices of cross attention in two formats give the bits of one: %s',
+  async (executor) => {
+    const file = fileOf(false);
+    const mixed = ['dec.blk.0.cross_attn_v.weight', 'dec.blk.1.cross_attn_k.weight'];
+    const logits: number[][] = [];
+    for (const inBf16 of [[], mixed]) {
+      const folder = await folderOfFile(file, false, 't5', inBf16);
+      await using model = await loadEncoderDecoder({ kind: 'folder', folder }, HOST, { executor, activations: 'f32' });
+      logits.push(await logitsOf(model));
+    }
+    expect(logits[1]).toEqual(logits[0]);
+  },
+);
 
 test('a t5encoder gives the rows of the encoder with its weights', async () => {
   // The two files draw the same weights: the encoder's come first.
