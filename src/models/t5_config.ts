@@ -42,6 +42,8 @@ const DEFAULT_EPS = 1e-6;
 const DEFAULT_LENGTH = 512;
 /** The table by distance is nHeads * (2 maxDistance + 1) numbers. */
 const MAX_DISTANCE = 4096;
+/** Published models have 32. The time for a table by distance grows faster than the square of it. */
+const MAX_BUCKETS = 128;
 
 /** Families of config.json, with what each computes where a field is missing. */
 const FAMILIES = {
@@ -116,6 +118,7 @@ export function checkT5Stack<C extends T5Stack>(config: C): C {
   checkSizes({ ...config, nLayers, nKvHeads, maxContext: trainedLength });
   need('normEps', normEps, normEps >= 0 && normEps < 1, 'from 0 to 1');
   needSize('relative_attention_max_distance', maxDistance, MAX_DISTANCE);
+  needSize('relative_attention_num_buckets', nBuckets, MAX_BUCKETS);
   need('relative_attention_num_buckets', nBuckets, nBuckets >= 4 && nBuckets % 4 === 0, 'a multiple of 4');
   need('relative_attention_num_buckets', nBuckets, nBuckets / 2 < maxDistance, `below ${2 * maxDistance}`);
   return config;

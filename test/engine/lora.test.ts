@@ -6,8 +6,10 @@ import { loadModel } from '../../src/engine/load_model.ts';
 import type { LoraOption } from '../../src/engine/options.ts';
 import { boundedRun } from '../../src/exec/bounds.ts';
 import { loadWeights } from '../../src/exec/load_weights.ts';
+import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { verify } from '../../src/graph/verify.ts';
+import { withWideSums } from '../../src/graph/wide_sums.ts';
 import { openModelFile } from '../../src/load/open_model.ts';
 import type { RandomArchitectureName } from '../../src/load/random_architectures.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
@@ -105,6 +107,25 @@ describe('an adapter beside the model', () => {
     const threaded = await executorOfGraph(F32_TIERS[1]!, graph, tensors, undefined, 2);
     expect(firstDifference(logitsInChunks(threaded, IDS, []), logits), 'two threads').toBeUndefined();
     threaded.dispose();
+  });
+
+  test.each([false, true])('sums in f64 have the bits of the naive tier, merged: %s', async (isMerged) => {
+    const format = isMerged ? 'f16' : 'q8_0';
+    const plain = await modelOf({ format, layout: 'whole blocks' });
+    const lora = [{ open: fileSource(ggufLora(adapterFor(plain, 3, 1))), scale: 0.5 }];
+    const { buildGraph, tensors } = await (isMerged ? merged : beside)(plain, lora);
+    const logitsOf = async (tier: (typeof F32_TIERS)[number], graph: Graph, chunks: number[] = []) => {
+      const executor = await executorOfGraph(tier, graph, tensors);
+      const logits = logitsInChunks(executor, IDS, chunks);
+      executor.dispose();
+      return logits;
+    };
+    const wide = withWideSums(buildGraph('f32'));
+    const expected = await logitsOf('naive', wide);
+    for (const tier of F32_TIERS.slice(1)) {
+      expect(firstDifference(await logitsOf(tier, optimize(wide), [3, 1]), expected), tier).toBeUndefined();
+    }
+    expect(firstDifference(await logitsOf('naive', buildGraph('f32')), expected), 'another form').toBeDefined();
   });
 
   test('every value lies within its bound of float64 on the same inputs', async () => {

@@ -127,6 +127,22 @@ describe.each(GOLDEN.cases)('$name', ({ name, texts }) => {
     }
   });
 
+  test('sums in f64 have the bits of the naive tier too, and are another form', async () => {
+    const wide: LoadOptions = { activations: 'f32', sums: 'f64' };
+    const { source, ids } = texts[2]!;
+    await using naive = await load(filesOf(name), { ...wide, executor: 'naive' });
+    const expected = await allLogits(naive, source, ids);
+    const { cross } = encoded(naive, source);
+    for (const form of [{}, { prefillChunk: 3 }, { onlyPasses: [] }] satisfies LoadOptions[]) {
+      await using model = await load(filesOf(name), { ...wide, ...form });
+      expect(encoded(model, source).cross).toEqual(cross);
+      expect(await allLogits(model, source, ids)).toEqual(expected);
+    }
+    await using narrow = await load(filesOf(name), { activations: 'f32' });
+    expect(encoded(narrow, source).cross).not.toEqual(cross);
+    expect(await allLogits(narrow, source, ids)).not.toEqual(expected);
+  });
+
   test('greedy text is the same from the fast tier, and ends where the model ends it', async () => {
     await using model = await load(filesOf(name));
     for (const { text, ids } of texts) {
@@ -186,6 +202,11 @@ describe('what cannot be run is refused by name', () => {
     ['decoder_start_token_id', { decoder_start_token_id: 99 }, /decoder_start_token_id is 99/],
     ['eos_token_id', { eos_token_id: null }, /eos_token_id is null/],
     ['buckets', { relative_attention_num_buckets: 6 }, /relative_attention_num_buckets is 6, must be a multiple of 4/],
+    [
+      'more buckets',
+      { relative_attention_num_buckets: 132 },
+      /relative_attention_num_buckets is 132, must be .* to 128/,
+    ],
     ['a head that is missing', { tie_word_embeddings: false }, /tensor output.weight \[41, 12\] is missing/],
     ['layers', { num_decoder_layers: 1 }, /cross_attn_k.weight has no place in a t5 of 1 decoder layers/],
     ['heads', { num_heads: 2 }, /the config asks for/],
