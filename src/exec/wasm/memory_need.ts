@@ -86,11 +86,13 @@ export function checkMemoryNeed(
 ): void {
   if (need.totalBytes <= maxBytes) return;
   const left = maxBytes - need.weightBytes - need.scratchBytes;
-  const positionBytes = bytesPerPosition({ ...graph.kv, elementBytes: F32_BYTES });
-  const fitting = Math.floor(left / positionBytes);
+  const layout = { ...graph.kv, elementBytes: F32_BYTES } as const;
+  const positionBytes =
+    kv?.kind === 'evict' ? evictPageBytes(layout, kv.budget < need.maxSeq) / PAGE_POSITIONS : bytesPerPosition(layout);
+  const room = Math.floor(left / positionBytes);
   throw new CapacityError(
     `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} for a cache of ` +
-      `${cachePositions(need, positionBytes, kv)} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${nextStep(need, fitting, kv)}`,
+      `${cachePositions(need, positionBytes, kv)} positions, ${need.scratchBytes} for scratch), the limit is ${maxBytes}; ${nextStep(need, room, kv)}`,
   );
 }
 
@@ -100,11 +102,22 @@ function cachePositions(need: MemoryNeed, positionBytes: number, kv?: KvOptions)
   return hasPages ? need.cacheBytes / positionBytes : need.maxSeq;
 }
 
-function nextStep(need: MemoryNeed, fitting: number, kv?: KvOptions): string {
-  const { budget, pageSize = DEFAULT_PAGE_SIZE } = (kv ?? {}) as PageOptions;
+/** room: positions whose rows would fit. They are taken in whole pages, and a smaller setting leaves scratch no larger. */
+function nextStep(need: MemoryNeed, room: number, kv?: KvOptions): string {
+  const { budget, pageSize = pageSizeOf(kv) } = (kv ?? {}) as PageOptions;
+  if (room < DEFAULT_PAGE_SIZE) return 'use a smaller model or a smaller format';
+  if (pageSize > room && pageSize > pageSizeOf(kv)) {
+    return `use a page-size of at most ${Math.floor(room / DEFAULT_PAGE_SIZE) * DEFAULT_PAGE_SIZE}`;
+  }
+  const fitting = Math.floor(room / pageSize) * pageSize;
   if (fitting < 1) return 'use a smaller model or a smaller format';
-  if (pageSize > fitting) return `use a page-size below ${fitting}`;
-  const nPages = Math.floor(fitting / pageSize);
-  if (budget !== undefined && budget > need.maxSeq) return `use a kv-budget of at most ${nPages * pageSize}`;
+  if (budget !== undefined && (kv?.kind !== 'evict' || budget < need.maxSeq)) {
+    return `use a kv-budget of at most ${fitting}`;
+  }
   return `use --max-seq ${fitting}, or a smaller format`;
+}
+
+/** Positions of one page where no size was asked for. A contiguous cache grows by whole blocks, which are as long as the smallest page. */
+function pageSizeOf(kv?: KvOptions): number {
+  return kv?.kind === 'lossy' || kv?.kind === 'evict' ? PAGE_POSITIONS : DEFAULT_PAGE_SIZE;
 }

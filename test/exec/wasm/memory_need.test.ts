@@ -8,6 +8,7 @@ import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
 import { createContiguousCache } from '../../../src/kvcache/contiguous.ts';
 import { heapStorage } from '../../../src/kvcache/heap_storage.ts';
+import type { KvOptions } from '../../../src/kvcache/options.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
 import { createNodeHost } from '../../../src/platform/node.ts';
 import { watch } from '../../load/sources.ts';
@@ -105,7 +106,7 @@ describe('memoryNeed', () => {
       new CapacityError(
         `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} ` +
           `for a cache of 96 positions, ${need.scratchBytes} for scratch), the limit is ${short}; ` +
-          'use --max-seq 86, or a smaller format',
+          'use --max-seq 80, or a smaller format',
       ),
     );
     expect(() => checkMemoryNeed(graph, need, 1000)).toThrow(
@@ -116,8 +117,8 @@ describe('memoryNeed', () => {
   test.each([
     [{ kind: 'paged', budget: 9600 }, 'a cache of 9600 positions', 'use a kv-budget of at most 80'],
     [{ kind: 'prefix', budget: 9600, pageSize: 64 }, 'a cache of 9600 positions', 'use a kv-budget of at most 64'],
-    [{ kind: 'paged', pageSize: 9600 }, 'a cache of 9600 positions', 'use a page-size below 86'],
-    [{ kind: 'tiered' }, 'a cache of 96 positions', 'use --max-seq 86'],
+    [{ kind: 'paged', pageSize: 9600 }, 'a cache of 9600 positions', 'use a page-size of at most 80'],
+    [{ kind: 'tiered' }, 'a cache of 96 positions', 'use --max-seq 80'],
   ] as const)('%j says what is too large', (kv, cache, step) => {
     const { graph } = tiny('f32');
     const plain = memoryNeed(graph, LIMITS);
@@ -126,6 +127,50 @@ describe('memoryNeed', () => {
     expect(check).toThrow(CapacityError);
     expect(check).toThrow(cache);
     expect(check).toThrow(step);
+  });
+
+  test('what is said to fit fits', () => {
+    const { graph } = tiny('f32');
+    const kvs: readonly KvOptions[] = [
+      { kind: 'contiguous' },
+      { kind: 'paged', pageSize: 48 },
+      { kind: 'paged', budget: 64 },
+      { kind: 'prefix', budget: 1000, pageSize: 32 },
+      { kind: 'paged', pageSize: 960 },
+      { kind: 'lossy', type: 'q8_0' },
+      { kind: 'evict', by: 'importance', budget: 90 },
+    ];
+    const seen = new Set<string>();
+    const positionBytes = memoryNeed(graph, LIMITS).cacheBytes / LIMITS.maxSeq;
+    for (const kv of kvs) {
+      const plain = memoryNeed(graph, { ...LIMITS, kv });
+      for (let limit = plain.totalBytes - 1; limit > plain.totalBytes - plain.cacheBytes; limit -= 7 * positionBytes) {
+        let [limits, form] = [LIMITS, kv];
+        const messages: string[] = [];
+        for (;;) {
+          try {
+            checkMemoryNeed(graph, memoryNeed(graph, { ...limits, kv: form }), limit, form);
+            break;
+          } catch (e) {
+            messages.push((e as Error).message);
+          }
+          const said = /; use (--max-seq|a page-size of at most|a kv-budget of at most|a smaller model) ?(\d*)/;
+          const [, what, n] = said.exec(messages.at(-1)!)!;
+          seen.add(what!);
+          if (what === 'a smaller model') break;
+          if (what === '--max-seq') limits = { ...limits, maxSeq: Number(n) };
+          else form = { ...form, [what === 'a page-size of at most' ? 'pageSize' : 'budget']: Number(n) } as KvOptions;
+          // Smaller pages may show that the context is too long as well.
+          expect(messages.length, messages.join('\n')).toBeLessThanOrEqual('pageSize' in kv ? 2 : 1);
+        }
+      }
+    }
+    expect([...seen].sort()).toEqual([
+      '--max-seq',
+      'a kv-budget of at most',
+      'a page-size of at most',
+      'a smaller model',
+    ]);
   });
 
   test('a model beyond 4 GiB is refused before the host is asked for anything', async () => {
