@@ -233,7 +233,7 @@ export function scratchBytes(
  * score rows of `stride`. What the graph says is looked up once: a
  * token of a small model has 4 ms, and walking over its 800 nodes takes 60 microseconds.
  */
-function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
+export function partSizes(graph: Graph, build: KernelBuild, nThreads: number) {
   const all = matrices(graph);
   const isWide = graph.nodes.some((node) => 'sums' in node && node.sums === 'f64');
   const wideBytes = isWide

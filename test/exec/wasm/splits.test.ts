@@ -7,16 +7,13 @@ import { arenaStorage } from '../../../src/exec/wasm/arena_storage.ts';
 import { FORMAT_MODULES, type KernelFormat } from '../../../src/exec/wasm/format_kernels.ts';
 import { createFrames } from '../../../src/exec/wasm/frame.ts';
 import { instantiateKernels } from '../../../src/exec/wasm/instantiate.ts';
-import type { CoreKernels, FormatKernels } from '../../../src/exec/wasm/kernels.ts';
 import { linearScratchBytes } from '../../../src/exec/wasm/layout.ts';
 import { createMachine } from '../../../src/exec/wasm/machine.ts';
 import { loadPackedWeights } from '../../../src/exec/wasm/packed_weights.ts';
 import { createRopeTables } from '../../../src/exec/wasm/rope_tables.ts';
 import { runNode } from '../../../src/exec/wasm/run_node.ts';
-import type { AnyKernel } from '../../../src/exec/wasm/shares.ts';
 import { splitKernels } from '../../../src/exec/wasm/split_kernels.ts';
-import { type CallSplit, coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
-import type { ThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
+import { coreSplits, formatSplits } from '../../../src/exec/wasm/splits.ts';
 import type { Graph, Node } from '../../../src/graph/ir.ts';
 import { optimize, PASSES } from '../../../src/graph/passes/index.ts';
 import { withWideSums } from '../../../src/graph/wide_sums.ts';
@@ -30,6 +27,7 @@ import type { Activations } from '../../../src/ops/linear.ts';
 import { SUPER_BLOCK_SIZE } from '../../../src/quant/ggml_block.ts';
 import { batchOf, firstDifference, HOST } from '../../support/executors.ts';
 import { buildExpertModel } from '../../support/expert_model.ts';
+import { type Change, kernelsByName, plainPool } from '../../support/plain_pool.ts';
 import { tinyLlama } from '../../support/tiny_llama.ts';
 import { picturesBatch, tinyVit } from '../../support/tiny_vit.ts';
 
@@ -41,36 +39,6 @@ const SUPER_GEOMETRY = { ...GEOMETRY, nHeads: 8, nKvHeads: 4, dim: 256, hiddenDi
 const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
 const N_THREADS = 3;
 const FUSING = PASSES.map((p) => p.name).filter((name) => name.startsWith('fuse_'));
-
-/** What a rule makes of a call, perhaps made wrong. */
-type Change = (kernel: string, split: CallSplit) => CallSplit;
-
-/** The plain definition of a pool: one share after the other, the last ones first, each by another thread's scratch. */
-function plainPool(kernels: ReadonlyMap<string, AnyKernel>, change: Change, used: Set<string>): ThreadPool {
-  const names = [...kernels.keys()];
-  return {
-    nThreads: N_THREADS,
-    check() {},
-    dispose() {},
-    share(id, args, how) {
-      const name = names[id]!;
-      const { countAt, steps, scratch, grain, unitNs } = change(name, how);
-      const nUnits = args[countAt]!;
-      if (unitNs === 0 || nUnits <= grain) return false;
-      used.add(name);
-      const nShares = Math.ceil(nUnits / grain);
-      for (let share = nShares - 1; share >= 0; share--) {
-        const from = share * grain;
-        const own = [...args];
-        for (let i = 0; i < steps.length; i += 2) own[steps[i]!]! += from * steps[i + 1]!;
-        if (scratch !== undefined) own[scratch.at]! += (share % N_THREADS) * scratch.nBytes;
-        own[countAt] = Math.min(grain, nUnits - from);
-        kernels.get(name)!(...own);
-      }
-      return true;
-    },
-  };
-}
 
 /** What an earlier run left in the cache must not stand in for what this one does not write. */
 function forgetFreeMemory(arena: Arena): void {
@@ -222,18 +190,11 @@ async function logitsOf({ dtype, graph, tensors, batches, kv = CONTIGUOUS }: Spl
   const frames = createFrames(graph, arena, build, N_THREADS);
   const vocab = graph.nodes[graph.output]!.shape[1] as number;
 
-  const byName = new Map<string, AnyKernel>();
-  for (const name of Object.keys(coreSplits(build))) {
-    byName.set(`core.${name}`, kernels[name as keyof CoreKernels] as AnyKernel);
-  }
-  const names: Partial<Record<string, string>> = FORMAT_MODULES[dtype as KernelFormat];
-  for (const [kind, name] of Object.entries(names)) {
-    byName.set(`${dtype}.${name}`, kernels.format(dtype)[kind as keyof FormatKernels] as AnyKernel);
-  }
+  const byName = kernelsByName(kernels, build, [dtype]);
   const idOf = (module: KernelModule, name: string): number => [...byName.keys()].indexOf(`${module}.${name}`);
 
   return (change: Change | null): number[] => {
-    const pool = plainPool(byName, change ?? ((_, split) => split), used);
+    const pool = plainPool(byName, N_THREADS, change ?? ((_, split) => split), used);
     const machineKernels = change === null ? kernels : splitKernels(kernels, build, [dtype], pool, idOf);
     const machine = createMachine({ graph, kernels: machineKernels, weights, ropes });
     forgetFreeMemory(arena);
