@@ -16,6 +16,7 @@ import {
 } from '../../src/core/sum.ts';
 import { bigOf } from '../support/big_math.ts';
 import { F32_EDGES, F32_MAX } from '../support/floats.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 const { fround } = Math;
 
@@ -82,9 +83,9 @@ describe('sums in the stated order', () => {
       return fround(fround(l[0]! + l[2]!) + fround(l[1]! + l[3]!));
     };
     for (const mutant of [plain, adjacent, tailInFirstLane]) {
-      expect(fc.check(followsOrder(mutant, laneSum), { numRuns: 2000 }).failed).toBe(true);
+      expect(fc.check(followsOrder(mutant, laneSum), SEARCH).failed).toBe(true);
     }
-    expect(fc.check(followsOrder(unrounded, squares), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(followsOrder(unrounded, squares), SEARCH).failed).toBe(true);
   });
 
   test('zeros appended, of either sign, change nothing', () => {
@@ -194,9 +195,9 @@ describe('compensated f64 sums', () => {
         0,
         n,
       );
-    expect(fc.check(sumWithinBound(plainSum), { numRuns: 500 }).failed).toBe(true);
-    expect(fc.check(dotWithinBound(plainDot), { numRuns: 500 }).failed).toBe(true);
-    expect(fc.check(dotWithinBound(halfDot), { numRuns: 500 }).failed).toBe(true);
+    expect(fc.check(sumWithinBound(plainSum), SEARCH).failed).toBe(true);
+    expect(fc.check(dotWithinBound(plainDot), SEARCH).failed).toBe(true);
+    expect(fc.check(dotWithinBound(halfDot), SEARCH).failed).toBe(true);
   });
 
   test('what is not finite comes out as the plain sum has it', () => {
@@ -239,7 +240,7 @@ describe('bounds', () => {
     expect(
       fc.check(
         within((a, b) => Math.round(fround(a * b) * 2 ** 8) / 2 ** 8),
-        { numRuns: 1000 },
+        SEARCH,
       ).failed,
     ).toBe(true);
   });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { compareBits, measureDistances } from '../../src/exec/compare.ts';
 import type { RecordedValue } from '../../src/exec/record.ts';
 import type { Steps } from '../../src/exec/record_steps.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 /** Recordings made by hand: steps of named values. */
 type Content = Record<string, readonly number[]>;
@@ -91,7 +92,7 @@ describe('compareBits', () => {
     ['a tolerance', withEquality((a, b) => Math.abs(a - b) < 1e-30)],
     ['!(difference > tolerance), which lets NaN pass', withEquality((a, b) => !(Math.abs(a - b) > 1e-30))],
   ])('a comparison with %s is caught', (_name, mutant) => {
-    expect(fc.check(findsPlanted(mutant), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(findsPlanted(mutant), SEARCH).failed).toBe(true);
   });
 
   test('a comparison that takes NaN as different from NaN is caught', () => {
@@ -101,7 +102,7 @@ describe('compareBits', () => {
       const fake = { run: 0, name: 'x', op: 'add', shapeA: [], shapeB: [], elements: null };
       return hasNaN ? { ...report, differences: [fake] } : report;
     };
-    expect(fc.check(findsNothing(mutant)).failed).toBe(true);
+    expect(fc.check(findsNothing(mutant), SEARCH).failed).toBe(true);
   });
 
   test('reports the first difference in the order of a, how many there are, and how far apart they lie', () => {

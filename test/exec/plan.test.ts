@@ -18,6 +18,7 @@ import { optimize } from '../../src/graph/passes/index.ts';
 import { LANE_POSITIONS } from '../../src/kvcache/layout.ts';
 import { randomGraphs } from '../graph/random_graph.ts';
 import { batchOf, executorOf } from '../support/executors.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 import { randomModels } from '../support/random_model.ts';
 import { shapeGraph } from '../support/shape_graph.ts';
 import { TINY_CONFIG, tinyLlama } from '../support/tiny_llama.ts';
@@ -81,7 +82,8 @@ describe('the plan of a run', () => {
       });
       return { offsets: wrong, totalBytes: 2 * totalBytes };
     };
-    for (const mutant of [allAtZero, overMatrixInput]) expect(fc.check(keepsWhatIsRead(mutant)).failed).toBe(true);
+    for (const mutant of [allAtZero, overMatrixInput])
+      expect(fc.check(keepsWhatIsRead(mutant), SEARCH).failed).toBe(true);
   });
 });
 
@@ -136,7 +138,7 @@ describe('a run that asks for no logits', () => {
 
   test('one that computes everything, or leaves the values out, is caught', () => {
     const noValues = (graph: Graph) => cacheStepsOf(graph).filter((id) => graph.nodes[id]!.op !== 'kv_write_v');
-    for (const mutant of [stepsOf, noValues]) expect(fc.check(isWhatRowsNeed(mutant)).failed).toBe(true);
+    for (const mutant of [stepsOf, noValues]) expect(fc.check(isWhatRowsNeed(mutant), SEARCH).failed).toBe(true);
   });
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../src/core/errors.ts';
 import { JsonScanner, MAX_JSON_DEPTH } from '../../src/load/json_scanner.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -74,7 +75,7 @@ describe('the scanner against JSON.parse', () => {
     };
     const result = fc.check(
       fc.property(nearlyJson, (text) => !forgetful(text) || parses(text)),
-      { numRuns: 2000 },
+      SEARCH,
     );
     expect(result.failed).toBe(true);
   });

@@ -10,6 +10,7 @@ import { sees, visibleOf } from '../support/attend_cases.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { type FloatSource, floatSource, hardFloats } from '../support/hard_floats.ts';
 import { assertSameBits } from '../support/kernel_property.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 /** A row of attention sees its sinks and its window, and reads no other positions: they may hold anything. */
 
@@ -150,7 +151,7 @@ describe.each(['f32', 'f64'] as const)('%s', (tier) => {
     'mix without a window': { ...ops, mix: (p, v, visible) => ops.mix(p, v, noWindow(visible)) },
   };
   test.each(Object.entries(mutants))('a mutant is caught: %s', (_what, mutant) => {
-    expect(fc.check(readOnlyWhatIsSeen(mutant)).failed).toBe(true);
+    expect(fc.check(readOnlyWhatIsSeen(mutant), SEARCH).failed).toBe(true);
   });
 });
 
@@ -213,7 +214,7 @@ test('and a layer that forgets its window, hides the sinks, or sees them behind 
     const sinks = window?.sinks ?? 0;
     return { ...visible, sinks, starts: visible.starts.map((start) => Math.max(sinks, start)) };
   };
-  for (const mutant of [forgets, hides, keeps]) expect(fc.check(seesAsDefined(mutant)).failed).toBe(true);
+  for (const mutant of [forgets, hides, keeps]) expect(fc.check(seesAsDefined(mutant), SEARCH).failed).toBe(true);
 });
 
 test('rows that see both sides see as far on either', () => {

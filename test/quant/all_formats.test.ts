@@ -7,6 +7,7 @@ import { type Format, FORMATS as TABLE } from '../../src/quant/formats.ts';
 import { IQ4_VALUES } from '../../src/quant/iq4_values.ts';
 import { firstBitDifference } from '../support/bits.ts';
 import { testRandom } from '../support/floats.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 const FORMATS: Readonly<Record<DType, Format>> = TABLE;
 const NAMES = Object.keys(FORMATS) as DType[];
@@ -213,7 +214,7 @@ describe('what a format can hold exactly comes back', () => {
       bytes[at + format.blockBytes - 3]! &= 0xfe;
       bytes[at + 5]! &= 0xfe;
     };
-    expect(fc.check(isExact(name, { ...format, pack: lossy }), { numRuns: 50 }).failed).toBe(true);
+    expect(fc.check(isExact(name, { ...format, pack: lossy }), SEARCH).failed).toBe(true);
   });
 });
 
@@ -250,7 +251,7 @@ describe('worst-case errors', () => {
     const bound = format.worstCaseError!;
     fc.assert(keepsItsPromise(format, bound), { numRuns: 300 });
     const half = keepsItsPromise(format, (amax) => bound(amax) / 2);
-    expect(fc.check(half, { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(half, SEARCH).failed).toBe(true);
   });
 
   test('formats whose scales a search finds have none', () => {

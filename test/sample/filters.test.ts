@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { exp, log } from '../../src/core/math.ts';
 import { gamma64, sum64, U64 } from '../../src/core/sum.ts';
 import { type Candidates, minP, topK, topP, typicalP } from '../../src/sample/filters.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 import { candidateSets, candidates, shares } from './candidate_sets.ts';
 
 interface Candidate {
@@ -45,7 +46,7 @@ const follows = (filter: Filter, definition: Definition, parameter: fc.Arbitrary
   fc.property(candidateSets, parameter, (c, p) => isExactly(filter(c, p), c, definition(listOf(c), p)));
 
 const RUNS = { numRuns: 2000 };
-const isCaught = <T>(property: fc.IProperty<T>): boolean => fc.check(property, RUNS).failed;
+const isCaught = <T>(property: fc.IProperty<T>): boolean => fc.check(property, SEARCH).failed;
 const select = ({ ids, logits }: Candidates, isKept: (i: number) => boolean): Candidates => ({
   ids: ids.filter((_, i) => isKept(i)),
   logits: logits.filter((_, i) => isKept(i)),

@@ -9,6 +9,7 @@ import type { SamplingOptions } from '../../src/sample/options.ts';
 import { drawIndex, filterCandidates, sampleToken } from '../../src/sample/sampler.ts';
 import { softmaxWeights } from '../../src/sample/softmax.ts';
 import { binomialBounds } from '../support/binomial.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 import { candidateSets, candidates, filterOptions, logitLists, NEUTRAL } from './candidate_sets.ts';
 
 const RUNS = { numRuns: 1000 };
@@ -48,7 +49,7 @@ describe('a draw', () => {
       });
     };
     const fromEnd: Draw = (w, u) => w.length - 1 - drawIndex(w.slice().reverse(), u);
-    for (const mutant of [alone, borderBefore, fromEnd]) expect(fc.check(isExact(mutant), RUNS).failed).toBe(true);
+    for (const mutant of [alone, borderBefore, fromEnd]) expect(fc.check(isExact(mutant), SEARCH).failed).toBe(true);
   });
 
   test('ends for every u below 1, and never at a weight of 0', () => {
@@ -141,8 +142,8 @@ describe('colder is more certain', () => {
 
   test('a temperature that multiplies, or that acts before typical-p, is caught', () => {
     const mild = fc.constantFrom(0.25, 0.5, 1, 2, 4);
-    expect(fc.check(isMoreCertain(inverted, filterOptions, mild), { numRuns: 3000 }).failed).toBe(true);
-    expect(fc.check(isMoreCertain(temperatureFirst, filterOptions, mild), { numRuns: 3000 }).failed).toBe(true);
+    expect(fc.check(isMoreCertain(inverted, filterOptions, mild), SEARCH).failed).toBe(true);
+    expect(fc.check(isMoreCertain(temperatureFirst, filterOptions, mild), SEARCH).failed).toBe(true);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   reasoningOf,
 } from '../../src/text/reasoning.ts';
 import { createTokenizer } from '../../src/text/tokenizer.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 
 const MARKERS: ReasoningMarkers = { open: '<t>', close: '</t>' };
 
@@ -78,7 +79,7 @@ describe('createReasoningSplitter', () => {
       },
     ],
   ])('one that %s is caught', (_name, mutant) => {
-    expect(fc.check(agrees(mutant), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(agrees(mutant), SEARCH).failed).toBe(true);
   });
 
   test('text is given out as soon as it cannot be a marker', () => {

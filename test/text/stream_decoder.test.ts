@@ -5,6 +5,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { createStreamDecoder } from '../../src/text/stream_decoder.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
 import { describeWithFixture, fixture, readFixtureJson } from '../support/fixtures.ts';
+import { SEARCH } from '../support/mutant_search.ts';
 import { continuesPrompt, FIRST_BYTE, joinsToDecode, type Streamed, spm, stopsAsDefined, streamed } from './streams.ts';
 import { EMBEDDED_MODEL, ggufTokenizer } from './vocabularies.ts';
 
@@ -47,10 +48,10 @@ describe('pieces join to the decoded text', () => {
       }
       return { pieces: [], text: text + stream.flush(), stopped: null };
     };
-    expect(fc.check(joinsToDecode(HARD, alone), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(joinsToDecode(HARD, unflushed), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(stopsAsDefined(FEW, unflushed), { numRuns: 2000 }).failed).toBe(true);
-    expect(fc.check(stopsAsDefined(FEW, impatient), { numRuns: 2000 }).failed).toBe(true);
+    expect(fc.check(joinsToDecode(HARD, alone), SEARCH).failed).toBe(true);
+    expect(fc.check(joinsToDecode(HARD, unflushed), SEARCH).failed).toBe(true);
+    expect(fc.check(stopsAsDefined(FEW, unflushed), SEARCH).failed).toBe(true);
+    expect(fc.check(stopsAsDefined(FEW, impatient), SEARCH).failed).toBe(true);
   });
 
   test('a prompt before: the stream goes on where the prompt ended', () => {

@@ -5,6 +5,7 @@ import { parseGbnf } from '../../../src/sample/grammar/gbnf.ts';
 import { MAX_STATE_BYTES } from '../../../src/sample/grammar/states.ts';
 import { grammarMasks, MAX_MASK_BYTES } from '../../../src/sample/grammar/token_masks.ts';
 import { type TokenTrie, tokenTrie } from '../../../src/sample/grammar/token_trie.ts';
+import { SEARCH } from '../../support/mutant_search.ts';
 import { isInSequences, naiveVerdict } from './naive_grammar.ts';
 import { randomGrammar, VOCABULARY } from './random_grammar.ts';
 
@@ -79,6 +80,7 @@ describe('a mask holds the tokens that each by itself can be added', () => {
   test.each(broken)('and %s is caught', (_, change) => {
     const result = fc.check(
       fc.property(randomGrammar, walks, (g, choices) => agrees(g, choices, { ...TRIE, ...change })),
+      SEARCH,
     );
     expect(result.failed).toBe(true);
   });
