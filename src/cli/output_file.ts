@@ -22,13 +22,7 @@ const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EFBIG'];
  * is full, ConfigError for what else fails there.
  */
 export async function beginOutputFile(path: string): Promise<OutputFile> {
-  const partPath = `${path}.${process.pid}.part`;
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(partPath, 'w');
-  } catch (error) {
-    throw new ConfigError(`${path}: cannot be written (${(error as Error).message}); choose another place`);
-  }
+  const { partPath, handle } = await openPart(path);
   let isOpen = true;
   let written = 0;
   const failure = (error: unknown, wanted: number): GlassformerError => {
@@ -68,6 +62,19 @@ export async function beginOutputFile(path: string): Promise<OutputFile> {
       await rm(partPath, { force: true });
     },
   };
+}
+
+/** A new file beside `path`. The same process may have begun another one for it: a chat saves in between what it saves at its end. */
+async function openPart(path: string): Promise<{ readonly partPath: string; readonly handle: FileHandle }> {
+  for (let n = 0; ; n++) {
+    const partPath = `${path}.${process.pid}${n === 0 ? '' : `-${n}`}.part`;
+    try {
+      return { partPath, handle: await open(partPath, 'wx') };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EEXIST') throw new ConfigError(`${path}: cannot be written (${message}); choose another place`);
+    }
+  }
 }
 
 /** Begins the file, gives it what `make` makes, and leaves nothing behind when that throws. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -224,6 +224,19 @@ describe('a conversation in a file', () => {
     const [third] = await turns(['Good'], ['--load-session', at('a.session')]);
     expect(third!.text).toBe((await turns(['Hello there', 'And you?', 'Good']))[2]!.text);
   });
+
+  test.each(['both.json', 'both.session'])(
+    'saved to %s within the chat and at its end, both are whole',
+    async (name) => {
+      const path = at(name);
+      const said = ['Hello there', `/save ${path}`, 'And you?', '/reset'];
+      await turns(said, ['--save-session', path]);
+      const alone = at(`alone.${name}`);
+      await turns(said.toSpliced(1, 1), ['--save-session', alone]);
+      expect(readFileSync(path)).toEqual(readFileSync(alone));
+      expect(readdirSync(folder.path).filter((file) => file.endsWith('.part'))).toEqual([]);
+    },
+  );
 
   test('is written when Ctrl-C ends it, and an older file stays when nothing can be', async () => {
     for (let check = 1; ; check++) {
