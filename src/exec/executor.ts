@@ -94,7 +94,7 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
   }
   let row = 0;
   const seen = new Set<KvSequence>();
-  for (const { sequence, from, count, source = 0 } of batch.segments) {
+  for (const { sequence, from, count, source } of batch.segments) {
     if (seen.has(sequence)) throw new ShapeError(`batch: sequence ${sequence.id} has two segments; join them into one`);
     seen.add(sequence);
     if (from !== row || count < 1) throw new ShapeError(`batch: a segment starts at row ${from}, expected ${row}`);
@@ -105,9 +105,7 @@ export function checkBatch(batch: Batch, cache: KvCache, vocab: number): void {
         `batch: rows that see all of their sequence must be all of it, in a cache without a window; ${first} rows came before`,
       );
     }
-    if (!(source >= 0 && source <= first) || (source > 0 && (cache.window !== null || batch.isBidirectional))) {
-      throw new ShapeError(`batch: ${source} source rows, of ${first} before the segment, in a cache without a window`);
-    }
+    if (source !== undefined) checkSource(source, first, batch, cache);
     for (let t = 0; t < count; t++) {
       if (batch.positions[from + t] !== first + t) {
         throw new ShapeError(`batch: row ${from + t} has position ${batch.positions[from + t]}, expected ${first + t}`);
@@ -181,6 +179,16 @@ export function checkCacheForm(graph: Graph, { kind }: KvOptions): void {
 /** What an attention op says of what its rows see; nothing for any other op. */
 export function limitsOf(node: Node): Windowed {
   return 'inputs' in node && ('window' in node || 'sees' in node) ? (node as Windowed) : {};
+}
+
+/** At least one: attention to no rows is no sum. before: rows of the sequence before the segment. */
+function checkSource(source: number, before: number, batch: Batch, cache: KvCache): void {
+  if (!Number.isInteger(source) || source < 1 || source > before) {
+    throw new ShapeError(`batch: ${source} source rows, expected 1 to ${before}, the rows before the segment`);
+  }
+  if (cache.window !== null || batch.isBidirectional) {
+    throw new ShapeError('batch: source rows need a cache without a window, and rows that see what is before them');
+  }
 }
 
 /** What each row of a segment sees of its sequence's rows in the cache. limits: of the attention op. */

@@ -308,7 +308,12 @@ test('cross attention needs to be told how many rows are the source', async () =
     outRows: Int32Array.of(0),
   });
   expect(() => model.decoder.run(batch(), cache)).toThrow(/a segment does not say how many source rows it has/);
-  expect(() => model.decoder.run(batch(3), cache)).toThrow(/3 source rows, of 2 before the segment/);
+  for (const source of [3, 0, -1, 1.5, Number.NaN]) {
+    const refused = () => model.decoder.run(batch(source), cache);
+    expect(refused).toThrow(ShapeError);
+    expect(refused).toThrow(`${source} source rows, expected 1 to 2, the rows before the segment`);
+  }
+  expect(() => model.decoder.run(batch(2), cache)).not.toThrow();
 });
 
 describe('the two graphs', () => {
