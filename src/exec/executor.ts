@@ -169,11 +169,22 @@ export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array 
 
 /**
  * Throws UnsupportedError where a cache cannot serve a graph: a layer's own window counts positions, and rows that are kept by importance
- * do not lie by position.
+ * do not lie by position; a bias of distances takes a row's number for its position, which it is not behind rows that are dropped.
  */
-export function checkCacheForm(graph: Graph, { kind }: KvOptions): void {
-  if (kind !== 'evict' || !graph.nodes.some((node) => 'window' in node && node.window !== undefined)) return;
-  throw new UnsupportedError('kv-evict with a model whose layers have windows of their own: use --window, or all rows');
+export function checkCacheForm(graph: Graph, options: KvOptions): void {
+  const drops =
+    options.kind === 'evict' ? 'kv-evict' : options.kind === 'lossy' && options.window !== undefined ? 'window' : null;
+  if (drops === null) return;
+  if (graph.nodes.some(({ op }) => op === 'position_bias')) {
+    throw new UnsupportedError(
+      `${drops} with a model whose scores have a bias of distances (ALiBi): keep all rows, leave it out`,
+    );
+  }
+  if (drops === 'kv-evict' && graph.nodes.some((node) => 'window' in node && node.window !== undefined)) {
+    throw new UnsupportedError(
+      'kv-evict with a model whose layers have windows of their own: use --window, or all rows',
+    );
+  }
 }
 
 /** What an attention op says of what its rows see; nothing for any other op. */

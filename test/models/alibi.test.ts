@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { UnsupportedError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
+import { loadModel } from '../../src/index.node.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
@@ -9,6 +12,7 @@ import { buildFalcon } from '../../src/models/falcon.ts';
 import { falconConfigFromGguf } from '../../src/models/falcon_config.ts';
 import { farthest } from '../../src/models/falcon_tensors.ts';
 import { executorOfGraph, F32_TIERS, firstDifference, logitsInChunks } from '../support/executors.ts';
+import { ROOT } from '../support/fixtures.ts';
 
 const BESIDE = {
   name: 'x',
@@ -85,4 +89,21 @@ test('naive and wasm have equal bits over random Falcons, in chunks and with two
     }),
     { numRuns: 4 },
   );
+});
+
+test('caches that drop rows are refused on every tier: a row that is kept would have another distance; those that round are not', async () => {
+  const folder = join(ROOT, 'test/goldens/decoders/falcon_alibi');
+  for (const executor of ['naive64', 'naive', 'wasm'] as const) {
+    for (const [kv, name] of [
+      [{ kind: 'lossy', window: 20 }, 'window'],
+      [{ kind: 'evict', by: 'importance', budget: 32 }, 'kv-evict'],
+    ] as const) {
+      const load = loadModel(folder, { executor, kv });
+      await expect(load).rejects.toThrow(UnsupportedError);
+      await expect(load).rejects.toThrow(`${name} with a model whose scores have a bias of distances`);
+    }
+    await using model = await loadModel(folder, { executor, kv: { kind: 'paged', pageSize: 16 } });
+    using session = model.createSession();
+    expect((await session.append([1, 2])).data.length).toBe(model.info.vocab);
+  }
 });
