@@ -1,6 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import type { Host, SourceFolder } from '../core/host.ts';
-import type { Executor } from '../exec/executor.ts';
+import { checkCacheForm, type Executor } from '../exec/executor.ts';
 import { loadWeights } from '../exec/load_weights.ts';
 import { createWasmExecutor } from '../exec/wasm/executor.ts';
 import { optimize } from '../graph/passes/index.ts';
@@ -37,7 +37,12 @@ export async function loadModel(source: ModelSource, host: Host, options: LoadOp
     const checked = checkLoadOptions(options, opened.description.config.maxContext);
     if (options.lora !== undefined && options.lora.length > 0) opened = await adapted(opened, options);
     const executor = await createExecutor(opened.description, host, checked);
-    return createModel({ ...opened, executor, host, options: checked, loadMs: host.now() - start });
+    try {
+      return createModel({ ...opened, executor, host, options: checked, loadMs: host.now() - start });
+    } catch (e) {
+      executor.dispose(); // its threads would wait for ever
+      throw e;
+    }
   } catch (e) {
     await opened.close();
     throw e;
@@ -76,6 +81,7 @@ export async function createExecutor(
   }
   const stated = withSums(description.buildGraph(options.activations, options.maxSeq), options.sums);
   if (options.graph !== undefined) checkGraphFits(options.graph, stated);
+  checkCacheForm(options.graph ?? stated, options.kv); // before weights are read
   // The naive tiers run the model as it is stated, with what was asked of its numbers.
   const graph = options.graph ?? optimize(stated, [], [], options.approximate);
   const read = { signal: options.signal, onProgress: options.onProgress };

@@ -34,7 +34,7 @@ export interface CoreKernels {
   geluF32(y: number, x: number, n: number): void;
   /** y[i] = x[i] / 2 * (1 + tanh(sqrt(2 / pi) * (x[i] + 0.044715 x[i]^3))), i < n. */
   geluTanhF32(y: number, x: number, n: number): void;
-  /** y[i] = tanh(x[i]); y may be x. */
+  /** y[i] = x[i] / (1 + exp(-1.702 x[i])); y may be x. */
   quickGeluF32(y: number, x: number, n: number): void;
   /** y[i] = max(x[i], 0); y may be x. */
   reluF32(y: number, x: number, n: number): void;
@@ -53,6 +53,7 @@ export interface CoreKernels {
     stride: number,
     maxDistance: number,
   ): void;
+  /** y[i] = tanh(x[i]); y may be x. */
   tanhF32(y: number, x: number, n: number): void;
   /** y[i] = 1 / (1 + exp(-x[i])), i < n. */
   sigmoidF32(y: number, x: number, n: number): void;
