@@ -71,10 +71,34 @@ export function precompiledNormalizer(json: Json): (text: string) => string {
   };
   const graphemes = (run: string): string => {
     const parts: string[] = [];
-    for (const { segment } of segmenter.segment(run)) parts.push(grapheme(segment));
+    for (const cluster of graphemesOf(run, segmenter)) parts.push(grapheme(cluster));
     return parts.join('');
   };
   return (text) => rewriteAscii(text, character, graphemes);
+}
+
+/** UTF-16 units: in V8 a step of a segmenter costs as much as its text is long, so it is given little at a time. */
+const WINDOW = 256;
+
+/**
+ * The graphemes of a text, cut from one part of it after the other. Whether there is a border follows from the grapheme before it and the
+ * character behind; so all are right but the last one of a part, which may go on. It begins the next part.
+ * Source: Unicode Standard Annex 29, section 3.1.1.
+ */
+function* graphemesOf(text: string, segmenter: Intl.Segmenter): Generator<string> {
+  let width = WINDOW;
+  for (let at = 0; at < text.length; ) {
+    let end = Math.min(at + width, text.length);
+    if (text.codePointAt(end - 1)! > 0xffff) end++; // a part ends between two characters
+    const from = at;
+    for (const { segment, index } of segmenter.segment(text.slice(from, end))) {
+      if (from + index + segment.length === end && end < text.length) break;
+      yield segment;
+      at = from + index + segment.length;
+      if (width > WINDOW) break;
+    }
+    width = at > from ? WINDOW : 2 * width; // a grapheme of more than a part
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
 import type { MetaValue } from '../../src/core/metadata.ts';
@@ -102,6 +103,59 @@ describe('a damaged table is refused by name, and costs neither time nor room', 
     expect(() => precompiledNormalizer({ precompiled_charsmap: '!' })).toThrow(/not base64/);
     expect(() => precompiledNormalizer({ precompiled_charsmap: 'AAAA' })).toThrow(ConfigError);
     expect(precompiledNormalizer({ precompiled_charsmap: null })('\uFF21')).toBe('\uFF21');
+  });
+});
+
+describe('by graphemes', () => {
+  const [golden] = UNIGRAM_GOLDENS;
+  const charsmap = readCharsmap(new Uint8Array(Buffer.from(golden!.charsmap, 'base64')));
+  const normalize = precompiledNormalizer({ precompiled_charsmap: golden!.charsmap });
+
+  /** As precompiled.rs, all at once. */
+  function definition(text: string): string {
+    const of = (part: string): string => charsmap.shortest(part) ?? part;
+    const rewritten = (cluster: string): string => {
+      const whole = new TextEncoder().encode(cluster).length < 6 ? charsmap.shortest(cluster) : null;
+      return whole ?? [...cluster].map(of).join('');
+    };
+    const clusters = new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(text);
+    return Array.from(clusters, ({ segment }) => rewritten(segment)).join('');
+  }
+
+  test('a text of any length is what it is when it is cut at once', () => {
+    const marks = '\u0301'.repeat(700); // one grapheme with what is before it
+    const parts = [
+      'α',
+      '\u0301',
+      'e\u0301',
+      '漢',
+      '🇩',
+      '👩',
+      '\u200D',
+      '\u{1F3FB}',
+      '\u{E0061}',
+      '\r\n',
+      '\r',
+      'e',
+      '\u1161',
+      '가',
+    ];
+    const texts = fc
+      .array(fc.oneof({ weight: 300, arbitrary: fc.constantFrom(...parts) }, fc.constant(marks)), { maxLength: 900 })
+      .chain((list) => fc.constant(list.join('')));
+    fc.assert(
+      fc.property(texts, (text) => normalize(text) === definition(text)),
+      { numRuns: 60, size: 'max' },
+    );
+    for (const start of ['', '漢']) {
+      expect(normalize(start + 'e\u0301'.repeat(1000)) === start + 'é'.repeat(1000)).toBe(true);
+    }
+  });
+
+  test('a text without a break costs no more than its length (a host whose segmenter is quadratic would take minutes)', () => {
+    const n = 2 ** 18;
+    expect(normalize('漢'.repeat(n)) === '漢'.repeat(n)).toBe(true);
+    expect(normalize(`α${'\u0301'.repeat(n)}${'漢'.repeat(n)}`).length).toBe(2 * n + 1);
   });
 });
 
