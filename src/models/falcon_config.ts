@@ -3,6 +3,7 @@ import { getCount, getNumber, getString, type Metadata } from '../core/metadata.
 import type { JsonObject } from '../load/json_file.ts';
 import type { Tensors } from './architecture.ts';
 import type { Bias } from './blocks.ts';
+import { needSize } from './config_checks.ts';
 import { checkGptConfig, type GptConfig, geluFormOf, gptSizesFromGguf } from './gpt_config.ts';
 import { number, optionalNumber, refuse, ropeBaseOf, ropeScalingOf } from './hf_config.ts';
 import { refuseHfKeys } from './refused_keys.ts';
@@ -19,6 +20,9 @@ export interface FalconConfig extends GptConfig, RopeConfig {
   /** How heads know where a row is: they are turned, or scores fall with the distance. */
   readonly places: 'rope' | 'alibi';
 }
+
+/** ALiBi's table has 2 nHeads numbers for each position; Falcon-RW has 2,048 positions. */
+const MAX_ALIBI = 1 << 16;
 
 /** Defaults of transformers' FalconConfig, which leaves them out of config.json. */
 const DEFAULT_ROPE_BASE = 10000;
@@ -108,6 +112,7 @@ function nKvHeadsOf(config: JsonObject, nHeads: number, isNew: boolean): number 
 
 function checkFalcon(config: FalconConfig): FalconConfig {
   checkGptConfig(config);
+  if (config.places === 'alibi') needSize('maxContext with ALiBi', config.maxContext, MAX_ALIBI);
   checkRope(config, config.headDim);
   return config;
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { UnsupportedError } from '../../src/core/errors.ts';
+import { ConfigError, UnsupportedError } from '../../src/core/errors.ts';
 import { bufferSource } from '../../src/core/host.ts';
 import { loadModel } from '../../src/index.node.ts';
 import { openGguf } from '../../src/load/gguf.ts';
@@ -9,7 +9,7 @@ import { randomGguf } from '../../src/load/random_gguf.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
 import { ALIBI, alibiSlopes, alibiTensor } from '../../src/models/alibi.ts';
 import { buildFalcon } from '../../src/models/falcon.ts';
-import { falconConfigFromGguf } from '../../src/models/falcon_config.ts';
+import { falconConfigFromGguf, falconConfigFromHf } from '../../src/models/falcon_config.ts';
 import { farthest } from '../../src/models/falcon_tensors.ts';
 import { executorOfGraph, F32_TIERS, firstDifference, logitsInChunks } from '../support/executors.ts';
 import { ROOT } from '../support/fixtures.ts';
@@ -53,6 +53,15 @@ test('numbers fall with the distance, and any part of them can be read', async (
     await readTensorBytes(info, from, part);
     expect(part).toEqual(bytes.slice(from, from + n));
   }
+});
+
+test('a table for more positions than any model has is refused before it is made', () => {
+  const sizes = { vocab_size: 11, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 4, parallel_attn: false };
+  const read = (alibi: boolean) =>
+    falconConfigFromHf({ ...sizes, model_type: 'falcon', alibi, max_position_embeddings: 2 ** 26 });
+  expect(() => read(true)).toThrow(/maxContext with ALiBi is 67108864, must be an integer from 1 to 65536/);
+  expect(() => read(true)).toThrow(ConfigError);
+  expect(read(false).maxContext).toBe(2 ** 26);
 });
 
 test('naive and wasm have equal bits over random Falcons, in chunks and with two threads', async () => {
