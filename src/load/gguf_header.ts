@@ -39,6 +39,7 @@ const MAX_KEY_BYTES = 65_535;
 /** The specification asks for a multiple of 8; every implementation computes with powers of two. */
 const MIN_ALIGNMENT = 8;
 const ALIGNMENT_KEY = 'general.alignment';
+const ARCHITECTURE_KEY = 'general.architecture';
 
 /**
  * Reads and checks everything before the tensor data, and that the data lies inside the file.
@@ -54,8 +55,8 @@ export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
 }
 
 /**
- * general.architecture of a GGUF file where it is its first key, as every writer puts it; null otherwise, and for a source that is no such
- * file. A few bytes are read. Throws what readGgufHeader throws for them.
+ * general.architecture of a GGUF file; null where it has none, and for a source that is no such file. It is the first key of nearly every
+ * file, then a few bytes are read. Throws what readGgufHeader throws.
  */
 export async function peekArchitecture(source: ByteSource): Promise<string | null> {
   const start = new Uint8Array(Math.min(GGUF_MAGIC.length, source.size));
@@ -63,9 +64,13 @@ export async function peekArchitecture(source: ByteSource): Promise<string | nul
   if (decodeAscii(start) !== GGUF_MAGIC) return null;
   const cursor = new ByteCursor(source);
   const { nPairs } = await readCounts(cursor);
-  if (nPairs === 0 || (await readKey(cursor, 0)) !== 'general.architecture') return null;
-  if ((await readValueType(cursor, 'metadata "general.architecture" type')) !== 'string') return null;
-  return decodeAscii(await readStringBytes(cursor, 'metadata "general.architecture"'));
+  if (nPairs === 0) return null;
+  if ((await readKey(cursor, 0)) !== ARCHITECTURE_KEY) {
+    const name = (await readGgufHeader(source)).metadata.get(ARCHITECTURE_KEY);
+    return typeof name === 'string' ? name : null;
+  }
+  if ((await readValueType(cursor, `metadata "${ARCHITECTURE_KEY}" type`)) !== 'string') return null;
+  return decodeAscii(await readStringBytes(cursor, `metadata "${ARCHITECTURE_KEY}"`));
 }
 
 async function readCounts(cursor: ByteCursor): Promise<{ nTensors: number; nPairs: number }> {

@@ -24,8 +24,8 @@ export function t5ConfigFromGguf(meta: Metadata, tensors: Tensors): T5Config {
 }
 
 /**
- * What files of `t5` and `t5encoder` share. A matrix ffn_gate makes it v1.1, numbers of distances in layer 1 UMT5. The furthest distance is not in the file; it is 128 in all
- * published models, and in llama.cpp's code.
+ * What files of `t5` and `t5encoder` share. A matrix ffn_gate makes it v1.1, numbers of distances in layer 1 UMT5. The furthest distance is
+ * not in the file; it is 128 in all published models, and in llama.cpp's code.
  */
 export function t5StackFromGguf(meta: Metadata, tensors: Tensors, architecture: string): T5Stack {
   const key = (name: string): string => `${architecture}.${name}`;

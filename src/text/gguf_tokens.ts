@@ -1,5 +1,6 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import { getBool, getCount, getNumbers, getString, type Metadata, needString, needStrings } from '../core/metadata.ts';
+import { MARK } from './sentencepiece.ts';
 import type { Json } from './tokenizer_json.ts';
 
 /** ggml's token types, tokenizer.ggml.token_type. Source: llama.h, enum llama_token_type. */
@@ -24,9 +25,6 @@ const END_OF_GENERATION = new Set([
   '<EOT>',
   '<end_of_utterance>',
 ]);
-
-/** SentencePiece's stand-in for a space. */
-export const MARK = '▁';
 
 /** The tokens of a GGUF file. */
 export interface Vocab {

@@ -8,7 +8,6 @@ import {
   firstOfType,
   idByToken,
   isPlain,
-  MARK,
   readScores,
   readVocab,
   sentencePieceDecoder,
@@ -18,6 +17,7 @@ import {
 } from './gguf_tokens.ts';
 import { unigram } from './gguf_unigram.ts';
 import { preTokenizer, preTokenizerJson } from './pre_tokenizers.ts';
+import { MARK } from './sentencepiece.ts';
 import type { TokenizerFiles } from './tokenizer_json.ts';
 
 /**

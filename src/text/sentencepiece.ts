@@ -3,7 +3,7 @@ import { readCharsmap } from './charsmap.ts';
 import type { Json } from './tokenizer_json.ts';
 
 /** SentencePiece's stand-in for a space. */
-const MARK = '▁';
+export const MARK = '▁';
 
 /**
  * A text as SentencePiece's Unigram models see it: replacements of the charsmap, then spaces.
@@ -12,12 +12,15 @@ const MARK = '▁';
  *   add_dummy_prefix           a space before the text
  *   "▁" for each space         "  Hello  world " -> "▁Hello▁world"
  *
- * Fields as in its normalizer_spec; precompiled_charsmap is a Uint8Array, null where there is none.
+ * Fields as in its normalizer_spec; precompiled_charsmap is a Uint8Array, null where there is none; ConfigError for anything else.
  * Source: google/sentencepiece normalizer.cc.
  */
 export function sentencePieceNormalizer(json: Json): (text: string) => string {
   const bytes = json['precompiled_charsmap'];
-  const charsmap = bytes instanceof Uint8Array ? readCharsmap(bytes) : null;
+  if (bytes !== null && !(bytes instanceof Uint8Array)) {
+    throw new ConfigError('tokenizer: normalizer "SentencePiece" is of GGUF files; tokenizer.json has "Precompiled"');
+  }
+  const charsmap = bytes === null ? null : readCharsmap(bytes);
   const merges = json['remove_extra_whitespaces'] === true;
   const prefix = json['add_dummy_prefix'] === true ? MARK : '';
   return (text) => {

@@ -12,6 +12,7 @@ import { isEncoderDecoder } from '../../src/engine/open_encoder_decoder.ts';
 import type { LoadOptions } from '../../src/engine/options.ts';
 import { openGguf } from '../../src/load/gguf.ts';
 import { peekArchitecture } from '../../src/load/gguf_header.ts';
+import { writeGguf } from '../../src/load/gguf_writer.ts';
 import type { TensorInfo } from '../../src/load/model_file.ts';
 import { randomGguf } from '../../src/load/random_gguf.ts';
 import { writeSafetensors } from '../../src/load/safetensors_writer.ts';
@@ -303,6 +304,15 @@ describe('what is no encoder-decoder, and what is one elsewhere', () => {
     const embedded = new Uint8Array(readFileSync(join(ROOT, 'src/embedded/lm/model.gguf')));
     await expect(load(embedded)).rejects.toThrow(/architecture is "llama", which is not an encoder-decoder/);
     expect(await peekArchitecture(bufferSource('a', new Uint8Array(2)))).toBe(null);
+  });
+
+  test('the architecture is found wherever it stands', async () => {
+    const name = ['general.name', 'string', 'x'] as const;
+    const architecture = ['general.architecture', 'string', 't5'] as const;
+    const read = (...metadata: (typeof name | typeof architecture)[]): Promise<string | null> =>
+      peekArchitecture(bufferSource('a.gguf', writeGguf({ metadata, tensors: [] })));
+    expect([await read(name, architecture), await read(architecture, name)]).toEqual(['t5', 't5']);
+    expect([await read(name), await read()]).toEqual([null, null]);
   });
 
   describeWithFixture('gguf-bad', 'damaged heads', () => {
