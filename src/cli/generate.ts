@@ -15,7 +15,7 @@ import { type NamedRequest, runMany } from './generate_many.ts';
 import { INTERRUPTED, type Io } from './io.ts';
 import { writeJson } from './json.ts';
 import { addKvOptions, type KvFlags } from './kv_options.ts';
-import { loadForCommand } from './load.ts';
+import { downloaded, loadForCommand } from './load.ts';
 import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from './model_options.ts';
 import { noteIfSlow } from './progress.ts';
 import { type PromptInput, promptIds, readPrompt, readText } from './prompt.ts';
@@ -101,13 +101,14 @@ async function generate(io: Io, words: readonly string[], flags: Flags, beams: B
     maxTokens,
   };
   const seed = flags.temperature === 0 || beams.beams !== undefined ? null : sampling.seed; // nothing was drawn at temperature 0
-  await using answering = await loadAnswering(io, flags.model, options, { ...flags, ...beams });
+  const path = await downloaded(io, flags.model);
+  await using answering = await loadAnswering(io, path, options, { ...flags, ...beams });
   if (answering !== null) {
     const ids = answering.sourceIds(input);
     await show(io, answering, await follow(io, answering.generate(ids, common), ids.length, null, flags), flags, seed);
     return;
   }
-  await using model = await loadForCommand(io, flags.model, options);
+  await using model = await loadForCommand(io, path, options);
   await using draft =
     flags.draft === undefined
       ? undefined

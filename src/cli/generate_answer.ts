@@ -7,7 +7,6 @@ import type { LoadOptions } from '../engine/options.ts';
 import { createNodeHost, openNodeModel } from '../platform/node.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Io } from './io.ts';
-import { downloaded } from './load.ts';
 import { createProgress } from './progress.ts';
 import type { PromptInput } from './prompt.ts';
 import { usageError } from './usage.ts';
@@ -31,12 +30,11 @@ export interface DecoderFlags {
 /** An encoder-decoder, loaded; null for any other model. Throws a usage error for flags that do not fit it. */
 export async function loadAnswering(
   io: Io,
-  model: string,
+  path: string,
   options: LoadOptions,
   flags: DecoderFlags,
 ): Promise<Answering | null> {
-  if (model === 'embedded') return null;
-  const path = await downloaded(io, model);
+  if (path === 'embedded') return null;
   const isThere = await stat(path).then(
     () => true,
     () => false, // what is not there is reported by whoever loads it

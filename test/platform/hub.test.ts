@@ -18,6 +18,7 @@ import { chooseFiles } from '../../src/platform/hub/choose_files.ts';
 import { type DownloadOptions, downloadModel } from '../../src/platform/hub/download.ts';
 import { parseHubReference } from '../../src/platform/hub/reference.ts';
 import { runCli } from '../cli/fake_io.ts';
+import { EMBEDDED } from '../cli/model_files.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { testRandom } from '../support/floats.ts';
 import { COMMIT, etagOf, type FakeHub, startHub, type Trick } from './hub_server.ts';
@@ -244,6 +245,19 @@ describe('without the hub', () => {
     const notices: string[] = [];
     expect(await fetchModel({ ...away, onNotice: (line) => notices.push(line) })).toBe(path);
     expect(notices).toEqual([expect.stringMatching(/cannot be reached .*; taken from the cache/)]);
+  });
+
+  test('generate asks the hub once', async () => {
+    hub.files = { 'model.gguf': readFileSync(EMBEDDED) };
+    await fetchModel();
+    hub.requests.length = 0;
+    await fetchModel();
+    const once = [...hub.requests];
+    expect(once.length).toBeGreaterThan(0);
+    hub.requests.length = 0;
+    const argv = ['generate', '--model', 'hf:owner/repo', '--ids', '1', '--max-tokens', '1', '--json'];
+    expect((await runCli(argv, { env: env() })).exitCode).toBe(0);
+    expect(hub.requests).toEqual(once);
   });
 
   test('a private model needs its token', async () => {
