@@ -5,67 +5,16 @@ Writes test/goldens/decoders/<name>/: a Hugging Face folder (weights in f16) and
 Needs numpy. Everything is computed in float64 from the weights as they are stored, straight from the papers' formulas and the layout
 of Hugging Face checkpoints, with no code of the engine: a matrix for each head, masks as matrices, one run over the whole text.
 """
-import json, math, os, struct, sys
+import math, os, sys
 import numpy as np
+from folders import gelu, silu, Weights, write_json, write_safetensors
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'goldens', 'decoders')
 VOCAB, DIM, HIDDEN, LAYERS, HEADS, KV_HEADS = 11, 16, 20, 3, 4, 2
 LENGTH = 12
 
 
-# ---- files ----
-
-def write_safetensors(path, tensors):
-    header, at = {}, 0
-    for name, t in tensors.items():
-        header[name] = {'dtype': 'F16', 'shape': list(t.shape), 'data_offsets': [at, at + 2 * t.size]}
-        at += 2 * t.size
-    head = json.dumps(header).encode()
-    head += b' ' * (-len(head) % 8)
-    with open(path, 'wb') as f:
-        f.write(struct.pack('<Q', len(head)) + head)
-        for t in tensors.values(): f.write(t.astype('<f2').tobytes())
-
-
-def write_json(path, value):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'w') as f: f.write(json.dumps(value) + '\n')
-
-
-class Weights:
-    """Draws tensors, rounds them to f16, and gives them back as float64."""
-
-    def __init__(self, seed): self.rng, self.tensors = np.random.RandomState(seed), {}
-
-    def draw(self, name, shape, middle=0.0, reach=None):
-        reach = 3 / math.sqrt(shape[-1]) if reach is None else reach
-        t = (middle + reach * (2 * self.rng.rand(*shape) - 1)).astype(np.float16)
-        self.tensors[name] = t
-        return t.astype(np.float64)
-
-    def linear(self, name, n_out, n_in, bias=False):
-        w = self.draw(f'{name}.weight', (n_out, n_in))
-        b = self.draw(f'{name}.bias', (n_out,), reach=0.5) if bias else 0.0
-        return lambda x: x @ w.T + b
-
-    def layer_norm(self, name, width, eps):
-        g, b = self.draw(f'{name}.weight', (width,), 1.0, 0.4), self.draw(f'{name}.bias', (width,), reach=0.3)
-
-        def apply(x):
-            d = x - x.mean(-1, keepdims=True)
-            return g * d / np.sqrt((d * d).mean(-1, keepdims=True) + eps) + b
-        return apply
-
-    def rms_norm(self, name, width, eps):
-        g = self.draw(f'{name}.weight', (width,), 1.0, 0.4)
-        return lambda x: g * x / np.sqrt((x * x).mean(-1, keepdims=True) + eps)
-
-
 # ---- parts ----
-
-gelu = np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))
-def silu(x): return x / (1 + np.exp(-x))
-
 
 def softmax(s):
     e = np.exp(s - s.max(-1, keepdims=True))
@@ -226,7 +175,7 @@ def falcon_alibi(w):
 
 def write(name, seed, build):
     if len(sys.argv) > 1 and name not in sys.argv[1:]: return
-    w = Weights(seed)
+    w = Weights(seed, 3, 0.5, False)
     config, logits = build(w)
     ids = np.random.RandomState(100 + seed).randint(0, VOCAB, LENGTH)
     folder = os.path.join(OUT, name)

@@ -5,8 +5,9 @@ a Hugging Face folder (weights in f16) and golden.json. The tests do not run thi
 Needs numpy. Everything is computed in float64 from the weights as they are stored, straight from the papers' formulas and with no
 code of the engine: a matrix for each head, masks as matrices, tokenizers in five lines.
 """
-import json, math, os, struct
+import math, os
 import numpy as np
+from folders import gelu, silu, Weights, write_json, write_safetensors
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'goldens', 'encoders')
 DIM, HIDDEN, LAYERS, HEADS, MAX = 16, 24, 3, 2, 24
@@ -14,56 +15,7 @@ TEXTS = ['a cat', 'a cat sat on a mat', 'zq', 'the dog ran', 'rain']
 PAIRS = [('a cat', 'on a mat'), ('a cat', 'the dog ran'), ('zq', 'rain')]
 
 
-# ---- files ----
-
-def write_safetensors(path, tensors):
-    header, at = {}, 0
-    for name, t in tensors.items():
-        header[name] = {'dtype': 'F16', 'shape': list(t.shape), 'data_offsets': [at, at + 2 * t.size]}
-        at += 2 * t.size
-    head = json.dumps(header).encode()
-    head += b' ' * (-len(head) % 8)
-    with open(path, 'wb') as f:
-        f.write(struct.pack('<Q', len(head)) + head)
-        for t in tensors.values(): f.write(t.astype('<f2').tobytes())
-
-
-def write_json(path, value):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'w') as f: f.write(json.dumps(value) + '\n')
-
-
-class Weights:
-    """Draws tensors, rounds them to f16, and gives them back as float64."""
-
-    def __init__(self, seed): self.rng, self.tensors = np.random.RandomState(seed), {}
-
-    def draw(self, name, shape, middle=0.0, reach=None):
-        reach = 2 / math.sqrt(shape[-1]) if reach is None else reach
-        t = (middle + reach * (2 * self.rng.rand(*shape) - 1)).astype(np.float16)
-        self.tensors[name] = t
-        return t.astype(np.float64)
-
-    def linear(self, name, n_out, n_in, bias=True):
-        w = self.draw(f'{name}.weight', (n_out, n_in))
-        b = self.draw(f'{name}.bias', (n_out,), reach=0.3) if bias else 0.0
-        return lambda x: x @ w.T + b
-
-    def norm(self, name, eps, bias=True):
-        g = self.draw(f'{name}.weight', (DIM,), 1.0, 0.4)
-        b = self.draw(f'{name}.bias', (DIM,), reach=0.3) if bias else 0.0
-
-        def apply(x):
-            d = x - x.mean(-1, keepdims=True)
-            return g * d / np.sqrt((d * d).mean(-1, keepdims=True) + eps) + b
-        return apply
-
-
 # ---- parts ----
-
-gelu = np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))
-def silu(x): return x / (1 + np.exp(-x))
-
 
 def attention(q, k, v, seen=None, bias=None):
     """[n, DIM] each, heads side by side. seen[i, j]: row i sees row j. bias [HEADS, n, n]: added to scores."""
@@ -177,8 +129,8 @@ def post_norm_layers(w, names, eps):
     layers = []
     for i in range(LAYERS):
         n = {k: v.format(i) for k, v in names.items()}
-        layers.append((*(w.linear(n[k], DIM, DIM) for k in 'qkvo'), w.norm(n['norm1'], eps),
-                       w.linear(n['up'], HIDDEN, DIM), w.linear(n['down'], DIM, HIDDEN), w.norm(n['norm2'], eps)))
+        layers.append((*(w.linear(n[k], DIM, DIM) for k in 'qkvo'), w.layer_norm(n['norm1'], DIM, eps),
+                       w.linear(n['up'], HIDDEN, DIM), w.linear(n['down'], DIM, HIDDEN), w.layer_norm(n['norm2'], DIM, eps)))
 
     def run(x, bias=None):
         for q, k, v, o, norm1, up, down, norm2 in layers:
@@ -195,7 +147,7 @@ def bert(w, model_type, n_vocab, prefix='', pad=None):
     words = w.draw(f'{e}.word_embeddings.weight', (n_vocab, DIM), reach=1)
     places = w.draw(f'{e}.position_embeddings.weight', (MAX + n_unused, DIM), reach=1)
     types = w.draw(f'{e}.token_type_embeddings.weight', (n_types, DIM), reach=1)
-    norm = w.norm(f'{e}.LayerNorm', eps)
+    norm = w.layer_norm(f'{e}.LayerNorm', DIM, eps)
     at = f'{prefix}encoder.layer.{{}}.'
     layers = post_norm_layers(w, {
         'q': at + 'attention.self.query', 'k': at + 'attention.self.key', 'v': at + 'attention.self.value',
@@ -216,7 +168,7 @@ def distilbert(w, n_vocab):
     eps = 1e-12
     words = w.draw('distilbert.embeddings.word_embeddings.weight', (n_vocab, DIM), reach=1)
     places = w.draw('distilbert.embeddings.position_embeddings.weight', (MAX, DIM), reach=1)
-    norm = w.norm('distilbert.embeddings.LayerNorm', eps)
+    norm = w.layer_norm('distilbert.embeddings.LayerNorm', DIM, eps)
     at = 'distilbert.transformer.layer.{}.'
     layers = post_norm_layers(w, {
         'q': at + 'attention.q_lin', 'k': at + 'attention.k_lin', 'v': at + 'attention.v_lin', 'o': at + 'attention.out_lin',
@@ -230,7 +182,7 @@ def mpnet(w, n_vocab, prefix=''):
     eps, n_unused, n_buckets, far = 1e-5, 2, 32, 128
     words = w.draw(f'{prefix}embeddings.word_embeddings.weight', (n_vocab, DIM), reach=1)
     places = w.draw(f'{prefix}embeddings.position_embeddings.weight', (MAX + n_unused, DIM), reach=1)
-    norm = w.norm(f'{prefix}embeddings.LayerNorm', eps)
+    norm = w.layer_norm(f'{prefix}embeddings.LayerNorm', DIM, eps)
     buckets = w.draw(f'{prefix}encoder.relative_attention_bias.weight', (n_buckets, HEADS), reach=2)
     at = f'{prefix}encoder.layer.{{}}.'
     layers = post_norm_layers(w, {
@@ -258,13 +210,13 @@ def nomic_bert(w, n_vocab):
     eps, base = 1e-12, 1000
     words = w.draw('embeddings.word_embeddings.weight', (n_vocab, DIM), reach=1)
     types = w.draw('embeddings.token_type_embeddings.weight', (2, DIM), reach=1)
-    norm = w.norm('emb_ln', eps)
+    norm = w.layer_norm('emb_ln', DIM, eps)
     layers = []
     for i in range(LAYERS):
         at = f'encoder.layers.{i}.'
-        layers.append((w.linear(at + 'attn.Wqkv', 3 * DIM, DIM, False), w.linear(at + 'attn.out_proj', DIM, DIM, False), w.norm(at + 'norm1', eps),
+        layers.append((w.linear(at + 'attn.Wqkv', 3 * DIM, DIM, False), w.linear(at + 'attn.out_proj', DIM, DIM, False), w.layer_norm(at + 'norm1', DIM, eps),
                        w.linear(at + 'mlp.fc11', HIDDEN, DIM, False), w.linear(at + 'mlp.fc12', HIDDEN, DIM, False),
-                       w.linear(at + 'mlp.fc2', DIM, HIDDEN, False), w.norm(at + 'norm2', eps)))
+                       w.linear(at + 'mlp.fc2', DIM, HIDDEN, False), w.layer_norm(at + 'norm2', DIM, eps)))
 
     def rows(ids, kinds):
         x = norm(words[ids] + types[kinds or [0] * len(ids)])
@@ -284,15 +236,15 @@ def nomic_bert(w, n_vocab):
 def modernbert(w, n_vocab):
     eps, window, local_base, global_base, every = 1e-5, 6, 100.0, 1600.0, 2
     words = w.draw('model.embeddings.tok_embeddings.weight', (n_vocab, DIM), reach=1)
-    norm = w.norm('model.embeddings.norm', eps, False)
+    norm = w.layer_norm('model.embeddings.norm', DIM, eps, False)
     layers = []
     for i in range(LAYERS):
         at = f'model.layers.{i}.'
-        layers.append((w.norm(at + 'attn_norm', eps, False) if i > 0 else lambda x: x,
+        layers.append((w.layer_norm(at + 'attn_norm', DIM, eps, False) if i > 0 else lambda x: x,
                        w.linear(at + 'attn.Wqkv', 3 * DIM, DIM, False), w.linear(at + 'attn.Wo', DIM, DIM, False),
-                       w.norm(at + 'mlp_norm', eps, False), w.linear(at + 'mlp.Wi', 2 * HIDDEN, DIM, False),
+                       w.layer_norm(at + 'mlp_norm', DIM, eps, False), w.linear(at + 'mlp.Wi', 2 * HIDDEN, DIM, False),
                        w.linear(at + 'mlp.Wo', DIM, HIDDEN, False)))
-    last = w.norm('model.final_norm', eps, False)
+    last = w.layer_norm('model.final_norm', DIM, eps, False)
 
     def rows(ids, _):
         x = norm(words[ids])
@@ -318,7 +270,7 @@ def unit(v): return (v / math.sqrt((v * v).sum())).tolist()
 
 
 def write(name, seed, build, tokens, encode, pair=None, head=None, pooling=None):
-    w = Weights(seed)
+    w = Weights(seed, 2, 0.3, True)
     config, rows = build(w)
     score = None
     if head is not None:
