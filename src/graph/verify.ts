@@ -39,6 +39,7 @@ export function verify(graph: Graph): void {
     checkReaders(graph, node, what);
     if (node.op === 'position_bias' || node.op === 'softmax' || node.op === 'attend_mix')
       checkWindows(graph, node, what);
+    if (node.op === 'linear' || node.op === 'expert_linear' || node.op === 'head_linear') checkSums(node, what);
     if (node.op === 'linear') checkKernel(graph, node, what);
     if (node.op === 'expert_linear' || node.op === 'expert_weights') checkExperts(graph, node, what);
     if (node.op === 'rope') checkRope(graph, node, what);
@@ -91,12 +92,16 @@ function checkWindows(graph: Graph, node: NodeOf<'position_bias' | 'softmax' | '
   assert(ownRows === otherRows, `${what}: sees ${ownRows} rows, ${from.name} sees ${otherRows}`);
 }
 
-/** A kernel that is written down is the one that the format and the activations ask for. */
-function checkKernel(graph: Graph, node: NodeOf<'linear'>, what: string): void {
+/** Sums of integers are exact: f64 is for products of f32. */
+function checkSums(node: NodeOf<'linear' | 'expert_linear' | 'head_linear'>, what: string): void {
   assert(
     node.sums === undefined || node.activations === 'f32',
     `${what}: sums ${node.sums} with activations ${node.activations}; sums in f64 take activations f32`,
   );
+}
+
+/** A kernel that is written down is the one that the format and the activations ask for. */
+function checkKernel(graph: Graph, node: NodeOf<'linear'>, what: string): void {
   if (node.kernel === undefined) return;
   assert(node.sums === undefined, `${what}: says ${node.kernel}, sums in f64 have one kernel for all formats`);
   const w = graph.nodes[node.inputs[1]!] as NodeOf<'weight' | 'concat_weights'>;

@@ -4,7 +4,9 @@ import { bufferSource } from '../../../src/core/host.ts';
 import { loadModel } from '../../../src/engine/load_model.ts';
 import type { LoadOptions } from '../../../src/engine/options.ts';
 import { graphFromJson, graphToJson } from '../../../src/graph/graph_json.ts';
+import type { Node } from '../../../src/graph/ir.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
+import { verify } from '../../../src/graph/verify.ts';
 import { withWideSums } from '../../../src/graph/wide_sums.ts';
 import { openModelFile } from '../../../src/load/open_model.ts';
 import type { RandomArchitectureName } from '../../../src/load/random_architectures.ts';
@@ -78,6 +80,21 @@ test('a graph with wide sums is read back as it was written, before and after th
       if (node.op === 'linear') expect(node.sums).toBe('f64');
     }
     expect(graphFromJson(JSON.parse(graphToJson(one)), 'graph.json')).toEqual(one);
+  }
+});
+
+test('a graph that says both for a product is refused, of every kind', async () => {
+  for (const [architecture, op] of [
+    ['deepseek2', 'linear'],
+    ['deepseek2', 'head_linear'],
+    ['mixtral', 'expert_linear'],
+  ] as const) {
+    const wide = withWideSums((await graphOf(architecture, 'f16')).graph);
+    verify(wide);
+    const at = wide.nodes.findIndex((node) => node.op === op);
+    expect(at, op).toBeGreaterThan(0);
+    const nodes = wide.nodes.with(at, { ...wide.nodes[at]!, activations: 'q8' } as Node);
+    expect(() => verify({ ...wide, nodes }), op).toThrow('sums f64 with activations q8');
   }
 });
 
