@@ -5,7 +5,7 @@ import type { Model } from '../engine/model.ts';
 import { needChatTemplate } from '../text/template_source.ts';
 import { collectVariable } from './arguments.ts';
 import { type Chat, runChatCommand } from './chat_commands.ts';
-import { loadChat, readTools, saveChat } from './chat_file.ts';
+import { isJson, loadChat, readTools, saveChat } from './chat_file.ts';
 import { nextInput } from './chat_lines.ts';
 import { type ConversationOptions, createConversation } from './conversation.ts';
 import { figuresLine } from './figures.ts';
@@ -18,7 +18,7 @@ import { addExecutorOption, addRunOptions, loadOptionsOf, type RunFlags } from '
 import { beginOutputFile } from './output_file.ts';
 import { addSamplingOptions, type SamplingFlags, samplingOf } from './sampling_options.ts';
 import { styleOf } from './style.ts';
-import { REPORTED_FAILURE } from './usage.ts';
+import { REPORTED_FAILURE, usageError } from './usage.ts';
 
 interface Flags extends RunFlags, SamplingFlags, KvFlags {
   readonly system?: string;
@@ -59,6 +59,7 @@ export function defineChat(command: Command, io: Io): void {
 
 async function chat(io: Io, flags: Flags): Promise<void> {
   const sampling = samplingOf(flags);
+  checkSaving(flags);
   const isShift = flags.overflow === 'shift';
   const { sinks, ...noSinks } = flags;
   // Sinks belong to the window where there is one, and to the shift in any case.
@@ -98,6 +99,17 @@ async function chat(io: Io, flags: Flags): Promise<void> {
       state.conversation.dispose();
     }
   }
+}
+
+/** Known before anything is said: rows that were forgotten or rounded are in no session file. Throws a usage error. */
+function checkSaving({ saveSession, window, kvType = 'f32', kvEvict }: Flags): void {
+  if (saveSession === undefined || isJson(saveSession)) return;
+  const flag =
+    window !== undefined ? '--window' : kvEvict !== undefined ? '--kv-evict' : kvType !== 'f32' ? '--kv-type' : null;
+  if (flag === null) return;
+  throw usageError(
+    `--save-session ${saveSession}: rows that ${flag} drops or rounds cannot be saved; leave ${flag} out, or save the messages alone, to a name that ends in .json`,
+  );
 }
 
 /** Throws ConfigError for a model without a template, and for one whose template does not know what it would be given. */

@@ -14,7 +14,7 @@ const VERSION = 1;
 const BRACE = 0x7b;
 
 /** Whether a conversation is saved there as JSON. */
-function isJson(path: string): boolean {
+export function isJson(path: string): boolean {
   return path.toLowerCase().endsWith('.json');
 }
 

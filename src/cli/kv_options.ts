@@ -68,7 +68,8 @@ function addLossyOptions(command: Command): Command {
 /** The flags as load options. A page size without a form of pages is left to the check, which says what to do. */
 export function kvOptionsOf(flags: KvFlags): Pick<LoadOptions, 'kv' | 'prefillChunk'> {
   const { kv, pageSize, kvBudget, prefillChunk, window, sinks, kvType, kvRecent, kvEvict } = flags;
-  const losses = { window, sinks, type: kvType, recent: kvRecent };
+  // Every form keeps rows in f32 unless told otherwise: said aloud, it chooses no form.
+  const losses = { window, sinks, type: kvType === 'f32' ? undefined : kvType, recent: kvRecent };
   const isLossy = Object.values(losses).some((value) => value !== undefined);
   const isSaid = isLossy || kv !== undefined || pageSize !== undefined || kvBudget !== undefined;
   const kind = kv ?? (isLossy ? 'lossy' : 'contiguous');

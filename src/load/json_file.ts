@@ -26,7 +26,7 @@ export async function readJsonObject(source: ByteSource): Promise<JsonObject> {
   const value = await readJson(source);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
   throw new ConfigError(
-    `${source.name}: holds ${Array.isArray(value) ? 'an array' : typeof value}, expected an object`,
+    `${source.name}: holds ${value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value}, expected an object`,
   );
 }
 

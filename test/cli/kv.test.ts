@@ -12,7 +12,7 @@ const FORMS = [
   ['--kv', 'contiguous'],
   ['--kv', 'paged'],
   ['--kv', 'paged', '--page-size', '48', '--kv-budget', '144'],
-  ['--kv', 'paged', '--prefill-chunk', '7'],
+  ['--kv', 'paged', '--prefill-chunk', '7', '--kv-type', 'f32'],
   ['--kv', 'prefix'],
   ['--kv', 'tiered', '--kv-budget', '64'],
   // These lose nothing as long as they cover the sequence.
@@ -61,6 +61,18 @@ describe('the form of the cache', () => {
     const { exitCode, stderr } = await runCli([...GENERATE, '--kv', 'paged', '--kv-budget', '32']);
     expect(exitCode).toBe(1);
     expect(stderr).toContain('3 more pages of 16 positions do not fit, 0 of 2 are in use; raise --kv-budget');
+  });
+
+  test.each([
+    ['--window', '32'],
+    ['--kv-type', 'q8_0'],
+    ['--kv-budget', '64', '--kv-evict', 'importance'],
+  ])('a chat that %s could not save in the end is refused before it begins', async (...flags) => {
+    const { exitCode, stderr } = await runCli(['chat', ...flags, '--save-session', 'talk.session']);
+    expect(stderr).toContain('cannot be saved; leave');
+    expect(exitCode).toBe(2);
+    // Its messages can be: what is wrong then is the model, which has no template.
+    expect((await runCli(['chat', ...flags, '--save-session', 'talk.json'])).stderr).toContain('has no chat template');
   });
 
   test.each([
