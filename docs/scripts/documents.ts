@@ -37,7 +37,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
   },
   plain('docs/formats.md', formatRegions),
   plain('docs/graph.md', graphRegions),
-  { path: 'docs/kvcache.md', regions: kvcacheRegions, optional: ['losses on other texts'] },
+  { path: 'docs/kvcache.md', isSlow: true, regions: kvcacheRegions, optional: ['losses on other texts'] },
   plain('docs/kernels.md', kernelRegions),
   { ...plain('docs/models.md', modelRegions), isSlow: true },
   plain('docs/loading.md', async () => new Map()),
