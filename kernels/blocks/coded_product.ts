@@ -39,7 +39,7 @@ export interface CodedPanels {
 
 /**
  * nTokens: at least one group; its last group may be filled up with zeros.
- * scratch: `codedScratchBytes` of src/exec/wasm/layout.ts. P has methods and no fields: see linearPanels in linear_f32.ts.
+ * scratch: `linearScratchBytes` of src/exec/wasm/layout.ts. P has methods and no fields: see linearPanels in linear_f32.ts.
  */
 export function codedProduct<P extends CodedPanels, D extends DotForm>(
   y: usize,

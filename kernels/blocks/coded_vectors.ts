@@ -1,12 +1,16 @@
 // Matrix x vector for formats whose records are 16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 f16 scales, w = d * code:
 //   y[o] = sum over blocks b of (dw[o, b] * da[b]) * inner[o, b], b rising, from +0.         Twin: src/ops/linear_q8.ts
-// Two streams of panels are read side by side, each through half of them: hardware prefetches two such streams better than one,
-// and they share the activations. Lanes are rows.
+// Four streams of panels are read side by side, each through a quarter of them: while one waits at the end of a page of memory, others
+// go on. Lanes are rows.
 import { f16AllFinite, f16ToF32x4, finiteF16ToF32x4, storeLanes } from '../lanes';
 import { ACTIVATION_BYTES, GROUP_TOKENS, groupTokens, scaleOf } from './q8_record';
 
 /** Rows of a panel. */
 const PANEL_ROWS = 16;
+/** Eight would meet in the same lines of a first-level cache of eight ways. */
+const STREAMS = 4;
+/** Bytes of the outputs of a panel. */
+const ROW_BYTES: usize = 4 * PANEL_ROWS;
 /** The same four bytes of 16 rows: four vectors. */
 export const STEP_BYTES: usize = 64;
 /** Bytes of the scales of a record. */
@@ -76,22 +80,37 @@ function vectorPanels<F extends CodedRecords>(
   endPanel: i32,
 ): void {
   const panelBytes = <usize>nBlocks * (changetype<F>(0).codeBytes() + SCALE_BYTES);
-  // The last panels, which make no pair or have rows beyond nOut, go one by one.
-  const half = max(0, min(endPanel, nOut / PANEL_ROWS) - firstPanel) >> 1;
-  const wStep = <usize>half * panelBytes;
-  const yStep = (<usize>(half * PANEL_ROWS)) << 2;
+  const endWhole = max(firstPanel, min(endPanel, nOut / PANEL_ROWS));
+  const part = (endWhole - firstPanel) / STREAMS;
   let p = firstPanel;
-  for (const end = p + half; p < end; p++) {
-    const at = y + ((<usize>(p * PANEL_ROWS)) << 2);
-    const panel = w + <usize>p * panelBytes;
-    if (!vector2x16<F>(at, yStep, q, step, nBlocks, panel, wStep)) {
-      vector16<F>(at, q, step, nBlocks, panel, PANEL_ROWS);
-      vector16<F>(at + yStep, q, step, nBlocks, panel + wStep, PANEL_ROWS);
-    }
+  for (const end = p + part; p < end; p++) {
+    streams<F>(y + <usize>p * ROW_BYTES, q, step, nBlocks, w + <usize>p * panelBytes, panelBytes, STREAMS, part);
   }
-  for (p += half; p < endPanel; p++) {
-    const row = p * PANEL_ROWS;
-    vector16<F>(y + ((<usize>row) << 2), q, step, nBlocks, w + <usize>p * panelBytes, nOut - row);
+  p = firstPanel + STREAMS * part;
+  const rest = endWhole - p;
+  if (rest > 0) streams<F>(y + <usize>p * ROW_BYTES, q, step, nBlocks, w + <usize>p * panelBytes, panelBytes, rest, 1);
+  if (endWhole < endPanel) {
+    const at = y + <usize>endWhole * ROW_BYTES;
+    vector16<F>(at, q, step, nBlocks, w + <usize>endWhole * panelBytes, nOut - endWhole * PANEL_ROWS);
+  }
+}
+
+/** One token x nStreams panels, `apart` panels from one to the next. */
+function streams<F extends CodedRecords>(
+  y: usize,
+  q: usize,
+  step: usize,
+  nBlocks: i32,
+  panel: usize,
+  panelBytes: usize,
+  nStreams: i32,
+  apart: i32,
+): void {
+  const yStep = <usize>apart * ROW_BYTES;
+  const wStep = <usize>apart * panelBytes;
+  if (vectorStreams<F>(y, yStep, q, step, nBlocks, panel, wStep, nStreams)) return;
+  for (; nStreams > 0; nStreams--, y += yStep, panel += wStep) {
+    vector16<F>(y, q, step, nBlocks, panel, PANEL_ROWS);
   }
 }
 
@@ -108,10 +127,10 @@ function largestScales(seen: v128, scales: usize): v128 {
 }
 
 /**
- * One token x two panels, yStep and wStep bytes apart. False, with nothing stored, when a scale is not finite: that is seen at
- * the end, and costs less than a conversion that knows them.
+ * One token x a panel of each stream, yStep and wStep bytes apart; the f32 sums wait in y. False when a scale is not finite, and y is
+ * then of no use: that is seen at the end, and costs less than a conversion that knows them.
  */
-function vector2x16<F extends CodedRecords>(
+function vectorStreams<F extends CodedRecords>(
   y: usize,
   yStep: usize,
   q: usize,
@@ -119,74 +138,46 @@ function vector2x16<F extends CodedRecords>(
   nBlocks: i32,
   r: usize,
   wStep: usize,
+  nStreams: i32,
 ): bool {
   const format = changetype<F>(0);
   const codeBytes = format.codeBytes();
   const mask = format.mask();
-  let y0 = f32x4.splat(0);
-  let y1 = f32x4.splat(0);
-  let y2 = f32x4.splat(0);
-  let y3 = f32x4.splat(0);
-  let z0 = f32x4.splat(0);
-  let z1 = f32x4.splat(0);
-  let z2 = f32x4.splat(0);
-  let z3 = f32x4.splat(0);
+  for (let s = 0; s < nStreams; s++) memory.fill(y + <usize>s * yStep, 0, ROW_BYTES);
   let seen = i16x8.splat(0);
   for (let b = 0; b < nBlocks; b++, q += step, r += codeBytes + SCALE_BYTES) {
     const start = format.start(q);
     const da = scaleOf(q);
-    let s0 = start;
-    let s1 = start;
-    let s2 = start;
-    let s3 = start;
-    for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
-      const a1 = format.first(q, i);
-      const a2 = format.second(q, i);
-      const a3 = format.third(q, i);
-      const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, v128.load(r + i), a1, a2, a3, a4, mask);
-      s1 = format.dot(s1, v128.load(r + i, 16), a1, a2, a3, a4, mask);
-      s2 = format.dot(s2, v128.load(r + i, 32), a1, a2, a3, a4, mask);
-      s3 = format.dot(s3, v128.load(r + i, 48), a1, a2, a3, a4, mask);
+    let t = r;
+    let at = y;
+    for (let s = 0; s < nStreams; s++, t += wStep, at += yStep) {
+      let s0 = start;
+      let s1 = start;
+      let s2 = start;
+      let s3 = start;
+      for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
+        const a1 = format.first(q, i);
+        const a2 = format.second(q, i);
+        const a3 = format.third(q, i);
+        const a4 = format.fourth(q, i);
+        s0 = format.dot(s0, v128.load(t + i), a1, a2, a3, a4, mask);
+        s1 = format.dot(s1, v128.load(t + i, 16), a1, a2, a3, a4, mask);
+        s2 = format.dot(s2, v128.load(t + i, 32), a1, a2, a3, a4, mask);
+        s3 = format.dot(s3, v128.load(t + i, 48), a1, a2, a3, a4, mask);
+      }
+      const scales = t + codeBytes;
+      const y0 = addBlock(v128.load(at), finiteF16ToF32x4(v128.load16x4_s(scales)), da, format.inner(s0));
+      const y1 = addBlock(v128.load(at, 16), finiteF16ToF32x4(v128.load16x4_s(scales, 8)), da, format.inner(s1));
+      const y2 = addBlock(v128.load(at, 32), finiteF16ToF32x4(v128.load16x4_s(scales, 16)), da, format.inner(s2));
+      const y3 = addBlock(v128.load(at, 48), finiteF16ToF32x4(v128.load16x4_s(scales, 24)), da, format.inner(s3));
+      v128.store(at, y0);
+      v128.store(at, y1, 16);
+      v128.store(at, y2, 32);
+      v128.store(at, y3, 48);
+      seen = largestScales(seen, scales);
     }
-    const yScales = r + codeBytes;
-    y0 = addBlock(y0, finiteF16ToF32x4(v128.load16x4_s(yScales)), da, format.inner(s0));
-    y1 = addBlock(y1, finiteF16ToF32x4(v128.load16x4_s(yScales, 8)), da, format.inner(s1));
-    y2 = addBlock(y2, finiteF16ToF32x4(v128.load16x4_s(yScales, 16)), da, format.inner(s2));
-    y3 = addBlock(y3, finiteF16ToF32x4(v128.load16x4_s(yScales, 24)), da, format.inner(s3));
-    const t = r + wStep;
-    const zScales = yScales + wStep;
-    seen = largestScales(largestScales(seen, yScales), zScales);
-    s0 = start;
-    s1 = start;
-    s2 = start;
-    s3 = start;
-    for (let i: usize = 0; i < codeBytes; i += STEP_BYTES) {
-      const a1 = format.first(q, i);
-      const a2 = format.second(q, i);
-      const a3 = format.third(q, i);
-      const a4 = format.fourth(q, i);
-      s0 = format.dot(s0, v128.load(t + i), a1, a2, a3, a4, mask);
-      s1 = format.dot(s1, v128.load(t + i, 16), a1, a2, a3, a4, mask);
-      s2 = format.dot(s2, v128.load(t + i, 32), a1, a2, a3, a4, mask);
-      s3 = format.dot(s3, v128.load(t + i, 48), a1, a2, a3, a4, mask);
-    }
-    z0 = addBlock(z0, finiteF16ToF32x4(v128.load16x4_s(zScales)), da, format.inner(s0));
-    z1 = addBlock(z1, finiteF16ToF32x4(v128.load16x4_s(zScales, 8)), da, format.inner(s1));
-    z2 = addBlock(z2, finiteF16ToF32x4(v128.load16x4_s(zScales, 16)), da, format.inner(s2));
-    z3 = addBlock(z3, finiteF16ToF32x4(v128.load16x4_s(zScales, 24)), da, format.inner(s3));
   }
-  if (!f16AllFinite(seen)) return false;
-  v128.store(y, y0);
-  v128.store(y, y1, 16);
-  v128.store(y, y2, 32);
-  v128.store(y, y3, 48);
-  y += yStep;
-  v128.store(y, z0);
-  v128.store(y, z1, 16);
-  v128.store(y, z2, 32);
-  v128.store(y, z3, 48);
-  return true;
+  return f16AllFinite(seen);
 }
 
 /** One token x 16 rows, `width` of which exist; any scales. */

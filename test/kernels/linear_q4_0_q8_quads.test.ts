@@ -25,11 +25,14 @@ await describeQuads('linear_q4_0_q8_quads', (bench) => {
     },
   });
 
-  test.each(['nonfinite', 'edges'] as const)('one token, many rows: weights and activations of kind %s', (kind) => {
-    const c = largeCase('q4_0', 1);
+  // Four streams of a panel, then of two, with one more panel and rows that fill none.
+  test.each(
+    [67, 150].flatMap((nOut) => (['wide', 'nonfinite', 'edges'] as const).map((kind) => [nOut, kind] as const)),
+  )('one token, %i rows: weights and activations of kind %s', (nOut, kind) => {
+    const c = { ...largeCase('q4_0', 1), nOut };
     const hard = { seed: 6, kind };
-    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, nOut: 67, w: { values: hard } });
-    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, nOut: 67, x: hard });
+    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, w: { values: hard } });
+    checkLinear(bench, 'q4_0', 'q8', kernel, { ...c, x: hard });
   });
 
   test.each([1, 4, 7, 67])('over the borders of blocks, %i tokens', (nTokens) => {
