@@ -1,16 +1,14 @@
 // Matrix x vector for formats whose records are 16 rows x 32 columns, [byte / 4][row][byte % 4], then 16 f16 scales, w = d * code:
 //   y[o] = sum over blocks b of (dw[o, b] * da[b]) * inner[o, b], b rising, from +0.         Twin: src/ops/linear_q8.ts
-// Four streams of panels are read side by side, each through a quarter of them: while one waits at the end of a page of memory, others
-// go on. Lanes are rows.
+// Two streams of panels are read side by side, each through half of them: hardware prefetches two such streams better than one, and while one
+// waits at the end of a page of memory, the other goes on. Lanes are rows.
 import { f16AllFinite, f16ToF32x4, finiteF16ToF32x4, storeLanes } from '../lanes';
 import { ACTIVATION_BYTES, GROUP_TOKENS, groupTokens, scaleOf } from './q8_record';
 
 /** Rows of a panel. */
 const PANEL_ROWS = 16;
-/** Eight would meet in the same lines of a first-level cache of eight ways. */
-const STREAMS = 4;
-/** Bytes of the outputs of a panel. */
-const ROW_BYTES: usize = 4 * PANEL_ROWS;
+/** Four of them give nothing more, eight meet in the same lines of a first-level cache of eight ways. */
+const STREAMS = 2;
 /** The same four bytes of 16 rows: four vectors. */
 export const STEP_BYTES: usize = 64;
 /** Bytes of the scales of a record. */
@@ -80,37 +78,23 @@ function vectorPanels<F extends CodedRecords>(
   endPanel: i32,
 ): void {
   const panelBytes = <usize>nBlocks * (changetype<F>(0).codeBytes() + SCALE_BYTES);
-  const endWhole = max(firstPanel, min(endPanel, nOut / PANEL_ROWS));
-  const part = (endWhole - firstPanel) / STREAMS;
+  // The last panels, which make no whole stream or have rows beyond nOut, go one by one.
+  const part = max(0, min(endPanel, nOut / PANEL_ROWS) - firstPanel) / STREAMS;
+  const wStep = <usize>part * panelBytes;
+  const yStep = (<usize>(part * PANEL_ROWS)) << 2;
   let p = firstPanel;
   for (const end = p + part; p < end; p++) {
-    streams<F>(y + <usize>p * ROW_BYTES, q, step, nBlocks, w + <usize>p * panelBytes, panelBytes, STREAMS, part);
+    const at = y + ((<usize>(p * PANEL_ROWS)) << 2);
+    const panel = w + <usize>p * panelBytes;
+    if (!vectorStreams<F>(at, yStep, q, step, nBlocks, panel, wStep)) {
+      for (let s = 0; s < STREAMS; s++) {
+        vector16<F>(at + <usize>s * yStep, q, step, nBlocks, panel + <usize>s * wStep, PANEL_ROWS);
+      }
+    }
   }
-  p = firstPanel + STREAMS * part;
-  const rest = endWhole - p;
-  if (rest > 0) streams<F>(y + <usize>p * ROW_BYTES, q, step, nBlocks, w + <usize>p * panelBytes, panelBytes, rest, 1);
-  if (endWhole < endPanel) {
-    const at = y + <usize>endWhole * ROW_BYTES;
-    vector16<F>(at, q, step, nBlocks, w + <usize>endWhole * panelBytes, nOut - endWhole * PANEL_ROWS);
-  }
-}
-
-/** One token x nStreams panels, `apart` panels from one to the next. */
-function streams<F extends CodedRecords>(
-  y: usize,
-  q: usize,
-  step: usize,
-  nBlocks: i32,
-  panel: usize,
-  panelBytes: usize,
-  nStreams: i32,
-  apart: i32,
-): void {
-  const yStep = <usize>apart * ROW_BYTES;
-  const wStep = <usize>apart * panelBytes;
-  if (vectorStreams<F>(y, yStep, q, step, nBlocks, panel, wStep, nStreams)) return;
-  for (; nStreams > 0; nStreams--, y += yStep, panel += wStep) {
-    vector16<F>(y, q, step, nBlocks, panel, PANEL_ROWS);
+  for (p = firstPanel + STREAMS * part; p < endPanel; p++) {
+    const row = p * PANEL_ROWS;
+    vector16<F>(y + ((<usize>row) << 2), q, step, nBlocks, w + <usize>p * panelBytes, nOut - row);
   }
 }
 
@@ -138,19 +122,18 @@ function vectorStreams<F extends CodedRecords>(
   nBlocks: i32,
   r: usize,
   wStep: usize,
-  nStreams: i32,
 ): bool {
   const format = changetype<F>(0);
   const codeBytes = format.codeBytes();
   const mask = format.mask();
-  for (let s = 0; s < nStreams; s++) memory.fill(y + <usize>s * yStep, 0, ROW_BYTES);
+  for (let s = 0; s < STREAMS; s++) memory.fill(y + <usize>s * yStep, 0, 4 * PANEL_ROWS);
   let seen = i16x8.splat(0);
   for (let b = 0; b < nBlocks; b++, q += step, r += codeBytes + SCALE_BYTES) {
     const start = format.start(q);
     const da = scaleOf(q);
     let t = r;
     let at = y;
-    for (let s = 0; s < nStreams; s++, t += wStep, at += yStep) {
+    for (let s = 0; s < STREAMS; s++, t += wStep, at += yStep) {
       let s0 = start;
       let s1 = start;
       let s2 = start;

@@ -24,7 +24,7 @@ describeBuilds('linear_q4_0_q8', (bench) => {
     },
   });
 
-  // Four streams of a panel, then of two, with one more panel and rows that fill none.
+  // Two streams of two panels, then of four, with one more panel and rows that fill none.
   test.each(
     [67, 150].flatMap((nOut) => (['wide', 'nonfinite', 'edges'] as const).map((kind) => [nOut, kind] as const)),
   )('one token, %i rows: weights and activations of kind %s', (nOut, kind) => {

@@ -25,7 +25,7 @@ await describeQuads('linear_q8_0_q8_quads', (bench) => {
     },
   });
 
-  // Four streams of a panel, then of two, with one more panel and rows that fill none.
+  // Two streams of two panels, then of four, with one more panel and rows that fill none.
   test.each(
     [67, 150].flatMap((nOut) => (['wide', 'nonfinite', 'edges'] as const).map((kind) => [nOut, kind] as const)),
   )('one token, %i rows: weights and activations of kind %s', (nOut, kind) => {
