@@ -12,17 +12,23 @@ export interface Runtime {
   readonly name: string;
   readonly program: string;
   readonly isInstalled: boolean;
+  /** In `npm test`; the others in `npm run test:long`. */
+  readonly isQuick: boolean;
   /** Runs the digest program there. */
   run(prompt: readonly number[]): Promise<{ readonly host: string; readonly digests: Digests }>;
 }
 
 const INSTALLED = join(ROOT, 'test/hosts/runtimes/node_modules');
 
+/** One of each engine, and the newest V8. */
+const QUICK: readonly string[] = ['node-26', 'bun'];
+
 function nodeLike(name: string, program: string, flags: readonly string[] = []): Runtime {
   return {
     name,
     program,
     isInstalled: existsSync(program),
+    isQuick: QUICK.includes(name),
     run: (prompt) =>
       inScratch(async (folder) => {
         const file = await bundle('digest_node.ts', folder, 'node');
@@ -37,6 +43,7 @@ function workerd(program: string): Runtime {
     name: 'workerd',
     program,
     isInstalled: existsSync(program),
+    isQuick: true,
     run: (prompt) =>
       inScratch(async (folder) => {
         await bundle('digest_workerd.ts', folder, 'browser');
