@@ -73,7 +73,8 @@ function packedBlocks(type: DType, n: number, weights: Weights, words: RandomWor
     for (let at = 0; at < bytes.length; at += format.blockBytes) anyBlock(type, format, weights.rms, words, bytes, at);
     return bytes;
   }
-  const values = Float32Array.from({ length: n }, () => weights.draw());
+  const values = new Float32Array(n);
+  for (let i = 0; i < n; i++) values[i] = weights.draw();
   format.pack(values, 0, n, bytes, 0);
   return bytes;
 }

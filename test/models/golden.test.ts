@@ -2,45 +2,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bufferSource } from '../../src/core/host.ts';
-import type { LoadOptions } from '../../src/engine/options.ts';
 import type { Tier } from '../../src/exec/executor.ts';
 import { loadModel } from '../../src/index.node.ts';
 import { openSafetensors } from '../../src/load/safetensors.ts';
 import { readTensorBytes } from '../../src/load/weights.ts';
-import { BUILDS } from '../support/executors.ts';
 import { describeWithFixture, fixture, ROOT, readFixtureJson } from '../support/fixtures.ts';
+import {
+  type Generated,
+  greedy,
+  greedyInOnePass,
+  NAIVE_TIERS,
+  named,
+  tierName,
+  WASM_TIERS,
+} from '../support/greedy.ts';
 
-/**
- * Real models against answers that other programs computed (their READMEs say how). Where weights are quantized the stored
- * ids come from float64 arithmetic on the unpacked weights, so activations stay f32 here.
- */
-const TIERS: readonly LoadOptions[] = [
-  { executor: 'naive64' },
-  { executor: 'naive', activations: 'f32' },
-  ...BUILDS.map((kernels): LoadOptions => ({ executor: 'wasm', kernels, activations: 'f32' })),
-];
-const tierName = (o: LoadOptions): string => `${o.executor} ${o.kernels ?? ''}`.trim();
-
-interface Generated {
-  readonly ids: number[];
-  readonly text: string;
-}
-
-async function greedy(
-  path: string,
-  options: LoadOptions,
-  ids: readonly number[],
-  maxTokens: number,
-): Promise<Generated> {
-  await using model = await loadModel(path, options);
-  const generated: Generated = { ids: [], text: '' };
-  let text = '';
-  for await (const piece of model.generate({ ids }, { temperature: 0, maxTokens })) {
-    generated.ids.push(piece.id);
-    text += piece.text;
-  }
-  return { ...generated, text };
-}
+/** Real models: wasm writes the stories token by token; the plain tiers are asked for all tokens in one run, and write them in golden.long.test.ts. */
 
 /** The stored float64 logits [T, vocab] of a fixture. */
 async function storedLogits(path: string): Promise<Float64Array> {
@@ -77,7 +54,12 @@ describe('embedded model', () => {
     expect(model.tokenize(golden.prompt)).toEqual(golden.prompt_ids);
   });
 
-  test.each(TIERS.map((o) => [tierName(o), o] as const))('%s writes the golden story', async (_, options) => {
+  test.each(named(NAIVE_TIERS))('%s: the golden story is its greedy one', async (_, options) => {
+    const { prompt_ids, greedy_ids } = golden;
+    expect((await greedyInOnePass('embedded', options, prompt_ids, greedy_ids)).ids).toEqual(greedy_ids);
+  });
+
+  test.each(named(WASM_TIERS))('%s writes the golden story', async (_, options) => {
     const { ids, text } = await greedy('embedded', options, golden.prompt_ids, golden.greedy_ids.length);
     expect(ids).toEqual(golden.greedy_ids);
     expect(text).toBe(golden.greedy_text);
@@ -112,26 +94,29 @@ describeWithFixture('stories260k', 'stories260K', () => {
     ['GGUF', f32],
     ['Hugging Face folder', folder],
   ] as const) {
-    test.each(TIERS.map((o) => [tierName(o), o] as const))(
-      `${what}: %s writes the published text byte for byte`,
-      async (_, o) => {
-        const { prompt_ids, ids } = golden();
-        const made = await greedy(path, o, prompt_ids, ids.length);
-        expect(made.ids).toEqual(ids);
-        expect(made.text).toBe(goldenText());
-      },
-    );
-
-    test(`${what}: naive64 gives the golden logits`, async () => {
+    test.each(named(WASM_TIERS))(`${what}: %s writes the published text byte for byte`, async (_, o) => {
       const { prompt_ids, ids } = golden();
-      await using model = await loadModel(path, { executor: 'naive64' });
-      const { data } = await model.logits([...prompt_ids, ...ids.slice(0, -1)]);
+      const made = await greedy(path, o, prompt_ids, ids.length);
+      expect(made.ids).toEqual(ids);
+      expect(made.text).toBe(goldenText());
+    });
+
+    test.each(named(NAIVE_TIERS))(`${what}: %s: the published text is its greedy one`, async (_, o) => {
+      const { prompt_ids, ids } = golden();
+      const made = await greedyInOnePass(path, o, prompt_ids, ids);
+      expect(made.ids).toEqual(ids);
+      if (o.executor !== 'naive64') return;
       const stored = await storedLogits(fixture('stories260k', 'golden-logits.safetensors'));
-      expect(maxDistance(data, stored)).toBeLessThanOrEqual(FLOAT64_AGREEMENT);
+      expect(maxDistance(made.logits, stored), 'the golden logits').toBeLessThanOrEqual(FLOAT64_AGREEMENT);
     });
   }
 
-  test.each(TIERS.map((o) => [tierName(o), o] as const))('Q8_0: %s gives the stored ids', async (_, o) => {
+  test.each(named(NAIVE_TIERS))('Q8_0: %s: the stored ids are its greedy ones', async (_, o) => {
+    const { prompt_ids, q8_0 } = golden();
+    expect((await greedyInOnePass(q8, o, prompt_ids, q8_0.ids)).ids).toEqual(q8_0.ids);
+  });
+
+  test.each(named(WASM_TIERS))('Q8_0: %s gives the stored ids', async (_, o) => {
     const { prompt_ids, q8_0 } = golden();
     expect((await greedy(q8, o, prompt_ids, q8_0.ids.length)).ids).toEqual(q8_0.ids);
   });
@@ -155,55 +140,56 @@ describeWithFixture('tinystories-656k', 'TinyStories-656K', () => {
     ['F16 GGUF', path('f16'), 'f16'],
   ];
   for (const [what, source, key] of sources) {
-    test.each(TIERS.map((o) => [tierName(o), o] as const))(`${what}: %s gives the golden ids`, async (_, o) => {
+    test.each(named(WASM_TIERS))(`${what}: %s gives the golden ids`, async (_, o) => {
       const g = golden();
       const want = idsOf(g, key);
       const made = await greedy(source, o, g.prompt_ids, want.length);
       expect(made.ids).toEqual(want);
       expect(g.text.endsWith(made.text)).toBe(true); // F16 gives the ids of F32 here
     });
+
+    test.each(named(NAIVE_TIERS))(`${what}: %s: the golden ids are its greedy ones`, async (_, o) => {
+      const g = golden();
+      const want = idsOf(g, key);
+      const made = await greedyInOnePass(source, o, g.prompt_ids, want);
+      expect(made.ids).toEqual(want);
+      if (o.executor !== 'naive64' || key !== 'f32') return;
+      const stored = await storedLogits(fixture('tinystories-656k', 'golden-logits.safetensors'));
+      expect(maxDistance(made.logits, stored), 'the golden logits').toBeLessThanOrEqual(FLOAT64_AGREEMENT);
+    });
   }
 
-  test('naive64 gives the golden logits', async () => {
-    const g = golden();
-    await using model = await loadModel(path('f32'), { executor: 'naive64' });
-    const { data } = await model.logits([...g.prompt_ids, ...idsOf(g, 'f32').slice(0, 59)]);
-    const stored = await storedLogits(fixture('tinystories-656k', 'golden-logits.safetensors'));
-    expect(maxDistance(data, stored)).toBeLessThanOrEqual(FLOAT64_AGREEMENT);
-  });
-
-  test.each(['q8_0', 'q4_0'])('%s: naive64 gives the stored ids', async (format) => {
+  test.each(['q8_0', 'q4_0'])('%s: naive64: the stored ids are its greedy ones', async (format) => {
     const g = golden();
     const want = idsOf(g, format);
-    expect((await greedy(path(format), { executor: 'naive64' }, g.prompt_ids, want.length)).ids).toEqual(want);
+    expect((await greedyInOnePass(path(format), { executor: 'naive64' }, g.prompt_ids, want)).ids).toEqual(want);
   });
 
-  test.each(['q8_0', 'q4_0'])(
-    '%s: every tier and build writes the same sensible text with q8 activations',
-    async (format) => {
-      const g = golden();
-      const runs: Generated[] = [];
-      for (const o of TIERS.slice(1)) {
-        runs.push(await greedy(path(format), { ...o, activations: 'q8' }, g.prompt_ids, 60));
-      }
-      for (const run of runs) expect(run).toEqual(runs[0]);
-      // Sensible: words of children's stories, hardly any that the F32 model's own text and prompt do not have the kind of.
-      const words = runs[0]!.text.toLowerCase().match(/[a-z']+/g) ?? [];
-      expect(words.length).toBeGreaterThan(30);
-      expect(words.filter((w) => w === 'the' || w === 'to' || w === 'he' || w === 'and').length).toBeGreaterThan(5);
-    },
-  );
+  test.each(['q8_0', 'q4_0'])('%s: every build writes the same sensible text with q8 activations', async (format) => {
+    const g = golden();
+    const runs: Generated[] = [];
+    for (const o of WASM_TIERS) {
+      runs.push(await greedy(path(format), { ...o, activations: 'q8' }, g.prompt_ids, 60));
+    }
+    const [{ ids, text }] = runs as [Generated];
+    for (const run of runs) expect(run).toEqual(runs[0]);
+    const naive = await greedyInOnePass(path(format), { executor: 'naive', activations: 'q8' }, g.prompt_ids, ids);
+    expect(naive.ids).toEqual(ids);
+    // Sensible: words of children's stories, hardly any that the F32 model's own text and prompt do not have the kind of.
+    const words = text.toLowerCase().match(/[a-z']+/g) ?? [];
+    expect(words.length).toBeGreaterThan(30);
+    expect(words.filter((w) => w === 'the' || w === 'to' || w === 'he' || w === 'and').length).toBeGreaterThan(5);
+  });
 });
 
 describeWithFixture('embedded-lm-f16', 'embedded model in F16', () => {
   // The naive tiers run F16 above; here only the fast one, since four of these take a quarter of a minute each in plain loops.
-  const wasm = TIERS.filter((o) => o.executor === 'wasm');
   test.each([
     ['GGUF, pairs', 'model.f16.gguf'],
     ['Hugging Face folder, halves', ''],
   ] as const)('%s: the golden ids', async (_, file) => {
     const golden = readFixtureJson<{ prompt_ids: number[]; greedy_ids: number[] }>('embedded-lm-f16', 'golden.json');
-    for (const o of wasm) {
+    for (const o of WASM_TIERS) {
       const made = await greedy(fixture('embedded-lm-f16', file), o, golden.prompt_ids, golden.greedy_ids.length);
       expect(made.ids, tierName(o)).toEqual(golden.greedy_ids);
     }
@@ -213,5 +199,5 @@ describeWithFixture('embedded-lm-f16', 'embedded model in F16', () => {
 /** Keeps the union in step: a tier without a golden test would be noticed here. */
 test('all tiers are covered', () => {
   const all: Record<Tier, true> = { naive64: true, naive: true, wasm: true }; // the compiler asks for a new one here
-  expect(new Set(TIERS.map((o) => o.executor))).toEqual(new Set(Object.keys(all)));
+  expect(new Set([...NAIVE_TIERS, ...WASM_TIERS].map((o) => o.executor))).toEqual(new Set(Object.keys(all)));
 });

@@ -38,8 +38,17 @@ export interface ArchitectureCase {
   readonly isUnpacked?: boolean;
 }
 
-/** The case as a file in memory. */
-export function fileOfCase({ layout: name, ...options }: ArchitectureCase): Uint8Array<ArrayBuffer> {
+/** The file that was made last: a model is compared with itself in several forms, and making one is slower than a run. */
+let last: { readonly key: string; readonly file: Uint8Array<ArrayBuffer> } | undefined;
+
+/** The case as a file in memory, for reading alone: the next call may give the same. */
+export function fileOfCase(one: ArchitectureCase): Uint8Array<ArrayBuffer> {
+  const key = JSON.stringify(one);
+  if (last?.key !== key) last = { key, file: makeFile(one) };
+  return last.file;
+}
+
+function makeFile({ layout: name, ...options }: ArchitectureCase): Uint8Array<ArrayBuffer> {
   const model = randomGguf({ ...options, shape: LAYOUTS[name] });
   const file = new Uint8Array(model.nBytes);
   let at = 0;

@@ -60,7 +60,8 @@ export function tinyLlama(o: TinyOptions): TinyLlama {
   const addTensor = (name: string, shape: number[], dtype: DType, value: () => number): void => {
     const width = shape.at(-1)!;
     const n = shape.reduce((a, b) => a * b, 1);
-    const values = Float32Array.from({ length: n }, value);
+    const values = new Float32Array(n);
+    for (let i = 0; i < n; i++) values[i] = value(); // thrice as fast as Float32Array.from
     const bytes = new Uint8Array((n / width) * rowBytes(dtype, width));
     fillWeights(dtype, values, random, bytes);
     const source = bufferSource(name, bytes);

@@ -6,64 +6,23 @@ import type { Executor } from '../../../src/exec/executor.ts';
 import { createWasmExecutor } from '../../../src/exec/wasm/executor.ts';
 import { instantiateKernels, type LoadedKernels } from '../../../src/exec/wasm/instantiate.ts';
 import { sharedTwin } from '../../../src/exec/wasm/shared_module.ts';
-import { storedAs } from '../../../src/exec/wasm/stored_as.ts';
 import { startThreadPool } from '../../../src/exec/wasm/thread_pool.ts';
 import { optimize } from '../../../src/graph/passes/index.ts';
 import { buildLlama } from '../../../src/models/llama.ts';
-import { FORMS, isSmall } from '../../support/equal_bits.ts';
-import { BUILDS, batchOf, executorOf, firstDifference, HOST, logitsInChunks } from '../../support/executors.ts';
+import { BUILDS, firstDifference, HOST, logitsInChunks } from '../../support/executors.ts';
+import { CONFIG, expectSameBits, IDS, SPLIT_FORMS } from '../../support/thread_forms.ts';
 import { tinyLlama } from '../../support/tiny_llama.ts';
 
 /** Law 2 over threads, with real workers; even the smallest calls are shared out. */
 
 const THREADS = HOST.threads as ThreadHost;
 
-/** All panels of linear kernels are full, several to a share; the last chunk's tokens are no whole tile. */
-const CONFIG = {
-  nHeads: 6,
-  nKvHeads: 3,
-  headDim: 32,
-  dim: 192,
-  hiddenDim: 320,
-  vocab: 301,
-  nLayers: 2,
-  maxContext: 96,
-};
-/** The same with rows of whole super-blocks. */
-const WIDE = { ...CONFIG, nHeads: 8, nKvHeads: 4, dim: 256, hiddenDim: 512 };
-/** Formats without kernels of their own lie in memory as f32, all in one way: two stand for them. */
-const SPLIT_FORMS = FORMS.filter(([dtype]) => storedAs(dtype) === dtype || dtype === 'q8_1' || dtype === 'tq2_0');
-const IDS = Array.from({ length: 61 }, (_, i) => (i * i * 7 + 3 * i) % CONFIG.vocab);
-const CHUNKS: readonly (readonly number[])[] = [[], [1, 1, 30, 2, 20], [16, 16, 17]];
-
 describe.each(BUILDS)('%s kernels', (build) => {
-  // Three threads in one build, two in the other: what is split is the same in both.
+  // Three threads in one build, two in the other: what is split is the same in both. One layer has every kind of call.
   const counts = build === 'relaxed' ? [1, 3] : [1, 2];
   test.each(SPLIT_FORMS)(
     `%s weights, %s activations: ${counts.join(' and ')} threads have the same bits`,
-    async (dtype, form) => {
-      const tiny = tinyLlama({ seed: 11, dtype, config: isSmall([dtype, form]) ? CONFIG : WIDE });
-      const executors: Executor[] = [];
-      for (const n of counts) executors.push(await executorOf(`wasm ${build}`, tiny, form, optimize, n));
-      expect(executors.map((e) => e.threads)).toEqual(counts);
-      for (const chunks of CHUNKS) {
-        const [one, ...others] = executors.map((e) => logitsInChunks(e, IDS, chunks));
-        for (const other of others) expect(firstDifference(other, one!)).toBeUndefined();
-      }
-      // Several sequences in one run, of one token and of many.
-      const [one, ...others] = executors.map((executor) => {
-        const cache = executor.createCache(96);
-        const parts = [IDS.slice(0, 25), IDS.slice(3, 4), IDS.slice(10, 50)].map((ids) => ({
-          sequence: cache.create(),
-          ids,
-        }));
-        const first = executor.run(batchOf(cache, parts), cache).data;
-        const next = parts.map((p) => ({ ...p, ids: [5] }));
-        return [...first, ...executor.run(batchOf(cache, next), cache).data];
-      });
-      for (const other of others) expect(firstDifference(other, one!)).toBeUndefined();
-      for (const executor of executors) executor.dispose();
-    },
+    async (dtype, form) => expectSameBits(build, [dtype, form], counts, 1),
   );
 });
 
