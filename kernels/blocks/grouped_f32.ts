@@ -1,7 +1,7 @@
 // Rows of formats of small integers as f32, exactly: w = d * s * (code - offset) - dmin * m. Both products are exact in f32 (11 bits of d, at
 // most 7 of s and 7 of the code; 11 and 6), so the difference is the one rounding.    Twin: src/quant/formats.ts
 import { linearPanels, Panels } from '../linear_f32';
-import { CHUNK, GROUP_ROWS, GroupedFormat } from './grouped_format';
+import { CHUNK, GroupedFormat, HALF_BYTES, RECORD_ROWS } from './grouped_format';
 
 /** Bytes of one k of an f32 panel of 8 rows, and of a vector of codes. */
 const F32_STEP: usize = 32;
@@ -28,37 +28,36 @@ export function linearGroupedF32<P extends GroupedFormat>(
   linearPanels<GroupedPanels<P>>(y, yBytes, x, xBytes, nTokens, nIn, w, nOut, first, end, scratch);
 }
 
-/** nK of two groups as f32, [k][8]. */
+/** nK of 8 rows as f32, [k][8]. */
 class GroupedPanels<P extends GroupedFormat> implements Panels {
   panelOf(w: usize, half: i32, nIn: i32, k: i32, nK: i32, room: usize): usize {
     const format = changetype<P>(0);
     const columns = format.columns();
     const recordBytes = format.recordBytes();
-    const groupBytes = <usize>(nIn / columns) * recordBytes;
-    const group = w + <usize>(half << 1) * groupBytes + <usize>(k / columns) * recordBytes;
-    unpackGroup<P>(room, group, nK / columns);
-    unpackGroup<P>(room + 16, group + groupBytes, nK / columns);
+    const record = w + <usize>(half * (nIn / columns) + k / columns) * recordBytes;
+    unpackHalf<P>(room, record, 0, nK / columns);
+    unpackHalf<P>(room + 16, record, 1, nK / columns);
     return room;
   }
 }
 
-/** Four rows of a panel. */
-function unpackGroup<P extends GroupedFormat>(to: usize, record: usize, nBlocks: i32): void {
+/** The first four rows of the records, or the last four. */
+function unpackHalf<P extends GroupedFormat>(to: usize, record: usize, half: usize, nBlocks: i32): void {
   const format = changetype<P>(0);
   for (let b = 0; b < nBlocks; b++, record += format.recordBytes()) {
-    const d = format.d(record);
-    const dmin = format.dmin(record);
-    let at = record + format.codesAt();
+    const d = format.d(record, half);
+    const dmin = format.dmin(record, half);
+    let at = record + format.codesAt() + half * HALF_BYTES;
     for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++, at += format.chunkBytes()) {
       // The vector of codes of each four columns lies where the last of them will be stored.
       format.unpackSigned(to + 3 * F32_STEP, 4 * F32_STEP, at);
       for (let column: usize = 0; column < <usize>CHUNK; column += 4, to += 4 * F32_STEP) {
         const u = (j * CHUNK + column) / format.unit();
-        const scale = f32x4.mul(d, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.scales(record, u))));
+        const scale = f32x4.mul(d, f32x4.convert_i32x4_s(halfOf(format.scales(record, u), half)));
         const codes = v128.load(to, 3 * F32_STEP);
         let min = f32x4.splat(0);
         if (format.hasMins()) {
-          min = f32x4.mul(dmin, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(format.mins(record, u))));
+          min = f32x4.mul(dmin, f32x4.convert_i32x4_s(halfOf(format.mins(record, u), half)));
         }
         v128.store(to, weights<P>(scale, i32x4.shl(codes, 24), min));
         v128.store(to, weights<P>(scale, i32x4.shl(codes, 16), min), F32_STEP);
@@ -67,6 +66,11 @@ function unpackGroup<P extends GroupedFormat>(to: usize, record: usize, nBlocks:
       }
     }
   }
+}
+
+/** Four of eight i16, as i32. */
+function halfOf(v: v128, half: usize): v128 {
+  return half ? i32x4.extend_high_i16x8_s(v) : i32x4.extend_low_i16x8_s(v);
 }
 
 /** scale * (code - offset) - min; the signed code is the upper byte of each lane. */
@@ -84,8 +88,8 @@ export function embedGrouped<P extends GroupedFormat>(y: usize, ids: usize, nTok
   const nBlocks = nIn / columns;
   for (let t = 0; t < nTokens; t++) {
     const id = load<i32>(ids + ((<usize>t) << 2));
-    const row = id % GROUP_ROWS;
-    let record = w + <usize>(id / GROUP_ROWS) * <usize>nBlocks * format.recordBytes();
+    const row = id % RECORD_ROWS;
+    let record = w + <usize>(id / RECORD_ROWS) * <usize>nBlocks * format.recordBytes();
     for (let b = 0; b < nBlocks; b++, record += format.recordBytes(), y += 4 * columns) {
       for (let j: usize = 0; j < <usize>(columns / CHUNK); j++) embedChunk<P>(y + j * 4 * CHUNK, record, j, row);
     }
@@ -95,16 +99,20 @@ export function embedGrouped<P extends GroupedFormat>(y: usize, ids: usize, nTok
 /** 32 columns of one row. Their codes, those of the other rows with them, first lie in the same 128 bytes. */
 function embedChunk<P extends GroupedFormat>(y: usize, record: usize, j: usize, row: i32): void {
   const format = changetype<P>(0);
-  format.unpackSigned(y, CODES_STEP, record + format.codesAt() + j * format.chunkBytes());
+  const half: usize = row / 4;
+  const inHalf = row % 4;
+  format.unpackSigned(y, CODES_STEP, record + format.codesAt() + j * format.chunkBytes() + half * HALF_BYTES);
   for (let column: usize = 0; column < <usize>CHUNK; column += 4, y += CODES_STEP) {
     const u = (j * CHUNK + column) / format.unit();
-    const d = lane(format.d(record), row);
-    const scale = d * <f32>integerLane(format.scales(record, u), row);
-    const codes = load<i32>(y + ((<usize>row) << 2));
+    const d = lane(format.d(record, half), inHalf);
+    const scale = d * <f32>integerLane(halfOf(format.scales(record, u), half), inHalf);
+    const codes = load<i32>(y + ((<usize>inHalf) << 2));
     for (let k: usize = 0; k < 4; k++) {
       const code = ((codes << (24 - 8 * <i32>k)) >> 24) - format.offset();
       let value = scale * <f32>code;
-      if (format.hasMins()) value -= lane(format.dmin(record), row) * <f32>integerLane(format.mins(record, u), row);
+      if (format.hasMins())
+        value -=
+          lane(format.dmin(record, half), inHalf) * <f32>integerLane(halfOf(format.mins(record, u), half), inHalf);
       store<f32>(y + (k << 2), value);
     }
   }
@@ -117,9 +125,7 @@ function lane(v: v128, i: i32): f32 {
   return f32x4.extract_lane(v, 3);
 }
 
-/** One of the first four i16. */
-function integerLane(v: v128, i: i32): i32 {
-  const wide = i32x4.extend_low_i16x8_s(v);
+function integerLane(wide: v128, i: i32): i32 {
   if (i === 0) return i32x4.extract_lane(wide, 0);
   if (i === 1) return i32x4.extract_lane(wide, 1);
   if (i === 2) return i32x4.extract_lane(wide, 2);

@@ -1,8 +1,12 @@
 // What the kernels of formats of small integers share: how a record is asked for its parts, and the end of a block's sum.
+import { dotSums } from '../lanes';
+import { addFactored, factorsHigh, factorsLow } from './dots';
 
-/** Rows of a panel and of a group. */
+/** Rows of a panel and of a record: two vectors of rows. */
 export const PANEL_ROWS = 16;
-export const GROUP_ROWS = 4;
+export const RECORD_ROWS = 8;
+/** Bytes from the codes of a record's first four rows to those of its last four. */
+export const HALF_BYTES: usize = 16;
 
 /** Columns that are unpacked together: all of a small block, an eighth of a super-block. */
 export const CHUNK = 32;
@@ -14,24 +18,33 @@ export interface GroupedFormat {
   /** Bytes of its activations, and where their scale is: q8_record.ts or q8_super_record.ts. */
   activationBytes(): usize;
   activationScaleAt(): usize;
-  /** Bytes of 4 rows of a block. */
+  /** Bytes of 8 rows of a block. */
   recordBytes(): usize;
   /**
-   * Where a record's chunks of codes begin. Super-blocks have their scales before them, so that a record is read in the order of its bytes:
-   * with the scales behind, hardware no longer took the records for one stream (docs/kernels.md).
+   * Where a record's chunks of codes begin: behind its scales, so that a record is read in the order of its bytes. With the scales behind,
+   * hardware no longer took the records for one stream (docs/kernels.md).
    */
   codesAt(): usize;
-  /** Bytes of a chunk, 4 rows x 32 columns of codes. */
+  /**
+   * Bytes of a chunk, 8 rows x 32 columns of codes: each vector of the first four rows, at `at`, is followed by the same one of the last four, at
+   * `at + HALF_BYTES`.
+   */
   chunkBytes(): usize;
-  /** total + the scaled sums of chunk j at `at`; a: its activations; q: the record that they are in. */
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128;
-  /** Columns that a tile sums before it scales them, 16 or 32: as many as fit 16 bits. */
+  /** sums + the first 16 columns of the chunk at `at`; a: their activations; x0..x3: what dotQuad0..dotQuad3 take; mask: what mask() gives. */
+  dotFirst(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128;
+  /** The same with the last 16. */
+  dotLast(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128;
+  /** The constant that takes codes out of bytes. In a variable it stays in a register; from memory it is loaded at each use. */
+  mask(): v128;
+  /** Columns that are summed before they are scaled, 16 or 32: as many as fit 16 bits. */
   unit(): usize;
-  /** Scales of the u-th unit: the first four i16 lanes. */
+  /** Whether units have factors other than 1. */
+  hasScales(): bool;
+  /** Scales of the u-th unit: i16 lanes, one for each row. */
   scales(record: usize, u: usize): v128;
   /** What the sums of the u-th unit start from; q: the activations' record. */
   start(q: usize, u: usize, plane: usize): v128;
-  /** Of codes that do not fit 7 bits, tiles sum the low nibbles, then the high ones: 2. Else 1. */
+  /** Of codes that do not fit 7 bits the low nibbles are summed, then the high ones: 2. Else 1. */
   planes(): usize;
   /** The eight vectors of codes (nibbles of one plane) of the chunk at `at`, `step` bytes apart; relaxed: all in 0..127. */
   unpack(to: usize, step: usize, at: usize, plane: usize): void;
@@ -39,13 +52,32 @@ export interface GroupedFormat {
   unpackSigned(to: usize, step: usize, at: usize): void;
   offset(): i32;
   hasMins(): bool;
-  /** sum_j m_j * (sum of the activations' codes in sub-block j), q: the activations' record. */
-  minSums(record: usize, q: usize): v128;
+  /** sum_j m_j * (sum of the activations' codes in sub-block j), q: the activations' record; half: as with d. */
+  minSums(record: usize, q: usize, half: usize): v128;
   /** Minima of the u-th unit, as scales. */
   mins(record: usize, u: usize): v128;
-  /** f32. */
-  d(record: usize): v128;
-  dmin(record: usize): v128;
+  /** f32, of the first four rows or the last four: half 0 or 1. */
+  d(record: usize, half: usize): v128;
+  dmin(record: usize, half: usize): v128;
+}
+
+/** The scales of the u-th unit. The second plane holds the upper nibbles: 16 times as much. */
+export function unitScales<P extends GroupedFormat>(record: usize, u: usize, plane: usize): v128 {
+  const format = changetype<P>(0);
+  const scales = format.scales(record, u);
+  return format.planes() === 1 ? scales : i16x8.shl(scales, <i32>(plane << 2));
+}
+
+/** total + scales * sums, of the first four rows. */
+export function addLow<P extends GroupedFormat>(total: v128, sums: v128, scales: v128): v128 {
+  if (!changetype<P>(0).hasScales()) return i32x4.add(total, dotSums(sums));
+  return addFactored(total, sums, factorsLow(scales));
+}
+
+/** Of the last four. */
+export function addHigh<P extends GroupedFormat>(total: v128, sums: v128, scales: v128): v128 {
+  if (!changetype<P>(0).hasScales()) return i32x4.add(total, dotSums(sums));
+  return addFactored(total, sums, factorsHigh(scales));
 }
 
 /** Scale of a block of activations, in every lane. */

@@ -1,11 +1,11 @@
 // Rows of blocks, as a file has them, into the records of grouped.ts.    Layout: src/exec/wasm/layout.ts
 import { f16ToF32 } from '../lanes';
-import { CHUNK, GROUP_ROWS, GroupedFormat, PANEL_ROWS } from './grouped_format';
+import { CHUNK, GroupedFormat, PANEL_ROWS, RECORD_ROWS } from './grouped_format';
 
 /** How blocks lie in a file. */
 export interface GroupedSource extends GroupedFormat {
   fileBytes(): usize;
-  /** The codes of chunk j of the block into the chunk `to`, as the row `row` of its group. */
+  /** The codes of chunk j of the block into the chunk `to`, as the row `row` of its record. */
   packChunk(to: usize, row: usize, block: usize, j: usize): void;
   /** Its scales and minima into the record. False when one is not finite. */
   packHead(record: usize, row: usize, block: usize): bool;
@@ -15,12 +15,12 @@ export interface GroupedSource extends GroupedFormat {
 export function repackGrouped<P extends GroupedSource>(dst: usize, src: usize, nRows: i32, nIn: i32): i32 {
   const format = changetype<P>(0);
   const nBlocks = nIn / format.columns();
-  const groupBytes = <usize>nBlocks * format.recordBytes();
+  const rowsBytes = <usize>nBlocks * format.recordBytes();
   let finite = true;
   const nPadded = (nRows + PANEL_ROWS - 1) & ~(PANEL_ROWS - 1);
-  for (let row = 0; row < nPadded; row += GROUP_ROWS, dst += groupBytes) {
-    const n = min(GROUP_ROWS, nRows - row);
-    if (n < GROUP_ROWS) memory.fill(dst, 0, groupBytes); // their scales are 0
+  for (let row = 0; row < nPadded; row += RECORD_ROWS, dst += rowsBytes) {
+    const n = min(RECORD_ROWS, nRows - row);
+    if (n < RECORD_ROWS) memory.fill(dst, 0, rowsBytes); // their scales are 0
     for (let r = 0; r < n; r++) {
       let record = dst;
       for (let b = 0; b < nBlocks; b++, src += format.fileBytes(), record += format.recordBytes()) {

@@ -1,31 +1,30 @@
-// Tiles of 8 rows x 4 tokens of grouped.ts. A slice of two groups of rows is unpacked once, into codes that all tokens of a
+// Tiles of 8 rows x 4 tokens of grouped.ts. A slice of 8 rows is unpacked once, into codes that all tokens of a
 // block then read. The relaxed build multiplies bytes: [block][plane][column / 4][8 rows][column % 4]; the other one i16:
 // [block][plane][column / 4][columns 0 2, then 1 3 of the four][8 rows][2].
 import { dotStep, loadLanes, storeLanes } from '../lanes';
-import { addFactored, factorsOf } from './dots';
-import { addTotal, CHUNK, GroupedFormat, scaleOfBlock, subtractTotal } from './grouped_format';
+import { addFactored, factorsHigh, factorsLow } from './dots';
+import { addTotal, CHUNK, GroupedFormat, HALF_BYTES, scaleOfBlock, subtractTotal, unitScales } from './grouped_format';
 
-export const TILE_ROWS = 8;
 export const TILE_TOKENS = 4;
 /** Columns of a slice: 16 kB of codes stay in the first-level cache. */
 export const UNPACKED_COLUMNS = 2048;
 /** Bytes of a step of the innermost loop, and of one column of 8 rows. */
 const STEP_BYTES: usize = 32;
 const COLUMN_BYTES: usize = ASC_FEATURE_RELAXED_SIMD ? 8 : 16;
-/** Bytes of the codes of a chunk of 8 rows as unpacked: 4 columns of two groups of 4 rows take two vectors. */
+/** Bytes of the codes of a chunk as unpacked: 4 columns of 8 rows take two vectors. */
 const CHUNK_BYTES: usize = 256;
 const TWO_VECTORS: usize = 32;
 
-/** Two groups of 4 rows, nBlocks of each. */
-export function unpackBlocks<P extends GroupedFormat>(to: usize, group: usize, groupBytes: usize, nBlocks: i32): void {
+/** nBlocks of 8 rows. */
+export function unpackBlocks<P extends GroupedFormat>(to: usize, record: usize, nBlocks: i32): void {
   const format = changetype<P>(0);
-  for (let b = 0; b < nBlocks; b++, group += format.recordBytes()) {
+  for (let b = 0; b < nBlocks; b++, record += format.recordBytes()) {
     for (let plane: usize = 0; plane < format.planes(); plane++) {
-      let at = group + format.codesAt();
+      let at = record + format.codesAt();
       for (let j: usize = 0; j < <usize>(format.columns() / CHUNK); j++, at += format.chunkBytes()) {
         const codes = ASC_FEATURE_RELAXED_SIMD ? to : to + CHUNK_BYTES;
         format.unpack(codes, TWO_VECTORS, at, plane);
-        format.unpack(codes + 16, TWO_VECTORS, at + groupBytes, plane);
+        format.unpack(codes + 16, TWO_VECTORS, at + HALF_BYTES, plane);
         if (!ASC_FEATURE_RELAXED_SIMD) widen(to, codes);
         to += CHUNK * COLUMN_BYTES;
       }
@@ -56,8 +55,7 @@ export function groupedTile<P extends GroupedFormat>(
   step: usize,
   nBlocks: i32,
   codes: usize,
-  group: usize,
-  groupBytes: usize,
+  record: usize,
   width: i32,
   more: bool,
 ): void {
@@ -73,7 +71,7 @@ export function groupedTile<P extends GroupedFormat>(
   let b2 = loadLanes(y + 2 * yBytes + 16, high);
   let a3 = loadLanes(y + 3 * yBytes, low);
   let b3 = loadLanes(y + 3 * yBytes + 16, high);
-  for (let b = 0; b < nBlocks; b++, q += step, group += format.recordBytes()) {
+  for (let b = 0; b < nBlocks; b++, q += step, record += format.recordBytes()) {
     let ta0 = i32x4.splat(0);
     let tb0 = i32x4.splat(0);
     let ta1 = i32x4.splat(0);
@@ -109,10 +107,9 @@ export function groupedTile<P extends GroupedFormat>(
           sa3 = dotStep(sa3, x3, wa);
           sb3 = dotStep(sb3, x3, wb);
         }
-        // The second plane holds the upper nibbles: 16 times as much.
-        const shift = <i32>(plane << 2);
-        const pa = factorsOf(i16x8.shl(format.scales(group, u), shift));
-        const pb = factorsOf(i16x8.shl(format.scales(group + groupBytes, u), shift));
+        const scales = unitScales<P>(record, u, plane);
+        const pa = factorsLow(scales);
+        const pb = factorsHigh(scales);
         ta0 = addFactored(ta0, sa0, pa);
         tb0 = addFactored(tb0, sb0, pb);
         ta1 = addFactored(ta1, sa1, pa);
@@ -123,9 +120,8 @@ export function groupedTile<P extends GroupedFormat>(
         tb3 = addFactored(tb3, sb3, pb);
       }
     }
-    const next = group + groupBytes;
-    const da = format.d(group);
-    const db = format.d(next);
+    const da = format.d(record, 0);
+    const db = format.d(record, 1);
     const x0 = scaleOfBlock<P>(q);
     const x1 = scaleOfBlock<P>(q + token);
     const x2 = scaleOfBlock<P>(q + 2 * token);
@@ -139,16 +135,16 @@ export function groupedTile<P extends GroupedFormat>(
     a3 = addTotal(a3, da, x3, ta3);
     b3 = addTotal(b3, db, x3, tb3);
     if (format.hasMins()) {
-      const ma = format.dmin(group);
-      const mb = format.dmin(next);
-      a0 = subtractTotal(a0, ma, x0, format.minSums(group, q));
-      b0 = subtractTotal(b0, mb, x0, format.minSums(next, q));
-      a1 = subtractTotal(a1, ma, x1, format.minSums(group, q + token));
-      b1 = subtractTotal(b1, mb, x1, format.minSums(next, q + token));
-      a2 = subtractTotal(a2, ma, x2, format.minSums(group, q + 2 * token));
-      b2 = subtractTotal(b2, mb, x2, format.minSums(next, q + 2 * token));
-      a3 = subtractTotal(a3, ma, x3, format.minSums(group, q + 3 * token));
-      b3 = subtractTotal(b3, mb, x3, format.minSums(next, q + 3 * token));
+      const ma = format.dmin(record, 0);
+      const mb = format.dmin(record, 1);
+      a0 = subtractTotal(a0, ma, x0, format.minSums(record, q, 0));
+      b0 = subtractTotal(b0, mb, x0, format.minSums(record, q, 1));
+      a1 = subtractTotal(a1, ma, x1, format.minSums(record, q + token, 0));
+      b1 = subtractTotal(b1, mb, x1, format.minSums(record, q + token, 1));
+      a2 = subtractTotal(a2, ma, x2, format.minSums(record, q + 2 * token, 0));
+      b2 = subtractTotal(b2, mb, x2, format.minSums(record, q + 2 * token, 1));
+      a3 = subtractTotal(a3, ma, x3, format.minSums(record, q + 3 * token, 0));
+      b3 = subtractTotal(b3, mb, x3, format.minSums(record, q + 3 * token, 1));
     }
   }
   storeLanes(y, a0, width);

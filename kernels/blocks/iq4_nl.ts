@@ -1,13 +1,15 @@
-// iq4_nl in panels. A record, 4 rows x 32 columns: codes packed as in codes4.ts, then 4 f16 d.
+// iq4_nl in panels. A record, 8 rows x 32 columns: 8 f16 d, then codes packed as in codes4.ts.
 // Blocks in the file: src/quant/iq4_nl.ts
+import { nibblesOfBytes } from '../lanes';
 import { CHUNK_4_BITS } from './codes4';
 import { packNibbles } from './file_codes';
 import { GroupedSource, packHalf } from './grouped_repack';
-import { addIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
+import { dotIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
 import { ACTIVATION_BYTES, BLOCK_SIZE, SCALE_AT, startOf } from './q8_record';
 import { halves, ones } from './record_parts';
 
-const D: usize = 64;
+const D: usize = 0;
+const CODES: usize = 16;
 
 export class Iq4Nl implements GroupedSource {
   columns(): i32 {
@@ -23,19 +25,31 @@ export class Iq4Nl implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 72;
+    return 144;
   }
 
   codesAt(): usize {
-    return 0;
+    return CODES;
   }
 
   chunkBytes(): usize {
     return CHUNK_4_BITS;
   }
 
-  addChunk(total: v128, _record: usize, _j: usize, at: usize, a: usize, q: usize): v128 {
-    return addIq4(total, this.start(q, 0, 1), ones(), at, a);
+  dotFirst(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotIq4(sums, plane, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotIq4(sums, plane, at + 64, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return nibblesOfBytes();
   }
 
   unit(): usize {
@@ -70,7 +84,7 @@ export class Iq4Nl implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -78,11 +92,11 @@ export class Iq4Nl implements GroupedSource {
     return i32x4.splat(0);
   }
 
-  d(record: usize): v128 {
-    return halves(record + D);
+  d(record: usize, half: usize): v128 {
+    return halves(record + D + (half << 3));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 

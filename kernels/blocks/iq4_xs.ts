@@ -1,17 +1,18 @@
-// iq4_xs in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/iq4_xs.ts
-//   8 x 4 x i8     scales, [32 columns][row], their offset of 32 taken off
-//   4 x f32        d
-//   8 x 64 bytes   codes of 32 columns, packed as in codes4.ts
+// iq4_xs in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/iq4_xs.ts
+//   8 x 8 x i8     scales, [32 columns][row], their offset of 32 taken off
+//   8 x f32        d
+//   8 x 128 bytes   codes of 32 columns, packed as in codes4.ts
+import { nibblesOfBytes } from '../lanes';
 import { CHUNK_4_BITS } from './codes4';
 import { startAt } from './dots';
 import { packNibbles } from './file_codes';
 import { GroupedSource, packScale } from './grouped_repack';
-import { addIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
+import { dotIq4, IQ4_LOG2_HIGH_OFFSET, IQ4_PLANES, unpackIq4, unpackIq4Values } from './iq4_values';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
 const SCALES: usize = 0;
-const D: usize = 32;
-const CODES: usize = 48;
+const D: usize = 64;
+const CODES: usize = 96;
 
 export class Iq4Xs implements GroupedSource {
   columns(): i32 {
@@ -27,7 +28,7 @@ export class Iq4Xs implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 560;
+    return 1120;
   }
 
   codesAt(): usize {
@@ -38,8 +39,20 @@ export class Iq4Xs implements GroupedSource {
     return CHUNK_4_BITS;
   }
 
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128 {
-    return addIq4(total, this.start(q, j, 1), this.scales(record, j), at, a);
+  dotFirst(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotIq4(sums, plane, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotIq4(sums, plane, at + 64, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return nibblesOfBytes();
   }
 
   unit(): usize {
@@ -47,7 +60,7 @@ export class Iq4Xs implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.load8x8_s(record + (u << 2), SCALES);
+    return v128.load8x8_s(record + (u << 3), SCALES);
   }
 
   start(q: usize, u: usize, plane: usize): v128 {
@@ -76,7 +89,7 @@ export class Iq4Xs implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -84,11 +97,11 @@ export class Iq4Xs implements GroupedSource {
     return i32x4.splat(0);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -102,7 +115,7 @@ export class Iq4Xs implements GroupedSource {
   }
 
   packHead(record: usize, row: usize, block: usize): bool {
-    for (let j: usize = 0; j < 8; j++) store<i8>(record + (j << 2) + row, scaleOf(block, j), SCALES);
+    for (let j: usize = 0; j < 8; j++) store<i8>(record + (j << 3) + row, scaleOf(block, j), SCALES);
     return packScale(record + D + (row << 2), block);
   }
 }

@@ -1,15 +1,15 @@
-// mxfp4 in panels. A record, 4 rows x 32 columns: codes packed as in codes4.ts, then 4 exponents e in bytes.
+// mxfp4 in panels. A record, 8 rows x 32 columns: 8 exponents e in bytes, then codes packed as in codes4.ts.
 // Blocks in the file: src/quant/mxfp4.ts
-import { dotSums } from '../lanes';
+import { nibblesOfBytes } from '../lanes';
 import { CHUNK_4_BITS } from './codes4';
-import { QUAD } from './dots';
 import { packNibbles } from './file_codes';
 import { GroupedSource } from './grouped_repack';
 import { ACTIVATION_BYTES, BLOCK_SIZE, SCALE_AT, startOf } from './q8_record';
 import { ones } from './record_parts';
 import { dot16OfTable, unpackTable } from './table4';
 
-const E: usize = 64;
+const E: usize = 0;
+const CODES: usize = 8;
 /** Values are doubled, which makes them integers; here they are stored as value + 16. */
 const LOG2_OFFSET = 4;
 /** From this e on, 12 * 2^(e - 128), the largest of all values, is beyond f32. */
@@ -30,11 +30,11 @@ export class Mxfp4 implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 68;
+    return 136;
   }
 
   codesAt(): usize {
-    return 0;
+    return CODES;
   }
 
   chunkBytes(): usize {
@@ -42,9 +42,20 @@ export class Mxfp4 implements GroupedSource {
   }
 
   /** |sum| <= 16 * 12 * 127 < 2^15 in each of a row's two lanes, since a value counts as value - 16. */
-  addChunk(_total: v128, _record: usize, _j: usize, at: usize, a: usize, q: usize): v128 {
-    const first = dot16OfTable(startOf(q, LOG2_OFFSET), VALUES, at, a);
-    return dotSums(dot16OfTable(first, VALUES, at + 32, a + 4 * QUAD));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16OfTable(sums, VALUES, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16OfTable(sums, VALUES, at + 64, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return false;
+  }
+
+  mask(): v128 {
+    return nibblesOfBytes();
   }
 
   unit(): usize {
@@ -79,7 +90,7 @@ export class Mxfp4 implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -91,13 +102,14 @@ export class Mxfp4 implements GroupedSource {
    * 2^(e - 128) of doubled values: exponent e - 1 as f32 has it. For e = 0 and 1 that is a subnormal, 1 or 2 times 2^21 units; from
    * e = 2 on the same formula stays below.
    */
-  d(record: usize): v128 {
-    const e = i32x4.extend_low_i16x8_u(v128.load8x8_u(record, E));
+  d(record: usize, half: usize): v128 {
+    const all = v128.load8x8_u(record, E);
+    const e = half ? i32x4.extend_high_i16x8_u(all) : i32x4.extend_low_i16x8_u(all);
     const normal = i32x4.shl(i32x4.sub(e, i32x4.splat(1)), 23);
     return i32x4.max_s(normal, i32x4.shl(i32x4.add(e, i32x4.splat(1)), 21));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 

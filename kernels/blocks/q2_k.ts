@@ -1,19 +1,18 @@
-// q2_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q2_k.ts
-//   16 x 4 bytes   scales (low nibble) and minima (high one), [16 columns][row]
-//   4 x f32        d
-//   4 x f32        dmin
-//   8 x 32 bytes   codes of 32 columns, see codes2.ts
+// q2_k in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/q2_k.ts
+//   16 x 8 bytes   scales (low nibble) and minima (high one), [16 columns][row]
+//   8 x f32        d
+//   8 x f32        dmin
+//   8 x 64 bytes   codes of 32 columns, see codes2.ts
 import { nibblesOfWords } from '../lanes';
-import { CHUNK_2_BITS, dot16Of2Bits, pack2Bits, unpack2Bits } from './codes2';
-import { addScaled, QUAD } from './dots';
+import { CHUNK_2_BITS, dot16Of2Bits, pack2Bits, twoBitsOfBytes, unpack2Bits } from './codes2';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 import { minSums16 } from './record_parts';
 
 const SCALES: usize = 0;
-const D: usize = 64;
-const DMIN: usize = 80;
-const CODES: usize = 96;
+const D: usize = 128;
+const DMIN: usize = 160;
+const CODES: usize = 192;
 
 export class Q2K implements GroupedSource {
   columns(): i32 {
@@ -29,7 +28,7 @@ export class Q2K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 352;
+    return 704;
   }
 
   codesAt(): usize {
@@ -40,11 +39,20 @@ export class Q2K implements GroupedSource {
     return CHUNK_2_BITS;
   }
 
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, _q: usize): v128 {
-    const u = j << 1;
-    const first = dot16Of2Bits(i32x4.splat(0), at, a);
-    const last = dot16Of2Bits(i32x4.splat(0), at + 16, a + 4 * QUAD);
-    return addScaled(addScaled(total, first, this.scales(record, u)), last, this.scales(record, u + 1));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of2Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of2Bits(sums, at + 32, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return twoBitsOfBytes();
   }
 
   unit(): usize {
@@ -52,7 +60,7 @@ export class Q2K implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.and(v128.load8x8_u(record + (u << 2), SCALES), nibblesOfWords());
+    return v128.and(v128.load8x8_u(record + (u << 3), SCALES), nibblesOfWords());
   }
 
   start(_q: usize, _u: usize, _plane: usize): v128 {
@@ -79,20 +87,20 @@ export class Q2K implements GroupedSource {
     return true;
   }
 
-  minSums(record: usize, q: usize): v128 {
-    return minSums16(record + SCALES, q);
+  minSums(record: usize, q: usize, half: usize): v128 {
+    return minSums16(record + SCALES, q, half);
   }
 
   mins(record: usize, u: usize): v128 {
-    return i16x8.shr_u(v128.load8x8_u(record + (u << 2), SCALES), 4);
+    return i16x8.shr_u(v128.load8x8_u(record + (u << 3), SCALES), 4);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(record: usize): v128 {
-    return v128.load(record + DMIN);
+  dmin(record: usize, half: usize): v128 {
+    return v128.load(record + DMIN + (half << 4));
   }
 
   fileBytes(): usize {
@@ -105,7 +113,7 @@ export class Q2K implements GroupedSource {
     const up = <u32>((j & 3) << 1);
     for (let i: usize = 0; i < 32; i += 16) {
       pack2Bits(
-        to + i + (row << 2),
+        to + (i << 1) + (row << 2),
         code(from + i, up),
         code(from + i + 4, up),
         code(from + i + 8, up),
@@ -115,7 +123,7 @@ export class Q2K implements GroupedSource {
   }
 
   packHead(record: usize, row: usize, block: usize): bool {
-    for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 2) + row, load<u8>(block + j), SCALES);
+    for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 3) + row, load<u8>(block + j), SCALES);
     const dIsFinite = packScale(record + D + (row << 2), block + 80);
     return packScale(record + DMIN + (row << 2), block + 82) && dIsFinite;
   }

@@ -1,15 +1,15 @@
-// q3_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q3_k.ts
-//   16 x 4 x i8    scales, [16 columns][row], their offset of 32 taken off
-//   4 x f32        d
-//   8 x 48 bytes   codes of 32 columns, see codes3.ts
-import { CHUNK_3_BITS, dotFirstOf3Bits, dotLastOf3Bits, pack3Bits, unpack3Bits } from './codes3';
-import { addScaled, QUAD, startAt } from './dots';
+// q3_k in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/q3_k.ts
+//   16 x 8 x i8    scales, [16 columns][row], their offset of 32 taken off
+//   8 x f32        d
+//   8 x 96 bytes   codes of 32 columns, see codes3.ts
+import { CHUNK_3_BITS, dotFirstOf3Bits, dotLastOf3Bits, pack3Bits, threeBitsOfBytes, unpack3Bits } from './codes3';
+import { startAt } from './dots';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
 const SCALES: usize = 0;
-const D: usize = 64;
-const CODES: usize = 80;
+const D: usize = 128;
+const CODES: usize = 160;
 /** Codes are stored as code + 4. */
 const LOG2_OFFSET = 2;
 
@@ -27,7 +27,7 @@ export class Q3K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 464;
+    return 928;
   }
 
   codesAt(): usize {
@@ -38,11 +38,20 @@ export class Q3K implements GroupedSource {
     return CHUNK_3_BITS;
   }
 
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128 {
-    const u = j << 1;
-    const first = dotFirstOf3Bits(this.start(q, u, 0), at, a);
-    const last = dotLastOf3Bits(this.start(q, u + 1, 0), at, a + 4 * QUAD);
-    return addScaled(addScaled(total, first, this.scales(record, u)), last, this.scales(record, u + 1));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotFirstOf3Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotLastOf3Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return threeBitsOfBytes();
   }
 
   unit(): usize {
@@ -50,7 +59,7 @@ export class Q3K implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.load8x8_s(record + (u << 2), SCALES);
+    return v128.load8x8_s(record + (u << 3), SCALES);
   }
 
   start(q: usize, u: usize, _plane: usize): v128 {
@@ -77,7 +86,7 @@ export class Q3K implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -85,11 +94,11 @@ export class Q3K implements GroupedSource {
     return i32x4.splat(0);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -116,7 +125,7 @@ export class Q3K implements GroupedSource {
   }
 
   packHead(record: usize, row: usize, block: usize): bool {
-    for (let j: usize = 0; j < 16; j++) store<i8>(record + (j << 2) + row, scaleOf(block + 96, j), SCALES);
+    for (let j: usize = 0; j < 16; j++) store<i8>(record + (j << 3) + row, scaleOf(block + 96, j), SCALES);
     return packScale(record + D + (row << 2), block + 108);
   }
 }

@@ -1,17 +1,17 @@
-// q4_1 in panels. A record, 4 rows x 32 columns: codes as in codes4.ts, then 4 f16 d and 4 f16 m.
+// q4_1 in panels. A record, 8 rows x 32 columns: 8 f16 d, 8 f16 m, then codes as in codes4.ts.
 // Blocks in the file: src/quant/q4_1.ts
 //
 // w = d * c + m is d * c - m * -1: the minimum is a scale of -1, and its sum minus the sum of the activations.
-import { dotSums } from '../lanes';
+import { nibblesOfBytes } from '../lanes';
 import { CHUNK_4_BITS, dot16Of4Bits, unpack4Bits } from './codes4';
-import { QUAD } from './dots';
 import { packNibbles } from './file_codes';
 import { GroupedSource, packHalf } from './grouped_repack';
 import { ACTIVATION_BYTES, BLOCK_SIZE, SCALE_AT } from './q8_record';
 import { halves, minusOnes, minusSum, ones } from './record_parts';
 
-const D: usize = 64;
-const DMIN: usize = 72;
+const D: usize = 0;
+const DMIN: usize = 16;
+const CODES: usize = 32;
 
 export class Q41 implements GroupedSource {
   columns(): i32 {
@@ -27,11 +27,11 @@ export class Q41 implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 80;
+    return 160;
   }
 
   codesAt(): usize {
-    return 0;
+    return CODES;
   }
 
   chunkBytes(): usize {
@@ -39,9 +39,20 @@ export class Q41 implements GroupedSource {
   }
 
   /** |sum| <= 16 * 15 * 127 < 2^15 in each of a row's two lanes. */
-  addChunk(total: v128, _record: usize, _j: usize, at: usize, a: usize, _q: usize): v128 {
-    const first = dot16Of4Bits(total, at, a);
-    return dotSums(dot16Of4Bits(first, at + 32, a + 4 * QUAD));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of4Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of4Bits(sums, at + 64, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return false;
+  }
+
+  mask(): v128 {
+    return nibblesOfBytes();
   }
 
   unit(): usize {
@@ -76,7 +87,7 @@ export class Q41 implements GroupedSource {
     return true;
   }
 
-  minSums(_record: usize, q: usize): v128 {
+  minSums(_record: usize, q: usize, _half: usize): v128 {
     return minusSum(q);
   }
 
@@ -84,12 +95,12 @@ export class Q41 implements GroupedSource {
     return minusOnes();
   }
 
-  d(record: usize): v128 {
-    return halves(record + D);
+  d(record: usize, half: usize): v128 {
+    return halves(record + D + (half << 3));
   }
 
-  dmin(record: usize): v128 {
-    return halves(record + DMIN);
+  dmin(record: usize, half: usize): v128 {
+    return halves(record + DMIN + (half << 3));
   }
 
   fileBytes(): usize {

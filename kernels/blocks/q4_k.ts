@@ -1,11 +1,11 @@
-// q4_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q4_k.ts
-//   8 x 4 bytes    scales, [32 columns][row]
-//   8 x 4 bytes    minima
-//   4 x f32        d
-//   4 x f32        dmin
-//   8 x 64 bytes   codes of 32 columns, see codes4.ts
+// q4_k in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/q4_k.ts
+//   8 x 8 bytes    scales, [32 columns][row]
+//   8 x 8 bytes    minima
+//   8 x f32        d
+//   8 x f32        dmin
+//   8 x 128 bytes   codes of 32 columns, see codes4.ts
+import { nibblesOfBytes } from '../lanes';
 import { CHUNK_4_BITS, dot16Of4Bits, unpack4Bits } from './codes4';
-import { addScaled, QUAD } from './dots';
 import { packNibbles } from './file_codes';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
@@ -13,10 +13,10 @@ import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
 const SCALES: usize = 0;
-const MINS: usize = 32;
-const D: usize = 64;
-const DMIN: usize = 80;
-const CODES: usize = 96;
+const MINS: usize = 64;
+const D: usize = 128;
+const DMIN: usize = 160;
+const CODES: usize = 192;
 
 export class Q4K implements GroupedSource {
   columns(): i32 {
@@ -32,7 +32,7 @@ export class Q4K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 608;
+    return 1216;
   }
 
   codesAt(): usize {
@@ -44,9 +44,20 @@ export class Q4K implements GroupedSource {
   }
 
   /** |sum| <= 16 * 15 * 127 < 2^15 in each of a row's two lanes. */
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, _q: usize): v128 {
-    const first = dot16Of4Bits(i32x4.splat(0), at, a);
-    return addScaled(total, dot16Of4Bits(first, at + 32, a + 4 * QUAD), this.scales(record, j));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of4Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of4Bits(sums, at + 64, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return nibblesOfBytes();
   }
 
   unit(): usize {
@@ -54,7 +65,7 @@ export class Q4K implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.load8x8_u(record + (u << 2), SCALES);
+    return v128.load8x8_u(record + (u << 3), SCALES);
   }
 
   start(_q: usize, _u: usize, _plane: usize): v128 {
@@ -81,20 +92,20 @@ export class Q4K implements GroupedSource {
     return true;
   }
 
-  minSums(record: usize, q: usize): v128 {
-    return minSums32(record + MINS, q);
+  minSums(record: usize, q: usize, half: usize): v128 {
+    return minSums32(record + MINS, q, half);
   }
 
   mins(record: usize, u: usize): v128 {
-    return v128.load8x8_u(record + (u << 2), MINS);
+    return v128.load8x8_u(record + (u << 3), MINS);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(record: usize): v128 {
-    return v128.load(record + DMIN);
+  dmin(record: usize, half: usize): v128 {
+    return v128.load(record + DMIN + (half << 4));
   }
 
   fileBytes(): usize {

@@ -1,14 +1,13 @@
-// q5_0 in panels. A record, 4 rows x 32 columns: codes as in codes5.ts, then 4 f16 d.
+// q5_0 in panels. A record, 8 rows x 32 columns: 8 f16 d, then codes as in codes5.ts.
 // Blocks in the file: src/quant/q5_0.ts
-import { dotSums } from '../lanes';
-import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, unpack5Bits } from './codes5';
-import { QUAD } from './dots';
+import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, fiveBitsOfBytes, unpack5Bits } from './codes5';
 import { packQ5 } from './file_codes';
 import { GroupedSource, packHalf } from './grouped_repack';
 import { ACTIVATION_BYTES, BLOCK_SIZE, SCALE_AT, startOf } from './q8_record';
 import { halves, ones } from './record_parts';
 
-const D: usize = 80;
+const D: usize = 0;
+const CODES: usize = 16;
 /** Codes are stored as code + 16. */
 const LOG2_OFFSET = 4;
 
@@ -26,11 +25,11 @@ export class Q50 implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 88;
+    return 176;
   }
 
   codesAt(): usize {
-    return 0;
+    return CODES;
   }
 
   chunkBytes(): usize {
@@ -38,8 +37,20 @@ export class Q50 implements GroupedSource {
   }
 
   /** |sum| <= 16 * 16 * 127 < 2^15 in each of a row's two lanes, since a code counts as code - 16. */
-  addChunk(_total: v128, _record: usize, _j: usize, at: usize, a: usize, q: usize): v128 {
-    return dotSums(dotLastOf5Bits(dotFirstOf5Bits(startOf(q, LOG2_OFFSET), at, a), at, a + 4 * QUAD));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotFirstOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotLastOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return false;
+  }
+
+  mask(): v128 {
+    return fiveBitsOfBytes();
   }
 
   unit(): usize {
@@ -74,7 +85,7 @@ export class Q50 implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -82,11 +93,11 @@ export class Q50 implements GroupedSource {
     return i32x4.splat(0);
   }
 
-  d(record: usize): v128 {
-    return halves(record + D);
+  d(record: usize, half: usize): v128 {
+    return halves(record + D + (half << 3));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 

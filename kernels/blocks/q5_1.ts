@@ -1,17 +1,16 @@
-// q5_1 in panels. A record, 4 rows x 32 columns: codes as in codes5.ts, then 4 f16 d and 4 f16 m.
+// q5_1 in panels. A record, 8 rows x 32 columns: 8 f16 d, 8 f16 m, then codes as in codes5.ts.
 // Blocks in the file: src/quant/q5_1.ts
 //
 // w = d * c + m is d * c - m * -1: the minimum is a scale of -1, and its sum minus the sum of the activations.
-import { dotSums } from '../lanes';
-import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, unpack5Bits } from './codes5';
-import { QUAD } from './dots';
+import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, fiveBitsOfBytes, unpack5Bits } from './codes5';
 import { packQ5 } from './file_codes';
 import { GroupedSource, packHalf } from './grouped_repack';
 import { ACTIVATION_BYTES, BLOCK_SIZE, SCALE_AT } from './q8_record';
 import { halves, minusOnes, minusSum, ones } from './record_parts';
 
-const D: usize = 80;
-const DMIN: usize = 88;
+const D: usize = 0;
+const DMIN: usize = 16;
+const CODES: usize = 32;
 
 export class Q51 implements GroupedSource {
   columns(): i32 {
@@ -27,11 +26,11 @@ export class Q51 implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 96;
+    return 192;
   }
 
   codesAt(): usize {
-    return 0;
+    return CODES;
   }
 
   chunkBytes(): usize {
@@ -39,9 +38,20 @@ export class Q51 implements GroupedSource {
   }
 
   /** By 16 columns: |sum| <= 8 * 31 * 127 < 2^15 in each of a row's two lanes. */
-  addChunk(total: v128, _record: usize, _j: usize, at: usize, a: usize, _q: usize): v128 {
-    const first = dotSums(dotFirstOf5Bits(total, at, a));
-    return i32x4.add(first, dotSums(dotLastOf5Bits(i32x4.splat(0), at, a + 4 * QUAD)));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotFirstOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotLastOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return false;
+  }
+
+  mask(): v128 {
+    return fiveBitsOfBytes();
   }
 
   unit(): usize {
@@ -76,7 +86,7 @@ export class Q51 implements GroupedSource {
     return true;
   }
 
-  minSums(_record: usize, q: usize): v128 {
+  minSums(_record: usize, q: usize, _half: usize): v128 {
     return minusSum(q);
   }
 
@@ -84,12 +94,12 @@ export class Q51 implements GroupedSource {
     return minusOnes();
   }
 
-  d(record: usize): v128 {
-    return halves(record + D);
+  d(record: usize, half: usize): v128 {
+    return halves(record + D + (half << 3));
   }
 
-  dmin(record: usize): v128 {
-    return halves(record + DMIN);
+  dmin(record: usize, half: usize): v128 {
+    return halves(record + DMIN + (half << 3));
   }
 
   fileBytes(): usize {

@@ -1,21 +1,20 @@
-// q5_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q5_k.ts
-//   8 x 4 bytes    scales, [32 columns][row]
-//   8 x 4 bytes    minima
-//   4 x f32        d
-//   4 x f32        dmin
-//   8 x 80 bytes   codes of 32 columns, see codes5.ts
-import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, pack5Bits, unpack5Bits } from './codes5';
-import { addScaled, QUAD } from './dots';
+// q5_k in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/q5_k.ts
+//   8 x 8 bytes    scales, [32 columns][row]
+//   8 x 8 bytes    minima
+//   8 x f32        d
+//   8 x f32        dmin
+//   8 x 160 bytes   codes of 32 columns, see codes5.ts
+import { CHUNK_5_BITS, dotFirstOf5Bits, dotLastOf5Bits, fiveBitsOfBytes, pack5Bits, unpack5Bits } from './codes5';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 import { minSums32 } from './record_parts';
 import { packSixBitScales } from './six_bit_scales';
 
 const SCALES: usize = 0;
-const MINS: usize = 32;
-const D: usize = 64;
-const DMIN: usize = 80;
-const CODES: usize = 96;
+const MINS: usize = 64;
+const D: usize = 128;
+const DMIN: usize = 160;
+const CODES: usize = 192;
 
 export class Q5K implements GroupedSource {
   columns(): i32 {
@@ -31,7 +30,7 @@ export class Q5K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 736;
+    return 1472;
   }
 
   codesAt(): usize {
@@ -43,10 +42,20 @@ export class Q5K implements GroupedSource {
   }
 
   /** By 16 columns: |sum| <= 8 * 31 * 127 < 2^15 in each of a row's two lanes. */
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, _q: usize): v128 {
-    const scales = v128.load8x8_u(record + (j << 2), SCALES);
-    const first = addScaled(total, dotFirstOf5Bits(i32x4.splat(0), at, a), scales);
-    return addScaled(first, dotLastOf5Bits(i32x4.splat(0), at, a + 4 * QUAD), scales);
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotFirstOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dotLastOf5Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return fiveBitsOfBytes();
   }
 
   unit(): usize {
@@ -54,7 +63,7 @@ export class Q5K implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.load8x8_u(record + ((u >> 1) << 2), SCALES);
+    return v128.load8x8_u(record + ((u >> 1) << 3), SCALES);
   }
 
   start(_q: usize, _u: usize, _plane: usize): v128 {
@@ -81,20 +90,20 @@ export class Q5K implements GroupedSource {
     return true;
   }
 
-  minSums(record: usize, q: usize): v128 {
-    return minSums32(record + MINS, q);
+  minSums(record: usize, q: usize, half: usize): v128 {
+    return minSums32(record + MINS, q, half);
   }
 
   mins(record: usize, u: usize): v128 {
-    return v128.load8x8_u(record + ((u >> 1) << 2), MINS);
+    return v128.load8x8_u(record + ((u >> 1) << 3), MINS);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(record: usize): v128 {
-    return v128.load(record + DMIN);
+  dmin(record: usize, half: usize): v128 {
+    return v128.load(record + DMIN + (half << 4));
   }
 
   fileBytes(): usize {

@@ -1,15 +1,15 @@
-// q6_k in panels. A record, 4 rows x 256 columns:    Blocks in the file: src/quant/q6_k.ts
-//   16 x 4 x i8    scales, [16 columns][row]
-//   4 x f32        d
-//   8 x 96 bytes   codes of 32 columns, see codes6.ts
-import { CHUNK_6_BITS, dot16Of6Bits, pack6Bits, unpack6Bits } from './codes6';
-import { addScaled, QUAD, startAt } from './dots';
+// q6_k in panels. A record, 8 rows x 256 columns:    Blocks in the file: src/quant/q6_k.ts
+//   16 x 8 x i8    scales, [16 columns][row]
+//   8 x f32        d
+//   8 x 192 bytes   codes of 32 columns, see codes6.ts
+import { CHUNK_6_BITS, dot16Of6Bits, pack6Bits, sixBitsOfBytes, unpack6Bits } from './codes6';
+import { startAt } from './dots';
 import { GroupedSource, packScale } from './grouped_repack';
 import { SUPER_ACTIVATION_BYTES, SUPER_BLOCK, SUPER_SCALE_AT } from './q8_super_record';
 
 const SCALES: usize = 0;
-const D: usize = 64;
-const CODES: usize = 80;
+const D: usize = 128;
+const CODES: usize = 160;
 /** Codes are stored as code + 32. */
 const LOG2_OFFSET = 5;
 
@@ -27,7 +27,7 @@ export class Q6K implements GroupedSource {
   }
 
   recordBytes(): usize {
-    return 848;
+    return 1696;
   }
 
   codesAt(): usize {
@@ -39,11 +39,20 @@ export class Q6K implements GroupedSource {
   }
 
   /** By 16 columns: |sum| <= 8 * 32 * 127 < 2^15 in each of a row's two lanes, since a code counts as code - 32. */
-  addChunk(total: v128, record: usize, j: usize, at: usize, a: usize, q: usize): v128 {
-    const u = j << 1;
-    const first = dot16Of6Bits(this.start(q, u, 0), at, a);
-    const last = dot16Of6Bits(this.start(q, u + 1, 0), at + 48, a + 4 * QUAD);
-    return addScaled(addScaled(total, first, this.scales(record, u)), last, this.scales(record, u + 1));
+  dotFirst(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of6Bits(sums, at, a, x0, x1, x2, x3, mask);
+  }
+
+  dotLast(sums: v128, _plane: usize, at: usize, a: usize, x0: v128, x1: v128, x2: v128, x3: v128, mask: v128): v128 {
+    return dot16Of6Bits(sums, at + 96, a, x0, x1, x2, x3, mask);
+  }
+
+  hasScales(): bool {
+    return true;
+  }
+
+  mask(): v128 {
+    return sixBitsOfBytes();
   }
 
   unit(): usize {
@@ -51,7 +60,7 @@ export class Q6K implements GroupedSource {
   }
 
   scales(record: usize, u: usize): v128 {
-    return v128.load8x8_s(record + (u << 2), SCALES);
+    return v128.load8x8_s(record + (u << 3), SCALES);
   }
 
   start(q: usize, u: usize, _plane: usize): v128 {
@@ -78,7 +87,7 @@ export class Q6K implements GroupedSource {
     return false;
   }
 
-  minSums(_record: usize, _q: usize): v128 {
+  minSums(_record: usize, _q: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -86,11 +95,11 @@ export class Q6K implements GroupedSource {
     return i32x4.splat(0);
   }
 
-  d(record: usize): v128 {
-    return v128.load(record + D);
+  d(record: usize, half: usize): v128 {
+    return v128.load(record + D + (half << 4));
   }
 
-  dmin(_record: usize): v128 {
+  dmin(_record: usize, _half: usize): v128 {
     return i32x4.splat(0);
   }
 
@@ -109,12 +118,12 @@ export class Q6K implements GroupedSource {
       const q1 = code(low + i + 4, upLow, high + i + 4, upHigh);
       const q2 = code(low + i + 8, upLow, high + i + 8, upHigh);
       const q3 = code(low + i + 12, upLow, high + i + 12, upHigh);
-      pack6Bits(to + i * 3 + (row << 2), q0, q1, q2, q3);
+      pack6Bits(to + i * 6 + (row << 2), q0, q1, q2, q3);
     }
   }
 
   packHead(record: usize, row: usize, block: usize): bool {
-    for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 2) + row, load<u8>(block + j, 192), SCALES);
+    for (let j: usize = 0; j < 16; j++) store<u8>(record + (j << 3) + row, load<u8>(block + j, 192), SCALES);
     return packScale(record + D + (row << 2), block + 208);
   }
 }

@@ -6,7 +6,7 @@ import { codedFormat } from '../../src/quant/codes.ts';
 import { IQ4_VALUES } from '../../src/quant/iq4_values.ts';
 
 /**
- * The drawing of panels of four groups of 4 rows in src/exec/wasm/layout.ts, carried out byte by byte from blocks that the format's own
+ * The drawing of panels of two halves of 8 rows in src/exec/wasm/layout.ts, carried out byte by byte from blocks that the format's own
  * file has taken apart.
  */
 interface GroupedLayout {
@@ -39,7 +39,7 @@ const LAYOUTS = {
 
 type GroupedDType = keyof typeof LAYOUTS;
 
-const GROUP_ROWS = 4;
+const RECORD_ROWS = 8;
 const CHUNK = 32;
 
 export function isGrouped(dtype: DType): dtype is GroupedDType {
@@ -54,25 +54,22 @@ export function groupedPanels(dtype: GroupedDType, bytes: Uint8Array, nRows: num
   const nBlocks = nIn / blockSize;
   const packed = new Uint8Array(packedBytes(dtype, nRows, nIn));
   if (nBlocks === 0) return packed;
-  const nGroups = (Math.ceil(nRows / panelRows(dtype)) * panelRows(dtype)) / GROUP_ROWS;
-  const recordBytes = packed.length / (nGroups * nBlocks);
+  const nRecords = (Math.ceil(nRows / panelRows(dtype)) * panelRows(dtype)) / RECORD_ROWS;
+  const recordBytes = packed.length / (nRecords * nBlocks);
   const block = allocCodedBlock(format);
   for (let o = 0; o < nRows; o++) {
     for (let b = 0; b < nBlocks; b++) {
-      const at = (Math.floor(o / GROUP_ROWS) * nBlocks + b) * recordBytes;
+      const at = (Math.floor(o / RECORD_ROWS) * nBlocks + b) * recordBytes;
       const from = o * rowBytes(dtype, nIn) + b * blockBytes;
       const record = packed.subarray(at, at + recordBytes);
       format.read(bytes, from, block);
       const codes = layout.isFp4
         ? fp4Codes(bytes, from)
         : Array.from(block.codes, (code) => layout.values?.indexOf(code) ?? code + layout.offset);
-      // Super-blocks have their scales before the codes, other blocks after them.
-      const codeBytes = (blockSize * GROUP_ROWS * layout.bits) / 8;
-      const codesAt = layout.isPlain ? 0 : recordBytes - codeBytes;
-      putCodes(record.subarray(codesAt), o % GROUP_ROWS, codes, layout.bits);
-      const scales = record.subarray(layout.isPlain ? codeBytes : 0);
-      if (layout.isFp4) scales[o % GROUP_ROWS] = bytes[from]!;
-      else putScales(scales, o % GROUP_ROWS, block, layout, format.hasMins);
+      const codesAt = recordBytes - (blockSize * RECORD_ROWS * layout.bits) / 8;
+      putCodes(record.subarray(codesAt), o % RECORD_ROWS, codes, layout.bits);
+      if (layout.isFp4) record[o % RECORD_ROWS] = bytes[from]!;
+      else putScales(record, o % RECORD_ROWS, block, layout, format.hasMins);
     }
   }
   return packed;
@@ -84,12 +81,12 @@ function fp4Codes(bytes: Uint8Array, block: number): number[] {
 
 function putCodes(record: Uint8Array, row: number, codes: readonly number[], bits: GroupedLayout['bits']): void {
   let at = 0;
-  for (let first = 0; first < codes.length; first += CHUNK, at += (CHUNK * GROUP_ROWS * bits) / 8) {
+  for (let first = 0; first < codes.length; first += CHUNK, at += (CHUNK * RECORD_ROWS * bits) / 8) {
     for (let column = 0; column < 4; column++) {
       // One code of each quad of columns, and with them one byte of each vector.
       const quads = Array.from({ length: CHUNK / 4 }, (_, q) => codes[first + 4 * q + column]!);
       PACKED[bits](quads).forEach((byte, vector) => {
-        record[at + 16 * vector + 4 * row + column] = byte;
+        record[at + 4 * RECORD_ROWS * vector + 4 * row + column] = byte;
       });
     }
   }
@@ -101,7 +98,7 @@ function putScales(rest: Uint8Array, row: number, block: CodedBlock, layout: Gro
   const putBytes = (values: Int16Array): void => {
     for (const value of values) {
       rest[at + row] = value;
-      at += GROUP_ROWS;
+      at += RECORD_ROWS;
     }
   };
   if (layout.hasPairs) putBytes(block.scales.map((scale, j) => scale | (block.mins[j]! << 4)));
@@ -113,7 +110,7 @@ function putScales(rest: Uint8Array, row: number, block: CodedBlock, layout: Gro
     else scales.setFloat32(4 * i, value, true);
   };
   put(row, block.d);
-  if (hasMins) put(GROUP_ROWS + row, layout.isPlain ? -block.dmin : block.dmin);
+  if (hasMins) put(RECORD_ROWS + row, layout.isPlain ? -block.dmin : block.dmin);
 }
 
 /** Eight codes, one of each quad, as bytes of a chunk's vectors: the drawings of kernels/blocks/codes<bits>.ts. */

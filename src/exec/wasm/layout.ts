@@ -18,15 +18,15 @@ import { storedAs } from './stored_as.ts';
  *     So the same columns of all rows are four vectors side by side: a compiler may make wider ones of them.
  *
  *   q2_k to q6_k, iq4_xs, q4_1, q5_0, q5_1, iq4_nl, mxfp4
- *                    panels of 16 rows:  [ceil(out / 16)][4 groups of 4 rows][in / block] records of 4 rows x one block:
+ *                    panels of 16 rows:  [ceil(out / 16)][2 halves of 8 rows][in / block] records of 8 rows x one block:
  *
  *     scales of sub-blocks       [sub-block][row], one byte each; then minima in the same way (q2_k: both in one byte)
  *     d, then dmin (or m)        of each row: f32 where blocks are of 256, else f16; mxfp4: its exponents, one byte
- *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of a vector, and vectors are
- *                                packed as kernels/blocks/codes<bits>.ts draw it; before d where blocks are of 32
+ *     codes of each 32 columns   8 quads of 4 columns; codes of a quad are bytes [row][column % 4] of two vectors, rows 0..3 and 4..7, and vectors
+ *                                are packed as kernels/blocks/codes<bits>.ts draws it
  *
- *     bytes of a record          q4_1 80, q5_0 88, q5_1 96, iq4_nl 72, mxfp4 68: those of the file; q6_k 848, iq4_xs 560,
- *                                q5_k 736, q2_k 352, q3_k 464, q4_k 608: 1.01, 1.03, 1.05, 1.05, 1.05 and 1.06 times as many
+ *     bytes of a record          q4_1 160, q5_0 176, q5_1 192, iq4_nl 144, mxfp4 136: those of the file; q6_k 1696, iq4_xs 1120,
+ *                                q5_k 1472, q2_k 704, q3_k 928, q4_k 1216: 1.01, 1.03, 1.05, 1.05, 1.05 and 1.06 times as many
  *
  * Little is added to what the file has: a scale of 6 bits takes a byte, one of a super-block an f32 (packScale says why). Rows beyond `out` in the last panel are zeros.
  *
@@ -45,20 +45,20 @@ export const ACTIVATION_BLOCK_BYTES = { simd: 72, relaxed: 44 } as const;
 /** Bytes of 256 activations, in the same way, with sums of 16 and of 32 codes: kernels/blocks/q8_super_record.ts. */
 export const SUPER_ACTIVATION_BLOCK_BYTES = { simd: 640, relaxed: 384 } as const;
 
-/** Rows that lie together in a panel of a format of super-blocks, and the bytes of their record for one block. */
-const GROUP_ROWS = 4;
-const GROUP_RECORD_BYTES: Partial<Record<DType, number>> = {
-  q4_1: 80,
-  q5_0: 88,
-  q5_1: 96,
-  iq4_nl: 72,
-  mxfp4: 68,
-  q2_k: 352,
-  q3_k: 464,
-  q4_k: 608,
-  q5_k: 736,
-  q6_k: 848,
-  iq4_xs: 560,
+/** Rows of a record of the formats of small integers, two vectors, and the bytes of such a record for one block. */
+const RECORD_ROWS = 8;
+const RECORD_BYTES: Partial<Record<DType, number>> = {
+  q4_1: 160,
+  q5_0: 176,
+  q5_1: 192,
+  iq4_nl: 144,
+  mxfp4: 136,
+  q2_k: 704,
+  q3_k: 928,
+  q4_k: 1216,
+  q5_k: 1472,
+  q6_k: 1696,
+  iq4_xs: 1120,
 };
 
 /** Rows that one panel interleaves. */
@@ -80,8 +80,8 @@ export function panelBytes(dtype: DType, nIn: number): number {
   if (nIn % blockSize !== 0) {
     throw new ShapeError(`${dtype} weights: a row of ${nIn} is not whole blocks of ${blockSize}`);
   }
-  const record = GROUP_RECORD_BYTES[dtype];
-  if (record !== undefined) return (BLOCK_PANEL_ROWS / GROUP_ROWS) * (nIn / blockSize) * record;
+  const record = RECORD_BYTES[dtype];
+  if (record !== undefined) return (BLOCK_PANEL_ROWS / RECORD_ROWS) * (nIn / blockSize) * record;
   return panelRows(dtype) * rowBytes(storedAs(dtype), nIn);
 }
 
