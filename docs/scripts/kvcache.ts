@@ -1,4 +1,5 @@
 import { kvText } from '../../src/cli/inspect_kv.ts';
+import { rowLines, rowPicture } from '../../src/cli/kv_rows.ts';
 import type { KvSequence } from '../../src/kvcache/cache.ts';
 import { createContiguousCache } from '../../src/kvcache/contiguous.ts';
 import { createKvCache } from '../../src/kvcache/create.ts';
@@ -15,6 +16,7 @@ const TINY_POSITIONS = 18;
 const GROWTH = [1, 256, 257, 600, 1025];
 const GROWTH_MAX_SEQ = 1200;
 const PICTURE_PROMPT = 40;
+const ROWS_PROMPT = 80;
 
 /** The regions of docs/kvcache.md. */
 export async function kvcacheRegions(modelPath?: ModelPath): Promise<ReadonlyMap<string, string>> {
@@ -22,6 +24,7 @@ export async function kvcacheRegions(modelPath?: ModelPath): Promise<ReadonlyMap
     ['layout', drawing()],
     ['growth', growth()],
     ['picture', picture()],
+    ['picture of rows', pictureOfRows()],
     ...(await kvLossRegions(modelPath)),
   ]);
 }
@@ -63,6 +66,16 @@ function picture(): string {
   cache.adoptPrefix!(again, prompt);
   append(again, prompt);
   return fence('text', kvText(cache.stats(), prompt.length).trimEnd().split('\n'));
+}
+
+/** The same of a window over pages of codes, of one sequence. */
+function pictureOfRows(): string {
+  const form = { kind: 'paged', window: 20, type: 'q8_0' } as const;
+  const cache = createKvCache(form, { ...TINY, headDim: 32 }, GROWTH_MAX_SEQ, heapStorage(Float32Array));
+  const sequence = cache.create();
+  for (let i = 0; i < ROWS_PROMPT; i += LANE_POSITIONS) cache.reserve(sequence, LANE_POSITIONS);
+  const { rows } = cache.stats();
+  return fence('text', [...rowLines(rows!), '', ...rowPicture(rows!)]);
 }
 
 function growth(): string {

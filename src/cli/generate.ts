@@ -3,6 +3,7 @@ import type { Model } from '../engine/model.ts';
 import type { SpeculateOptions } from '../engine/proposals.ts';
 import { sampleSeed } from '../engine/sample_seed.ts';
 import { checkSamples } from '../engine/schedule.ts';
+import { CONTIGUOUS, canTakeBack } from '../kvcache/options.ts';
 import { parseCount, parseIds, parsePositive } from './arguments.ts';
 import { addBeamOptions, type BeamFlags, beamsOf } from './beam_options.ts';
 import { collectPieces, type Generated } from './collect_pieces.ts';
@@ -89,6 +90,12 @@ export function defineGenerate(command: Command, io: Io, isImplied: boolean): vo
 async function generate(io: Io, words: readonly string[], flags: Flags, beams: BeamFlags): Promise<void> {
   const sampling = samplingOf(flags);
   const options = await loadOptionsOf(flags);
+  if ((flags.lookup ?? flags.draft) !== undefined && !canTakeBack(options.kv ?? CONTIGUOUS)) {
+    const [flag, does] = flags.kvEvict === undefined ? ['--kv-recent', 'rounds'] : ['--kv-evict', 'gives up'];
+    throw usageError(
+      `--lookup and --draft take wrong guesses back, and what ${flag} ${does} after one does not come back; leave ${flag} out, or the guesses`,
+    );
+  }
   const form = await readForm(flags);
   const input = await readPrompt(io, { words, ...flags });
   const maxTokens = flags.maxTokens ?? defaultMaxTokens(flags.model);

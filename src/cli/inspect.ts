@@ -9,7 +9,7 @@ import type { Inspected } from './inspect_file.ts';
 import type { InspectKvFlags } from './inspect_kv.ts';
 import type { Io } from './io.ts';
 import { writeJson } from './json.ts';
-import { addPageOptions } from './kv_options.ts';
+import { addLossyOptions, addPageOptions } from './kv_options.ts';
 import { downloaded } from './load.ts';
 import { addGraphOptions, loadOptionsOf } from './model_options.ts';
 import { writeOutputFile } from './output_file.ts';
@@ -58,13 +58,13 @@ export function defineInspect(command: Command, io: Io): void {
     .option('-o, --out <path>', 'the file that --tensor writes (safetensors), or --graph')
     .option('--save-graph <path>', 'write the graph after the passes as a file for --load-graph')
     .addOption(
-      new Option('--kv [form]', 'run a prompt three ways and show what the KV cache holds')
-        .choices(KV_KINDS)
-        .preset('paged'),
+      new Option('--kv [form]', 'run a prompt three ways and show what the KV cache holds (default: paged)').choices(
+        KV_KINDS,
+      ),
     )
     .option('--prompt <text>', 'the prompt of --kv')
     .option('--ids <list>', 'the prompt of --kv as exact token ids, 1,2,3', parseIds);
-  addGraphOptions(addPageOptions(command))
+  addGraphOptions(addLossyOptions(addPageOptions(command)))
     .addHelpText('after', EXAMPLES)
     .action((model: string | undefined, flags: Flags, self: Command) => {
       if (model !== undefined && self.getOptionValueSource('model') === 'cli') {
@@ -97,7 +97,8 @@ async function inspect(io: Io, flags: Flags): Promise<void> {
     return showKv(io, flags);
   }
   if (flags.prompt !== undefined || flags.ids !== undefined) throw usageError('--prompt and --ids go with --kv');
-  const options = await loadOptionsOf(flags);
+  const { kv: _, ...sizes } = flags;
+  const options = await loadOptionsOf(sizes);
   const { openInspected } = await import('./inspect_file.ts');
   const file = await openInspected(await downloaded(io, flags.model), options);
   try {

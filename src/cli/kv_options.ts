@@ -35,12 +35,16 @@ export function addKvOptions(command: Command): Command {
 /** Those that forms made of pages have. */
 export function addPageOptions(command: Command): Command {
   return command
-    .option('--page-size <n>', 'positions of a page of the KV cache, a multiple of 16 (default: 16)', parseCount)
-    .option('--kv-budget <n>', 'positions that all sequences may hold together, in pages', parseCount);
+    .option(
+      '--page-size <n>',
+      'positions of a page of the KV cache, a multiple of 16 (default: 16); alone: --kv paged',
+      parseCount,
+    )
+    .option('--kv-budget <n>', 'positions that all sequences may hold together; alone: --kv paged', parseCount);
 }
 
-/** Those of the form that changes numbers, which they imply. */
-function addLossyOptions(command: Command): Command {
+/** Those that change numbers. */
+export function addLossyOptions(command: Command): Command {
   return command
     .option('--window <n>', 'each position sees the last n alone, and the sinks; older rows are freed', parseCount)
     .option(
@@ -65,19 +69,35 @@ function addLossyOptions(command: Command): Command {
     );
 }
 
-/** The flags as load options. A page size without a form of pages is left to the check, which says what to do. */
+/**
+ * The flags as load options. A form that is not named follows from them: a page size or a budget asks for pages, losses alone for the form
+ * that is made for them; --kv contiguous says the same as none. What a form cannot have is left to the check, which says what to do.
+ */
 export function kvOptionsOf(flags: KvFlags): Pick<LoadOptions, 'kv' | 'prefillChunk'> {
   const { kv, pageSize, kvBudget, prefillChunk, window, sinks, kvType, kvRecent, kvEvict } = flags;
   // Every form keeps rows in f32 unless told otherwise: said aloud, it chooses no form.
   const losses = { window, sinks, type: kvType === 'f32' ? undefined : kvType, recent: kvRecent };
   const isLossy = Object.values(losses).some((value) => value !== undefined);
-  const isSaid = isLossy || kv !== undefined || pageSize !== undefined || kvBudget !== undefined;
-  const kind = kv ?? (isLossy ? 'lossy' : 'contiguous');
-  if (kvEvict !== undefined) {
-    if (kv !== undefined) throw usageError(`--kv-evict is a form of its own; leave out --kv ${kv}`);
-    const evicting = { kind: 'evict', by: kvEvict, budget: kvBudget, pageSize, ...losses } as unknown as KvOptions;
-    return { kv: evicting, ...(prefillChunk !== undefined && { prefillChunk }) };
+  const hasPages = pageSize !== undefined || kvBudget !== undefined;
+  const alone = kv === undefined || kv === 'contiguous';
+  if (kvEvict !== undefined && !alone) {
+    throw usageError(
+      `--kv-evict gives up rows of one sequence alone, and pages of --kv ${kv} may have several; leave out --kv ${kv}, or forget by age with --kv paged --window N`,
+    );
   }
-  const options = { kind, pageSize, budget: kvBudget, ...(isLossy && losses) } as KvOptions;
+  const kind =
+    kvEvict !== undefined
+      ? 'evict'
+      : kv === 'contiguous' && hasPages
+        ? 'contiguous'
+        : !alone
+          ? kv
+          : hasPages
+            ? 'paged'
+            : isLossy
+              ? 'lossy'
+              : 'contiguous';
+  const options = { kind, by: kvEvict, pageSize, budget: kvBudget, ...losses } as unknown as KvOptions;
+  const isSaid = isLossy || kv !== undefined || hasPages || kvEvict !== undefined;
   return { ...(isSaid && { kv: options }), ...(prefillChunk !== undefined && { prefillChunk }) };
 }

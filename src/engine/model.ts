@@ -2,7 +2,7 @@ import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import type { ByteSource, Host } from '../core/host.ts';
 import type { Executor, Logits, Tier } from '../exec/executor.ts';
 import type { KvCache, KvStats } from '../kvcache/cache.ts';
-import type { KvOptions } from '../kvcache/options.ts';
+import { canTakeBack, type KvOptions } from '../kvcache/options.ts';
 import type { ModelDescription } from '../models/architectures.ts';
 import type { renderChat } from '../text/chat_template.ts';
 import type { Reasoning } from '../text/reasoning.ts';
@@ -187,9 +187,9 @@ export function createModel(parts: ModelParts): Model {
           'speculate with overflow: a guess is not made in a context that moves; leave one out',
         );
       }
-      if (options.kv.kind === 'lossy' || options.kv.kind === 'evict') {
+      if (!canTakeBack(options.kv)) {
         throw new UnsupportedError(
-          'speculate with a KV cache that drops or rounds rows: a wrong guess cannot be taken back there; leave one of them out',
+          'speculate with a KV cache that gives rows up (kv-evict) or rounds them late (kv-recent): a wrong guess cannot be taken back there; leave one of them out',
         );
       }
       return ahead(corridor, ids, { ...generateOptions, speculate });

@@ -30,7 +30,7 @@ export interface LoadOptions {
   readonly threads?: number | 'auto';
   /** Tokens per run while a prompt is read. Any value gives the same bits. */
   readonly prefillChunk?: number;
-  /** The form of the KV cache; contiguous unless said. All forms but `lossy` give the same bits. */
+  /** The form of the KV cache; contiguous unless said. All give the same bits unless they drop or round rows. */
   readonly kv?: KvOptions;
   /** Names of graph passes that are left out. */
   readonly disabledPasses?: readonly string[];
@@ -150,7 +150,7 @@ export function checkLoadOptions(o: LoadOptions, maxContext: number): CheckedLoa
 
 /** With a window or a budget the length of a sequence costs no memory: what limits it is the context, whose rope angles the model knows. */
 function defaultMaxSeq(kv: KvOptions, maxContext: number): number {
-  const isBounded = kv.kind === 'evict' || (kv.kind === 'lossy' && kv.window !== undefined);
+  const isBounded = kv.kind === 'evict' || ('window' in kv && kv.window !== undefined);
   return isBounded ? maxContext : Math.min(maxContext, DEFAULT_MAX_SEQ);
 }
 

@@ -173,7 +173,7 @@ export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array 
  */
 export function checkCacheForm(graph: Graph, options: KvOptions): void {
   const drops =
-    options.kind === 'evict' ? 'kv-evict' : options.kind === 'lossy' && options.window !== undefined ? 'window' : null;
+    options.kind === 'evict' ? 'kv-evict' : 'window' in options && options.window !== undefined ? 'window' : null;
   if (drops === null) return;
   if (graph.nodes.some(({ op }) => op === 'position_bias')) {
     throw new UnsupportedError(

@@ -109,8 +109,30 @@ export interface KvStats {
   readonly nPositions: number;
   readonly nBytes: number;
   readonly pages?: PageStats;
+  readonly rows?: RowStats;
   readonly prefix?: PrefixStats;
   readonly file?: FileStats;
+}
+
+/** What is left of each sequence's rows: of caches that drop or round them. */
+export interface RowStats {
+  readonly window: SlidingWindow | null;
+  readonly type: KvType;
+  /** With codes: rows stay f32 until their page is so many positions old; 0: rounded when written. */
+  readonly recent: number;
+  /** Where rows that are attended to least are given up: how many a sequence may have, and which of them always stay. */
+  readonly budget?: { readonly most: number; readonly sinks: number; readonly newest: number };
+  readonly sequences: readonly SequenceRows[];
+}
+
+export interface SequenceRows {
+  readonly sequence: number;
+  readonly length: number;
+  readonly nPages: number;
+  /** Of these pages; who shares one counts all of it. */
+  readonly nBytes: number;
+  /** Positions from .. until - 1, by rising positions. What lies between two stretches is dropped. */
+  readonly kept: readonly { readonly from: number; readonly until: number; readonly type: KvType }[];
 }
 
 /** Pages that are in the page file only, how many were written and read so far, and the file's size. */

@@ -2,7 +2,7 @@ import { assert, ConfigError } from '../core/errors.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { attendSums, attendSums64 } from '../ops/attend_sums.ts';
 import type { Visible } from '../ops/visible.ts';
-import type { KvCache, KvSequence, KvSlab, KvStorage } from './cache.ts';
+import type { KvCache, KvSequence, KvSlab, KvStorage, SequenceRows } from './cache.ts';
 import { EVICTED_AT_ONCE, type EvictRule } from './evict_options.ts';
 import type { KvLayout } from './layout.ts';
 import { checkMaxSeq, checkTruncate, lengthened } from './limits.ts';
@@ -261,13 +261,38 @@ export function createEvictCache<A extends Float32Array | Float64Array>(
     },
     stats() {
       const nPositions = [...slots.values()].reduce((n, { length }) => n + length, 0);
-      return { kind: 'evict', nSequences: slots.size, nPositions, nBytes: this.bytesInUse };
+      const sequences = [...slots].map(([{ id }, { length, pages, positions }]) => ({
+        sequence: id,
+        length,
+        nPages: pages.length,
+        nBytes: pages.length * evictPageBytes(layout, canEvict),
+        kept: stretchesOf(positions),
+      }));
+      const rows = {
+        window: null,
+        type: 'f32' as const,
+        recent: 0,
+        budget: { most: budget, sinks, newest: recent },
+        sequences,
+      };
+      return { kind: 'evict', nSequences: slots.size, nPositions, nBytes: this.bytesInUse, rows };
     },
     get bytesInUse() {
       const nPages = [...slots.values()].reduce((n, { pages }) => n + pages.length, 0);
       return nPages * evictPageBytes(layout, canEvict);
     },
   };
+}
+
+/** [5, 0, 1] -> 0..2, 5..6. */
+function stretchesOf(positions: readonly number[]): SequenceRows['kept'] {
+  const stretches: { from: number; until: number; type: 'f32' }[] = [];
+  for (const position of [...positions].sort((a, b) => a - b)) {
+    const last = stretches.at(-1);
+    if (last?.until === position) last.until++;
+    else stretches.push({ from: position, until: position + 1, type: 'f32' });
+  }
+  return stretches;
 }
 
 /** Bytes of a page of 64 rows and, where rows can be given up, their sums. */

@@ -196,7 +196,18 @@ export function createLossyCache<A extends Float32Array | Float64Array>(
     },
     stats() {
       const nPositions = [...slots.values()].reduce((n, { length }) => n + length, 0);
-      return { kind: 'lossy', nSequences: slots.size, nPositions, nBytes: this.bytesInUse };
+      const sequences = [...slots].map(([{ id }, slot]) => ({
+        sequence: id,
+        length: slot.length,
+        nPages: slot.pages.length,
+        nBytes: slot.pages.reduce((n, page) => n + pages.bytes(page), 0),
+        kept: slot.pages.map((page, i) => {
+          const from = (i < nSinkPages ? i : i + slot.nDropped) * PAGE_POSITIONS;
+          return { from, until: Math.min(from + PAGE_POSITIONS, slot.length), type: page.type };
+        }),
+      }));
+      const rows = { window, type, recent, sequences };
+      return { kind: 'lossy', nSequences: slots.size, nPositions, nBytes: this.bytesInUse, rows };
     },
     get bytesInUse() {
       let n = 0;

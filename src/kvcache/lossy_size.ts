@@ -5,12 +5,17 @@ import { PAGE_POSITIONS, pageBytes } from './row_pages.ts';
 /** What a sequence of the lossy form takes at most: known before it begins. */
 
 /** Rows that it holds at most, in whole pages: sequences up to maxSeq, runs of up to nTokens. */
-export function mostRows({ window }: Losses, maxSeq: number, nTokens: number): number {
-  const all = wholePages(maxSeq);
+export function mostRows(
+  { window }: Pick<Losses, 'window'>,
+  maxSeq: number,
+  nTokens: number,
+  pageSize = PAGE_POSITIONS,
+): number {
+  const all = wholePages(maxSeq, pageSize);
   if (window === null) return all;
   // The oldest row of a run sees size - 1 positions before it; they may begin anywhere in a page.
-  const seen = wholePages(window.size - 1 + nTokens) + PAGE_POSITIONS;
-  return Math.min(all, wholePages(window.sinks) + seen);
+  const seen = wholePages(window.size - 1 + nTokens, pageSize) + pageSize;
+  return Math.min(all, wholePages(window.sinks, pageSize) + seen);
 }
 
 /** Bytes of these rows; while a page is rounded, both of it are there. */
@@ -23,6 +28,6 @@ export function mostBytes(losses: Losses, layout: KvLayout, maxSeq: number, nTok
   return nHot * pageBytes(layout, 'f32') + nCold * pageBytes(layout, type);
 }
 
-function wholePages(nPositions: number): number {
-  return Math.ceil(nPositions / PAGE_POSITIONS) * PAGE_POSITIONS;
+function wholePages(nPositions: number, pageSize = PAGE_POSITIONS): number {
+  return Math.ceil(nPositions / pageSize) * pageSize;
 }

@@ -1,8 +1,9 @@
 import { ConfigError } from '../core/errors.ts';
 import type { ScratchFiles } from '../core/host.ts';
+import type { KvType } from './coded_rows.ts';
 import { type EvictOptions, evictRuleOf } from './evict_options.ts';
 import { LANE_POSITIONS } from './layout.ts';
-import { type LossyOptions, lossesOf } from './lossy_options.ts';
+import { type Losses, type LossyOptions, lossesOf } from './lossy_options.ts';
 
 /** The forms that give the same bits as `contiguous`, whatever happens to them. */
 export const KV_KINDS = ['contiguous', 'paged', 'prefix', 'tiered'] as const;
@@ -31,10 +32,15 @@ export interface PageOptions extends CommonOptions {
    * for; `prefix`, which keeps pages of the past, as many as four sequences of maxSeq; `tiered`, as one.
    */
   readonly budget?: number | undefined;
+  /** How all rows are stored: f32 unless said. A row is rounded when it is written, so that whoever shares it sees the same. */
+  readonly type?: KvType | undefined;
 }
 
 export interface PagedOptions extends PageOptions {
   readonly kind: 'paged';
+  /** Positions that a row sees besides the sinks; a sequence gives up the pages between them. See LossyOptions. */
+  readonly window?: number | undefined;
+  readonly sinks?: number | undefined;
 }
 
 export interface PrefixOptions extends PageOptions {
@@ -55,54 +61,74 @@ export interface TieredOptions extends PageOptions {
 /** As small as the layout allows: the most is shared, the least is left empty; neighbours are read as one run anyway. */
 export const DEFAULT_PAGE_SIZE = LANE_POSITIONS;
 
-/** Options of the lossy form, and what the command line calls them. */
-const LOSSES = [
-  ['window', 'window'],
-  ['sinks', 'sinks'],
-  ['type', 'kv-type'],
-  ['recent', 'kv-recent'],
-] as const satisfies readonly (readonly [keyof LossyOptions, string])[];
+/** Every option that some form has, and what the command line calls it. */
+const NAMES = {
+  pageSize: 'page-size',
+  budget: 'kv-budget',
+  type: 'kv-type',
+  window: 'window',
+  sinks: 'sinks',
+  recent: 'kv-recent',
+} as const;
+type Name = keyof typeof NAMES;
+
+/** What a form cannot have, and why; the last words are the next step. */
+const NOT_WITH: Readonly<Record<KvOptions['kind'], Partial<Record<Name, string>>>> = {
+  contiguous: {
+    pageSize: 'is for caches made of pages, kv is contiguous; use --kv paged, or leave it out',
+    budget: 'is counted in pages, kv is contiguous; use --kv paged, or leave it out',
+    type: 'rounds rows, kv contiguous keeps them as they are; use kv lossy, or --kv paged',
+    window: 'drops rows, kv contiguous keeps them all; use kv lossy, or --kv paged',
+    sinks: 'is for a window, kv contiguous keeps all rows; leave it out',
+    recent: 'is for rows that are rounded, kv contiguous keeps them as they are; use kv lossy',
+  },
+  paged: {
+    recent:
+      'rounds pages when they are old, and one that sequences share can be old for one and new for another; ' +
+      'leave out --kv paged, --page-size and --kv-budget, or --kv-recent',
+  },
+  prefix: {
+    window: 'drops pages, kv prefix keeps them all to find them again; use --kv paged, or leave it out',
+    sinks: 'is for a window, which kv prefix has not; use --kv paged, or leave it out',
+    recent: 'rounds pages when they are old, and those of kv prefix are found by new sequences; leave one of them out',
+  },
+  tiered: {
+    window: 'drops pages, kv tiered keeps them all in its file; use --kv paged, or leave it out',
+    sinks: 'is for a window, which kv tiered has not; use --kv paged, or leave it out',
+    recent: 'rounds pages when they are old, and those of kv tiered are found by new sequences; leave one of them out',
+  },
+  lossy: {
+    pageSize: 'is for caches whose pages are shared, kv lossy has pages of its own; use --kv paged, or leave it out',
+    budget: 'is for caches whose pages are shared, kv lossy has pages of its own; use --kv paged, or leave it out',
+  },
+  evict: {
+    pageSize: 'is for caches whose pages are shared, kv-evict gives up single rows; leave out one of them',
+    type: 'rounds rows, kv-evict moves them as they are; leave out one of them',
+    window: 'drops rows by age, kv-evict by how much they were attended to; leave out one of them',
+  },
+};
 
 /**
- * Throws ConfigError naming the option, its value and what it may be. `names`: what the options are called where they were
- * given, "page-size" on a command line.
+ * Throws ConfigError naming the option, its value and what it may be: by the names that options have on a command line,
+ * "page-size".
  */
 export function checkKvOptions(o: KvOptions): void {
-  if (o.kind !== 'lossy' && o.kind !== 'evict' && !KV_KINDS.includes(o.kind)) {
-    throw new ConfigError(`kv is ${JSON.stringify((o as KvOptions).kind)}, must be one of ${KV_KINDS.join(', ')}`);
+  if (!Object.hasOwn(NOT_WITH, o.kind)) {
+    throw new ConfigError(`kv is ${JSON.stringify(o.kind)}, must be one of ${KV_KINDS.join(', ')}`);
   }
-  const { pageSize, budget } = o as PageOptions;
-  if (o.kind === 'evict') {
-    const other = (['window', 'type'] as const).find(
-      (name) => (o as unknown as Partial<LossyOptions>)[name] !== undefined,
-    );
-    if (other !== undefined) {
-      throw new ConfigError(
-        `kv-evict keeps rows as they are, wherever they are; leave out ${other === 'type' ? 'kv-type' : other}`,
-      );
-    }
-    if (pageSize !== undefined)
-      throw new ConfigError('page-size is for a cache that keeps all rows; leave out kv-evict');
-    evictRuleOf(o);
-    return;
+  const given = o as Partial<Record<Name, unknown>>;
+  for (const [name, why] of Object.entries(NOT_WITH[o.kind]) as [Name, string][]) {
+    if (given[name] !== undefined) throw new ConfigError(`${NAMES[name]} ${given[name]} ${why}`);
   }
-  if (o.kind === 'lossy') {
-    const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
-    if (given !== undefined)
-      throw new ConfigError(`${given} is for a cache that keeps all rows; leave out what forgets or rounds them`);
-    lossesOf(o);
-    return;
+  if (o.kind === 'evict') evictRuleOf(o);
+  else if (o.kind === 'lossy') lossesOf(o);
+  else if (o.kind !== 'contiguous') {
+    lossesOf({ ...o, kind: 'lossy' });
+    checkPages(o);
   }
-  const loss = LOSSES.find(([name]) => (o as unknown as Record<string, unknown>)[name] !== undefined);
-  if (loss !== undefined) {
-    throw new ConfigError(`${loss[1]} is for a cache of its own form, kv is ${o.kind}; leave out --kv`);
-  }
-  if (o.kind === 'contiguous') {
-    const given = pageSize !== undefined ? 'page-size' : budget !== undefined ? 'kv-budget' : undefined;
-    if (given === undefined) return;
-    throw new ConfigError(`${given} is for caches made of pages, kv is contiguous; choose another kv, or leave it out`);
-  }
-  const size = pageSize ?? DEFAULT_PAGE_SIZE;
+}
+
+function checkPages({ pageSize: size = DEFAULT_PAGE_SIZE, budget }: PageOptions): void {
   if (!Number.isSafeInteger(size) || size < 1 || size % LANE_POSITIONS !== 0) {
     throw new ConfigError(
       `page-size is ${size}, must be a multiple of ${LANE_POSITIONS}: the keys of ${LANE_POSITIONS} positions lie interleaved`,
@@ -112,3 +138,19 @@ export function checkKvOptions(o: KvOptions): void {
     throw new ConfigError(`kv-budget is ${budget} positions, must be a whole number that holds a page of ${size}`);
   }
 }
+
+/**
+ * Whether the last positions of a sequence can be taken back at no cost, as wrong guesses are: rows that a wrong guess has rounded or
+ * given up would have to be computed again, with all others.
+ */
+export function canTakeBack(o: KvOptions): boolean {
+  return o.kind !== 'evict' && !(o.kind === 'lossy' && lossesOf(o).recent > 0);
+}
+
+/** What a row sees of its sequence, and how rows are stored; null where it is not said of all rows (`evict`). */
+export function lossesIn(o: KvOptions): Losses | null {
+  if (o.kind === 'evict') return null;
+  return o.kind === 'contiguous' ? NOTHING_LOST : lossesOf({ ...o, kind: 'lossy' });
+}
+
+const NOTHING_LOST: Losses = { window: null, type: 'f32', recent: 0 };

@@ -1,9 +1,11 @@
 import { assert, CapacityError } from '../core/errors.ts';
 import type { KvSlab, KvStorage } from './cache.ts';
+import type { KvType } from './coded_rows.ts';
 import { FIRST_CAPACITY } from './contiguous.ts';
 import { type KvLayout, LANE_POSITIONS, roundUpToBlock } from './layout.ts';
 import { DEFAULT_PAGE_SIZE, type PageOptions } from './options.ts';
-import { forEachHead, headStart, type KOrV, slabSize } from './slab.ts';
+import type { KOrV, RowRange } from './slab.ts';
+import { bytesOf, typedPositionBytes, typedRows } from './typed_rows.ts';
 
 /**
  * The memory of all sequences, cut into pages. A few chunks, each a slab as `contiguous` has one for a sequence; a place is
@@ -12,6 +14,8 @@ import { forEachHead, headStart, type KOrV, slabSize } from './slab.ts';
  *
  *   chunk 0: layer 0: K of kv head 0: place 0 | place 1 | ... | place 15     K of kv head 1: place 0 | ...
  *   chunk 1: layer 0: K of kv head 0: place 16 | ...
+ *
+ * All rows are of one type; a place of codes is as many positions in fewer bytes.
  */
 export interface Place<A extends Floats> {
   /** Counts through all chunks; for people. */
@@ -33,6 +37,10 @@ export interface Chunk<A extends Floats> {
 
 export interface PagePool<A extends Floats> {
   readonly pageSize: number;
+  /** Of all rows. */
+  readonly type: KvType;
+  /** Bytes of one position of one kv head. */
+  readonly rowBytes: number;
   /** Most places that may be taken; Infinity: as many as the storage has room for. */
   readonly nMost: number;
   readonly nTaken: number;
@@ -54,10 +62,20 @@ export interface PagePool<A extends Floats> {
   unpack(place: Place<A>, from: Uint8Array): void;
   /** Copies the rows of the first nPositions. */
   copy(from: Place<A>, to: Place<A>, nPositions: number): void;
+  /** Place <- array, array <- place: rows of one layer, their positions counted from the place's first. */
+  put(place: Place<A>, rows: A, range: RowRange): void;
+  get(place: Place<A>, rows: A, range: RowRange): void;
+  /** Byte address of the row of K (V) of kv head 0 at a position of the place, a multiple of 16. */
+  addressOf(place: Place<A>, layer: number, which: KOrV, position: number): number;
+  /** Bytes from one kv head to the next. */
+  headStride(place: Place<A>): number;
 }
 
 /** A chunk is as large as all before it together, and never larger than this unless one request is: doubling must end. */
 const MOST_CHUNK_POSITIONS = 1024;
+
+/** A number of nothing but these bytes is NaN in f32 and f64, and so is a scale in f16. */
+const NAN_BYTE = 0xff;
 
 export function createPagePool<A extends Floats>(
   layout: KvLayout,
@@ -65,33 +83,39 @@ export function createPagePool<A extends Floats>(
   storage: KvStorage<A>,
   options: PageOptions,
 ): PagePool<A> {
-  const { pageSize = DEFAULT_PAGE_SIZE, budget = Infinity, debug = false } = options;
+  const { pageSize = DEFAULT_PAGE_SIZE, budget = Infinity, debug = false, type = 'f32' } = options;
   assert(pageSize % LANE_POSITIONS === 0, 'a page is whole blocks of interleaved keys');
+  const format = typedRows(layout, type);
+  const { rowBytes } = format;
   const nMost = Math.floor(budget / pageSize);
   let chunks: Chunk<A>[] = [];
   let nTaken = 0;
   let nextNumber = 0;
   const nHeld = (): number => chunks.reduce((n, chunk) => n + chunk.places.length, 0);
-  const firstPages = Math.ceil(Math.min(FIRST_CAPACITY, roundUpToBlock(maxSeq)) / pageSize);
+  const firstPages = firstChunk(maxSeq, pageSize);
 
-  /** The numbers of a place, head after head: views of its slab. */
-  const headsOf = ({ chunk, index }: Place<A>): A[] => {
-    const view = chunk.slab.view();
-    const size = pageSize * layout.headDim;
-    const heads: A[] = [];
-    forEachHead(layout, chunk.capacity, (start) => {
-      heads.push(view.subarray(start + index * size, start + (index + 1) * size) as A);
-    });
+  /** The bytes of a place, head after head: views of its slab. */
+  const headsOf = ({ chunk, index }: Place<A>): Uint8Array[] => {
+    const bytes = bytesOf(chunk.slab.view());
+    const size = pageSize * rowBytes;
+    const heads: Uint8Array[] = [];
+    for (let layer = 0; layer < layout.nLayers; layer++) {
+      for (const which of [0, 1] as const) {
+        for (let h = 0; h < layout.nKvHeads; h++) {
+          const start = format.headStart(chunk.capacity, layer, which, h) + index * size;
+          heads.push(bytes.subarray(start, start + size));
+        }
+      }
+    }
     return heads;
   };
 
   /** One more chunk with at least nMissing places. Throws what the storage throws. */
   const grow = (nMissing: number): void => {
     const held = nHeld();
-    const comfortable = Math.max(firstPages, Math.min(held, Math.floor(MOST_CHUNK_POSITIONS / pageSize)));
-    const nPlaces = Math.min(Math.max(nMissing, comfortable), nMost - held);
+    const nPlaces = Math.min(Math.max(nMissing, nextChunk(held, firstPages, pageSize)), nMost - held);
     const capacity = nPlaces * pageSize;
-    const chunk: Chunk<A> = { slab: storage.alloc(slabSize(layout, capacity)), capacity, places: [] };
+    const chunk: Chunk<A> = { slab: storage.alloc(format.elements(capacity)), capacity, places: [] };
     for (let index = 0; index < nPlaces; index++) {
       chunk.places.push({ number: nextNumber++, chunk, index, isFree: true });
     }
@@ -108,6 +132,8 @@ export function createPagePool<A extends Floats>(
 
   return {
     pageSize,
+    type,
+    rowBytes,
     nMost,
     get nTaken() {
       return nTaken;
@@ -139,7 +165,7 @@ export function createPagePool<A extends Floats>(
     give(place) {
       assert(!place.isFree, `page ${place.number} is in use`);
       if (debug && storage.isDisposed !== true) {
-        for (const head of headsOf(place)) head.fill(Number.NaN);
+        for (const head of headsOf(place)) head.fill(NAN_BYTE);
       }
       place.isFree = true;
       nTaken--;
@@ -150,27 +176,53 @@ export function createPagePool<A extends Floats>(
       chunks = chunks.filter((chunk) => !isUnused(chunk));
       if (chunks.length === 0) nextNumber = 0;
     },
-    pageBytes: slabSize(layout, pageSize) * layout.elementBytes,
+    pageBytes: pageSize * typedPositionBytes(layout, type),
     pack(place, into) {
       let at = 0;
       for (const head of headsOf(place)) {
-        into.set(new Uint8Array(head.buffer, head.byteOffset, head.byteLength), at);
-        at += head.byteLength;
+        into.set(head, at);
+        at += head.length;
       }
     },
     unpack(place, from) {
       let at = 0;
       for (const head of headsOf(place)) {
-        new Uint8Array(head.buffer, head.byteOffset, head.byteLength).set(from.subarray(at, at + head.byteLength));
-        at += head.byteLength;
+        head.set(from.subarray(at, at + head.length));
+        at += head.length;
       }
     },
     copy(from, to, nPositions) {
-      const used = roundUpToBlock(nPositions) * layout.headDim;
+      const used = roundUpToBlock(nPositions) * rowBytes;
       const target = headsOf(to);
-      for (const [i, head] of headsOf(from).entries()) target[i]!.set(head.subarray(0, used) as never);
+      for (const [i, head] of headsOf(from).entries()) target[i]!.set(head.subarray(0, used));
     },
+    put({ chunk, index }, rows, range) {
+      format.put(chunk.slab.view(), chunk.capacity, rows, { ...range, at: index * pageSize + range.at });
+    },
+    get({ chunk, index }, rows, range) {
+      format.get(chunk.slab.view(), chunk.capacity, rows, { ...range, at: index * pageSize + range.at });
+    },
+    addressOf: ({ chunk, index }, layer, which, position) =>
+      chunk.slab.address + format.headStart(chunk.capacity, layer, which, 0) + (index * pageSize + position) * rowBytes,
+    headStride: ({ chunk }) => chunk.capacity * rowBytes,
   };
+}
+
+function firstChunk(maxSeq: number, pageSize: number): number {
+  return Math.ceil(Math.min(FIRST_CAPACITY, roundUpToBlock(maxSeq)) / pageSize);
+}
+
+/** Pages of the next chunk, where no more are missing. */
+function nextChunk(nHeld: number, firstPages: number, pageSize: number): number {
+  return Math.max(firstPages, Math.min(nHeld, Math.floor(MOST_CHUNK_POSITIONS / pageSize)));
+}
+
+/** Positions that a pool without a budget holds when up to nPositions are taken. */
+export function heldPositions(nPositions: number, maxSeq: number, pageSize: number): number {
+  const firstPages = firstChunk(maxSeq, pageSize);
+  let nHeld = 0;
+  while (nHeld * pageSize < nPositions) nHeld += nextChunk(nHeld, firstPages, pageSize);
+  return nHeld * pageSize;
 }
 
 /**
@@ -190,16 +242,4 @@ function roomiest<A extends Floats>(chunks: readonly Chunk<A>[], nWanted: number
   assert(best !== undefined, 'there is a free place');
   const half = Math.floor(best.n / 2);
   return best.from > 0 && nWanted <= half ? { chunk: best.chunk, from: best.from + best.n - half } : best;
-}
-
-/** Byte address of the first row of K (V) of kv head 0. */
-export function placeAddress<A extends Floats>(
-  layout: KvLayout,
-  pageSize: number,
-  { chunk, index }: Place<A>,
-  layer: number,
-  which: KOrV,
-): number {
-  const element = headStart(layout, chunk.capacity, layer, which, 0) + index * pageSize * layout.headDim;
-  return chunk.slab.address + element * layout.elementBytes;
 }

@@ -1,10 +1,12 @@
-import { assert, CapacityError } from '../core/errors.ts';
-import type { KvCache, KvRun, KvSequence } from './cache.ts';
+import { assert, CapacityError, ConfigError } from '../core/errors.ts';
+import type { SlidingWindow } from '../ops/visible.ts';
+import type { KvCache, KvRun, KvSequence, RowStats } from './cache.ts';
 import type { KvLayout } from './layout.ts';
 import { checkMaxSeq, checkTruncate, lengthened } from './limits.ts';
 import type { KvKind } from './options.ts';
-import { type PagePool, type Place, placeAddress } from './page_pool.ts';
-import { checkLayer, countRows, getRows, type KOrV, newRows, putRows } from './slab.ts';
+import type { PagePool, Place } from './page_pool.ts';
+import { PAGE_POSITIONS } from './row_pages.ts';
+import { checkLayer, countRows, type KOrV, newRows } from './slab.ts';
 
 type Floats = Float32Array | Float64Array;
 
@@ -16,6 +18,10 @@ type Floats = Float32Array | Float64Array;
  *   sequence 1 after an append: page a | page b | page d (6 rows)   d: c's rows copied, then one more
  *
  * A page that others have too, or that is fixed, is copied before the first write into it.
+ *
+ * With a window a table loses the pages between the sinks and what the next row sees; who shares them may still have them:
+ *
+ *   sequence 2, a window of 20:  page a (sinks) | dropped ... | page e | page f (3 rows)
  */
 export interface Page<A extends Floats> {
   /** undefined while it is not in memory. */
@@ -32,7 +38,10 @@ export interface Page<A extends Floats> {
 export interface TableOf<A extends Floats> {
   readonly id: number;
   length: number;
+  /** Those that are left. */
   readonly pages: Page<A>[];
+  /** How many are missing behind those of the sinks. */
+  nDropped: number;
   /** The first pages, whose ids have been published since they were written. */
   nNamed: number;
   /** By layer; emptied when pages or length change. */
@@ -72,9 +81,11 @@ export function createPageTables<A extends Floats>(
   pool: PagePool<A>,
   kind: KvKind,
   keeper: PageKeeper<A>,
+  window: SlidingWindow | null = null,
 ): PageTables<A> {
   checkMaxSeq(maxSeq);
   const { pageSize } = pool;
+  const nSinkPages = window === null ? 0 : Math.ceil(window.sinks / pageSize);
   const tables = new Map<KvSequence, TableOf<A>>();
   let nextId = 0;
   let nCopied = 0;
@@ -86,6 +97,9 @@ export function createPageTables<A extends Floats>(
     return table;
   };
   const nPages = (length: number): number => Math.ceil(length / pageSize);
+  const droppedOf = ({ nDropped }: TableOf<A>): number => nDropped * pageSize;
+  /** The first position behind the sinks that the row at `position` sees. */
+  const startAt = (position: number): number => (window === null ? 0 : Math.max(0, position + 1 - window.size));
   const isOwn = (page: Page<A>): boolean => page.nUsers === 1 && !page.isFixed;
 
   /** n places, after what is kept has made room if it must. Throws CapacityError. */
@@ -135,7 +149,7 @@ export function createPageTables<A extends Floats>(
   /** Puts a page of this sequence alone, with the same rows, in the place of one that others have too. */
   const replace = (table: TableOf<A>, index: number, place: Place<A>): void => {
     const shared = table.pages[index]!;
-    pool.copy(placeOf(shared), place, Math.min(pageSize, table.length - index * pageSize));
+    pool.copy(placeOf(shared), place, Math.min(pageSize, table.length - droppedOf(table) - index * pageSize));
     table.pages[index] = newPage(place);
     table.nNamed = Math.min(table.nNamed, index);
     drop(shared);
@@ -162,55 +176,55 @@ export function createPageTables<A extends Floats>(
     const table = tableOf(sequence);
     checkLayer(layout, layer);
     const count = countRows(layout, table.length, from, rows);
+    const isThere = table.nDropped === 0 || from >= (nSinkPages + table.nDropped) * pageSize;
+    assert(isThere, `rows ${from}..${from + count} are not dropped`);
+    const first = from - droppedOf(table);
     bring(table);
     const shared: number[] = [];
-    forEachPart(from, count, (index) => {
+    forEachPart(first, count, (index) => {
       if (!isOwn(table.pages[index]!)) shared.push(index);
     });
     // All or nothing: what can fail comes first.
     const places = takePlaces(shared.length, table.pages);
     for (const [i, index] of shared.entries()) replace(table, index, places[i]!);
-    forEachPart(from, count, (index, offset, row, n) => {
-      const { chunk, index: at } = placeOf(table.pages[index]!);
-      const range = { layer, which, at: at * pageSize + offset, row, count: n };
-      putRows(chunk.slab.view(), layout, chunk.capacity, rows, range);
+    forEachPart(first, count, (index, at, row, n) => {
+      pool.put(placeOf(table.pages[index]!), rows, { layer, which, at, row, count: n });
     });
   };
 
   const read = (sequence: KvSequence, layer: number, which: KOrV): A => {
     const table = tableOf(sequence);
-    const { length, pages } = table;
     checkLayer(layout, layer);
     bring(table);
-    const rows = newRows<A>(layout, length);
-    forEachPart(0, length, (index, offset, row, count) => {
-      const { chunk, index: at } = placeOf(pages[index]!);
-      getRows(chunk.slab.view(), layout, chunk.capacity, rows, {
-        layer,
-        which,
-        at: at * pageSize + offset,
-        row,
-        count,
-      });
+    const nRows = table.length - droppedOf(table);
+    const rows = newRows<A>(layout, nRows);
+    forEachPart(0, nRows, (index, at, row, count) => {
+      pool.get(placeOf(table.pages[index]!), rows, { layer, which, at, row, count });
     });
     return rows;
   };
 
-  /** One run for each stretch of places that lie next to each other. */
-  const findRuns = ({ pages, length }: TableOf<A>, layer: number): KvRun[] => {
+  /** One run for each stretch of places that lie next to each other; codes in runs of what a kernel unpacks at a time. */
+  const findRuns = (table: TableOf<A>, layer: number): KvRun[] => {
+    const { pages } = table;
+    const nRows = table.length - droppedOf(table);
     const runs: KvRun[] = [];
     for (let first = 0; first < pages.length; ) {
       let end = first + 1;
       while (end < pages.length && areNeighbours(placeOf(pages[end - 1]!), placeOf(pages[end]!))) end++;
       const place = placeOf(pages[first]!);
-      runs.push({
-        from: first * pageSize,
-        count: Math.min(end * pageSize, length) - first * pageSize,
-        rows: 'f32',
-        kAddress: placeAddress(layout, pageSize, place, layer, 0),
-        vAddress: placeAddress(layout, pageSize, place, layer, 1),
-        headStride: layout.headDim * place.chunk.capacity * layout.elementBytes,
-      });
+      const count = Math.min(end * pageSize, nRows) - first * pageSize;
+      const most = pool.type === 'f32' ? count : PAGE_POSITIONS;
+      for (let at = 0; at < count; at += most) {
+        runs.push({
+          from: first * pageSize + at,
+          count: Math.min(most, count - at),
+          rows: pool.type,
+          kAddress: pool.addressOf(place, layer, 0, at),
+          vAddress: pool.addressOf(place, layer, 1, at),
+          headStride: pool.headStride(place),
+        });
+      }
       first = end;
     }
     return runs;
@@ -227,38 +241,71 @@ export function createPageTables<A extends Floats>(
   };
 
   const cut = (table: TableOf<A>, length: number): void => {
-    for (const page of table.pages.splice(nPages(length))) drop(page);
+    if (table.nDropped > 0 && length <= nSinkPages * pageSize) {
+      for (const page of table.pages.splice(nSinkPages)) drop(page);
+      table.nDropped = 0;
+    }
+    for (const page of table.pages.splice(nPages(length - droppedOf(table)))) drop(page);
     table.length = length;
     table.nNamed = Math.min(table.nNamed, Math.floor(length / pageSize));
     table.runs = [];
   };
 
+  const canTruncate = (sequence: KvSequence, length: number): boolean => {
+    const table = tableOf(sequence);
+    if (table.nDropped === 0 || length === table.length || length <= nSinkPages * pageSize) return true;
+    return (nSinkPages + table.nDropped) * pageSize <= startAt(length);
+  };
+
+  /** Pages that are missing, or hold codes; undefined where all rows are there as they were written. */
+  const rowStats = (): RowStats | undefined => {
+    const { type, pageBytes } = pool;
+    if (window === null && type === 'f32') return undefined;
+    const sequences = [...tables.values()].map(({ id, length, pages, nDropped }) => ({
+      sequence: id,
+      length,
+      nPages: pages.length,
+      nBytes: pages.length * pageBytes,
+      kept: pages.map((_, i) => {
+        const from = (i < nSinkPages ? i : i + nDropped) * pageSize;
+        return { from, until: Math.min(from + pageSize, length), type };
+      }),
+    }));
+    return { window, type, recent: 0, sequences };
+  };
+
   const cache: KvCache<A> = {
     layout,
     maxSeq,
-    window: null,
-    codes: null,
+    window,
+    codes: pool.type === 'f32' ? null : pool.type,
     create() {
       const sequence = { id: nextId++ };
-      tables.set(sequence, { id: sequence.id, length: 0, pages: [], nNamed: 0, runs: [], movesSeen: keeper.nMoves });
+      const empty = { length: 0, pages: [], nDropped: 0, nNamed: 0, runs: [], movesSeen: keeper.nMoves };
+      tables.set(sequence, { id: sequence.id, ...empty });
       return sequence;
     },
     length: (sequence) => tableOf(sequence).length,
-    dropped: () => 0,
+    dropped: (sequence) => droppedOf(tableOf(sequence)),
     prepare(sequence, count) {
       const { length } = tableOf(sequence);
+      if (window !== null) {
+        lengthened(length, count, maxSeq); // pages come and go: all of them are never there together
+        return;
+      }
       this.reserve(sequence, count);
       this.truncate(sequence, length);
     },
     most: () => Infinity,
-    canTruncate: () => true,
+    canTruncate,
     reserve(sequence, count) {
       const table = tableOf(sequence);
       const length = lengthened(table.length, count, maxSeq);
       if (count === 0) return;
       const last = table.pages[table.pages.length - 1];
       const mustCopy = table.length % pageSize !== 0 && !isOwn(last!);
-      const nNew = nPages(length) - table.pages.length;
+      const nNew = nPages(length - droppedOf(table)) - table.pages.length;
+      const nDropped = Math.max(table.nDropped, Math.floor(startAt(table.length) / pageSize) - nSinkPages);
       // All or nothing: what can fail comes first.
       bring(table);
       clock++;
@@ -266,6 +313,8 @@ export function createPageTables<A extends Floats>(
       const places = takePlaces(nNew + (mustCopy ? 1 : 0), table.pages, last?.place);
       if (mustCopy) replace(table, table.pages.length - 1, places.shift()!);
       for (const place of places) table.pages.push(newPage(place));
+      for (const page of table.pages.splice(nSinkPages, nDropped - table.nDropped)) drop(page);
+      table.nDropped = nDropped;
       table.movesSeen = keeper.nMoves;
       table.length = length;
       table.runs = [];
@@ -282,13 +331,18 @@ export function createPageTables<A extends Floats>(
     truncate(sequence, length) {
       const table = tableOf(sequence);
       checkTruncate(length, table.length);
+      if (!canTruncate(sequence, length)) {
+        throw new ConfigError(
+          `kv cache: cannot truncate to ${length} positions: rows that position ${length} sees are dropped; start again from 0`,
+        );
+      }
       cut(table, length);
     },
     fork(sequence) {
-      const { length, pages, nNamed } = tableOf(sequence);
+      const { length, pages, nDropped, nNamed } = tableOf(sequence);
       for (const page of pages) page.nUsers++;
       const forked = { id: nextId++ };
-      tables.set(forked, { id: forked.id, length, pages: [...pages], nNamed, runs: [], movesSeen: -1 });
+      tables.set(forked, { id: forked.id, length, pages: [...pages], nDropped, nNamed, runs: [], movesSeen: -1 });
       return forked;
     },
     release(sequence) {
@@ -301,11 +355,13 @@ export function createPageTables<A extends Floats>(
       const used = new Set<Page<A>>();
       for (const { pages } of tables.values()) for (const page of pages) used.add(page);
       const inMemory = [...used].filter((page) => page.place !== undefined);
+      const rows = rowStats();
       return {
         kind,
         nSequences: tables.size,
         nPositions: [...tables.values()].reduce((n, { length }) => n + length, 0),
         nBytes: pool.nBytes,
+        ...(rows !== undefined && { rows }),
         pages: {
           size: pageSize,
           nUsed: inMemory.length,

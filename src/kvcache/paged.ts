@@ -1,6 +1,9 @@
+import type { SlidingWindow } from '../ops/visible.ts';
 import type { KvCache, KvStorage } from './cache.ts';
 import type { KvLayout } from './layout.ts';
-import type { PagedOptions } from './options.ts';
+import { lossesOf } from './lossy_options.ts';
+import { mostRows } from './lossy_size.ts';
+import { DEFAULT_PAGE_SIZE, type PagedOptions } from './options.ts';
 import { createPagePool } from './page_pool.ts';
 import { createPageTables, type PageKeeper } from './page_tables.ts';
 
@@ -14,8 +17,18 @@ export function createPagedCache<A extends Float32Array | Float64Array>(
   storage: KvStorage<A>,
   options: PagedOptions,
 ): KvCache<A> {
-  return createPageTables(layout, maxSeq, createPagePool(layout, maxSeq, storage, options), 'paged', NOTHING_KEPT)
-    .cache;
+  const { window } = lossesOf({ ...options, kind: 'lossy' });
+  const pool = createPagePool(layout, firstPositions(window, maxSeq, options), storage, options);
+  return createPageTables(layout, maxSeq, pool, 'paged', NOTHING_KEPT, window).cache;
+}
+
+/** With a window a sequence never has all its pages: the pool begins with as much as the last row sees. */
+export function firstPositions(
+  window: SlidingWindow | null,
+  maxSeq: number,
+  { pageSize = DEFAULT_PAGE_SIZE }: Pick<PagedOptions, 'pageSize'>,
+): number {
+  return mostRows({ window }, maxSeq, 1, pageSize);
 }
 
 /** A page that no sequence has is free. */

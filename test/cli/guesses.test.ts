@@ -35,6 +35,18 @@ describe('generate --lookup and --draft', () => {
     expect(stderr).toMatch(/\| 15 of 15 guesses right, \d+ runs \| seed 4/);
   });
 
+  test('over windows and rounded rows give the text that these have without guesses', async () => {
+    for (const flags of [
+      ['--window', '12', '--kv-type', 'q4_0'],
+      ['--kv', 'prefix', '--kv-type', 'q8_0'],
+    ]) {
+      const plain = await runJson<Result>([...COMMON, ...flags, PROMPT]);
+      const ahead = await runJson<Result>([...COMMON, ...flags, '--lookup', '3', PROMPT]);
+      expect(ahead.ids).toEqual(plain.ids);
+      expect(ahead.speculation!.nAccepted).toBeLessThan(ahead.speculation!.nProposed);
+    }
+  });
+
   test('refuse what cannot be', async () => {
     const refused = async (...flags: string[]) => {
       const { exitCode, stderr } = await runCli([...COMMON, ...flags, PROMPT]);
@@ -44,7 +56,11 @@ describe('generate --lookup and --draft', () => {
     expect(await refused('--draft-tokens', '3')).toMatch(/^2 .*--draft-tokens needs --draft/s);
     expect(await refused('--lookup', '3', '--n', '2')).toMatch(/^2 .*about one sequence/s);
     expect(await refused('--lookup', '0')).toMatch(/^2 .*It must be at least 1/s);
-    expect(await refused('--lookup', '3', '--window', '64')).toMatch(/^1 .*a wrong guess cannot be taken back/s);
+    const late = ['--kv-type', 'q8_0', '--kv-recent', '64'];
+    const missing = ['--model', 'no-such-model.gguf'];
+    expect(await refused('--lookup', '3', ...late, ...missing)).toMatch(/^2 .*leave --kv-recent out, or the guesses/s);
+    const evict = ['--kv-evict', 'importance', '--kv-budget', '64'];
+    expect(await refused('--draft', 'embedded', ...evict, ...missing)).toMatch(/^2 .*leave --kv-evict out/s);
     const content = await tinyContent();
     const metadata = content.metadata.map(([key, type, value]) => {
       if (key !== 'tokenizer.ggml.tokens') return [key, type, value] as const;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { kvText } from '../../src/cli/inspect_kv.ts';
-import type { KvStats } from '../../src/kvcache/cache.ts';
+import type { KvStats, RowStats } from '../../src/kvcache/cache.ts';
 import { runCli, runJson } from './fake_io.ts';
 
 const IDS = Array.from({ length: 40 }, (_, t) => 20 + t).join(',');
@@ -27,6 +27,45 @@ describe('inspect --kv', () => {
     expect(stdout).toContain('found       2 pages');
     expect(stdout).toMatch(/^ +0 {2}3311/m);
     expect(stdout).toMatch(/^ {2}sequence 1, 41 positions in 1 run: 0-2 \(9 rows\)$/m);
+  });
+
+  const LONG = Array.from({ length: 150 }, (_, t) => 20 + t).join(',');
+  const rowsOf = async (...flags: string[]): Promise<RowStats> => {
+    const { kv } = await runJson<{ kv: KvStats }>(['inspect', '--ids', LONG, ...flags]);
+    return kv.rows!;
+  };
+  const keptOf = ({ sequences }: RowStats) =>
+    sequences[0]!.kept.map(({ from, until, type }) => `${from}-${until} ${type}`);
+
+  test('rows that are dropped or rounded are stated, with their sinks, window and bytes', async () => {
+    const window = await rowsOf('--kv', 'paged', '--window', '40', '--kv-type', 'q8_0');
+    expect(window).toMatchObject({ window: { size: 40, sinks: 4 }, type: 'q8_0', recent: 0 });
+    expect(window.sequences[0]).toMatchObject({ length: 151, nPages: 5, nBytes: (5 * 16 * 4096 * 34) / 128 });
+    expect(keptOf(window)).toEqual(['0-16 q8_0', '96-112 q8_0', '112-128 q8_0', '128-144 q8_0', '144-151 q8_0']);
+    const late = await rowsOf('--kv', '--kv-type', 'q4_0', '--kv-recent', '40');
+    expect(keptOf(late)).toEqual(['0-64 q4_0', '64-128 f32', '128-151 f32']);
+    const evict = await rowsOf('--kv', '--kv-evict', 'importance', '--kv-budget', '60', '--sinks', '6');
+    expect(evict.budget).toEqual({ most: 60, sinks: 6, newest: 22 });
+    const kept = evict.sequences[0]!.kept;
+    expect(kept.reduce((n, { from, until }) => n + until - from, 0)).toBe(55);
+    expect(kept[0]!.from).toBe(0);
+    expect(kept.at(-1)!.until).toBe(151);
+    // Rounded rows of pages that are shared, and none dropped.
+    expect((await rowsOf('--kv', 'prefix', '--kv-type', 'q8_0')).sequences).toMatchObject([{ nPages: 10 }, {}, {}]);
+  });
+
+  test('and drawn', async () => {
+    const { stdout } = await runCli(['inspect', '--kv', 'paged', '--window', '40', '--kv-type', 'q8_0', '--ids', LONG]);
+    expect(stdout).toContain('rows        a window of 40 behind 4 sinks; q8_0 when written\n');
+    expect(stdout).toMatch(/sequence 0, 151 positions in \d runs: 0 dropped x5 .*\(7 rows\)$/m);
+    expect(stdout).toContain(
+      [
+        '  sequence 0, 151 positions: 71 kept in 5 pages, 87.0 kB',
+        `      0  ssss${'-'.repeat(12)}${'.'.repeat(48)}`,
+        `     64  ${'.'.repeat(32)}${'-'.repeat(16)}${'8'.repeat(16)}`,
+        `    128  ${'8'.repeat(23)}`,
+      ].join('\n'),
+    );
   });
 
   test('without a form it is paged, and a text is a prompt', async () => {

@@ -15,6 +15,9 @@ const FORMS = [
   ['--kv', 'paged', '--prefill-chunk', '7', '--kv-type', 'f32'],
   ['--kv', 'prefix'],
   ['--kv', 'tiered', '--kv-budget', '64'],
+  ['--page-size', '32'],
+  ['--kv-budget', '64'],
+  ['--kv', 'paged', '--window', '64'],
   // These lose nothing as long as they cover the sequence.
   ['--window', '64'],
   ['--window', '40', '--sinks', '20'],
@@ -28,6 +31,7 @@ const LOSSY = [
   ['--window', '16', '--sinks', '0'],
   ['--kv-budget', '32', '--kv-evict', 'importance'],
   ['--kv-type', 'q8_0'],
+  ['--kv', 'paged', '--kv-type', 'q8_0', '--window', '30'],
   ['--kv-type', 'q4_0', '--window', '30', '--kv-recent', '5'],
 ];
 
@@ -80,18 +84,26 @@ describe('the form of the cache', () => {
     [['--kv', 'paged', '--page-size', '24'], 'page-size is 24, must be a multiple of 16'],
     [['--kv', 'paged', '--page-size', 'x'], 'It must be a whole number'],
     [['--kv', 'paged', '--kv-budget', '8'], 'kv-budget is 8 positions, must be a whole number that holds a page of 16'],
-    [['--page-size', '32'], 'page-size is for caches made of pages, kv is contiguous; choose another kv'],
+    [['--page-size', '24'], 'page-size is 24, must be a multiple of 16'],
+    [
+      ['--kv', 'contiguous', '--page-size', '8'],
+      'page-size 8 is for caches made of pages, kv is contiguous; use --kv paged',
+    ],
+    [['--kv-budget', '0'], 'kv-budget is 0 positions, must be a whole number that holds a page of 16'],
     [['--window', '0'], 'window is 0, must be a whole number from 1 on'],
     [['--sinks', '4'], 'sinks is 4, but nothing is forgotten; say --window N, or leave it out'],
     [['--kv-type', 'q5_0'], 'Allowed choices are f32, q8_0, q4_0'],
     [['--kv-recent', '9'], 'kv-recent is 9, but rows are kept in f32; say --kv-type q8_0 or q4_0'],
-    [['--kv', 'paged', '--window', '9'], 'window is for a cache of its own form, kv is paged; leave out --kv'],
+    [
+      ['--kv', 'prefix', '--window', '9'],
+      'window 9 drops pages, kv prefix keeps them all to find them again; use --kv paged',
+    ],
     [['--kv-evict', 'importance'], 'say --kv-budget N too'],
     [
       ['--kv-evict', 'importance', '--kv-budget', '40', '--kv', 'paged'],
-      '--kv-evict is a form of its own; leave out --kv paged',
+      'and pages of --kv paged may have several; leave out --kv paged',
     ],
-    [['--page-size', '32', '--window', '9'], 'page-size is for a cache that keeps all rows'],
+    [['--page-size', '32', '--kv-type', 'q8_0', '--kv-recent', '9'], 'kv-recent 9 rounds pages when they are old'],
     [['--prefill-chunk', '0'], 'prefill-chunk is 0, must be a positive integer'],
   ])('%j is wrong usage', async (flags, message) => {
     for (const command of ['generate', 'logits', 'chat']) {

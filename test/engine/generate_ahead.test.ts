@@ -110,7 +110,13 @@ describe('with guesses, the same pieces', () => {
   });
 
   test('in a context that becomes full, and in caches made of pages, one of them just as large as the text', async () => {
-    for (const kv of [{ kind: 'contiguous' }, { kind: 'paged', budget: 48 }, { kind: 'prefix' }] as const) {
+    for (const kv of [
+      { kind: 'contiguous' },
+      { kind: 'paged', budget: 48 },
+      { kind: 'prefix' },
+      { kind: 'paged', type: 'q4_0' },
+      { kind: 'lossy', type: 'q8_0', window: 20 },
+    ] as const) {
       await using small = await loadModel('embedded', { maxSeq: 48, kv });
       const plain = await run(generate, { temperature: 0 }, { from: small });
       const bytes = small.cacheStats().nSequences;
@@ -227,8 +233,14 @@ describe('refusals', () => {
     );
   });
 
-  test('a cache that drops rows, and many requests at once', async () => {
-    await expect(first({ kind: 'lookup' }, far)).rejects.toThrow('a wrong guess cannot be taken back');
+  test('a cache that gives rows up or rounds them late, and many requests at once', async () => {
+    for (const kv of [
+      { kind: 'evict', by: 'importance', budget: 40 },
+      { kind: 'lossy', type: 'q8_0', recent: 64 },
+    ] as const) {
+      await using late = await loadModel('embedded', { kv });
+      await expect(first({ kind: 'lookup' }, late)).rejects.toThrow('a wrong guess cannot be taken back');
+    }
     const events = [];
     for await (const event of model.generateMany([{ prompt: PROMPT, speculate: LOOKUP }])) events.push(event);
     expect(events).toMatchObject([{ index: 0, error: { message: expect.stringContaining('speculate is for one') } }]);

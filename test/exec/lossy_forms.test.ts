@@ -7,6 +7,7 @@ import { recordRun } from '../../src/exec/record.ts';
 import type { KvCache } from '../../src/kvcache/cache.ts';
 import { KV_TYPES } from '../../src/kvcache/coded_rows.ts';
 import { type LossyOptions, lossesOf } from '../../src/kvcache/lossy_options.ts';
+import type { KvOptions } from '../../src/kvcache/options.ts';
 import { PAGE_POSITIONS } from '../../src/kvcache/row_pages.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
 import {
@@ -14,6 +15,7 @@ import {
   executorOf,
   F32_TIERS,
   firstDifference,
+  HOST,
   logitsInChunks,
   TIERS,
   type TierName,
@@ -128,10 +130,11 @@ const valid = ({ sinks, recent, ...o }: LossyOptions): LossyOptions => ({
 function definedBits(
   naive: Executor,
   executors: readonly Executor[],
-  wrong: (form: LossyOptions) => LossyOptions = (form) => form,
+  wrong: (form: LossyOptions) => KvOptions = (form) => form,
+  right: (form: LossyOptions) => LossyOptions = valid,
 ) {
   return fc.property(cases, ({ ids, chunks, options }) => {
-    const form = valid(options);
+    const form = right(options);
     const expected = logitsOver(naive, defined(naive, form, ids.length), ids, [1]);
     for (const executor of executors) {
       const got = logitsOver(executor, executor.createCache(ids.length, wrong(form)), ids, chunks);
@@ -146,6 +149,47 @@ const executors = (): Promise<Executor[]> => Promise.all(F32_TIERS.map(executorF
 test('every tier has the defined bits for any window, type and age, and any way to cut', async () => {
   fc.assert(definedBits(await executorFor('naive'), await executors()), { numRuns: 6, seed: 3 });
 });
+
+/** The same in pages that sequences share, where a row is rounded when it is written: of any size, which the bits do not tell. */
+const inPages = ({ window, sinks, type, debug }: LossyOptions): KvOptions => ({
+  kind: 'paged',
+  pageSize: 16 * (1 + ((window ?? 3) % 6)),
+  ...{ window, sinks, type, debug },
+});
+const noneRecent = (form: LossyOptions): LossyOptions => valid({ ...form, recent: 0 });
+
+test('pages that sequences share, of any size, have the defined bits too', async () => {
+  fc.assert(definedBits(await executorFor('naive'), await executors(), inPages, noneRecent), { numRuns: 5, seed: 4 });
+});
+
+test('and in such pages one sink more is caught', async () => {
+  const wrong = (form: LossyOptions): KvOptions => inPages({ ...form, sinks: form.sinks && form.sinks + 1 });
+  const property = definedBits(await executorFor('naive'), (await executors()).slice(-1), wrong, noneRecent);
+  expect(fc.check(property, { numRuns: 20, seed: 4, endOnFailure: true }).failed).toBe(true);
+});
+
+test.each(F32_TIERS)(
+  '%s: rounded rows that are found again, or come back from a file, have their bits',
+  async (tier) => {
+    const executor = await executorFor(tier);
+    const ids = idsOf(6, 100);
+    for (const type of ['q8_0', 'q4_0'] as const) {
+      const miss = logitsOver(executor, executor.createCache(100, { kind: 'lossy', type }), ids, [30]);
+      const cache = executor.createCache(160, { kind: 'tiered', type, budget: 128, files: HOST.scratch, debug: true });
+      for (const text of [ids, idsOf(7, 90), ids]) {
+        const sequence = cache.create();
+        const nFound = cache.adoptPrefix!(sequence, text);
+        const { data } = executor.run(batchOf(cache, [{ sequence, ids: text.slice(nFound) }]), cache);
+        cache.publish!(sequence, text);
+        cache.release(sequence);
+        if (text === ids) expect(firstDifference(data, miss.slice(nFound * CONFIG.vocab))).toBeUndefined();
+      }
+      expect(cache.stats().prefix!.nHits).toBe(6);
+      expect(cache.stats().file!.nRead).toBeGreaterThan(0);
+      cache.dispose!();
+    }
+  },
+);
 
 test.each<[string, (form: LossyOptions) => LossyOptions]>([
   ['a window one position shorter', (o) => (o.window === undefined ? o : { ...o, window: Math.max(1, o.window - 1) })],

@@ -244,9 +244,9 @@ describe('options', () => {
   });
 
   test.each([
-    [{ window: 30 }, 'leave out window'],
-    [{ type: 'q8_0' }, 'leave out kv-type'],
-    [{ pageSize: 16 }, 'page-size is for a cache that keeps all rows; leave out kv-evict'],
+    [{ window: 30 }, 'window 30 drops rows by age'],
+    [{ type: 'q8_0' }, 'kv-type q8_0 rounds rows, kv-evict moves them as they are'],
+    [{ pageSize: 16 }, 'page-size 16 is for caches whose pages are shared'],
   ])('with %j it is refused', (options, message) => {
     const all = { kind: 'evict', by: 'importance', budget: 100, ...options } as EvictOptions;
     expect(() => createKvCache(all, LAYOUT, 16, poisonStorage(Float32Array))).toThrow(message);

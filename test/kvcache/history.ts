@@ -1,8 +1,12 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { CapacityError, ConfigError } from '../../src/core/errors.ts';
-import type { KvCache, KvSequence, KvStorage } from '../../src/kvcache/cache.ts';
-import { bytesPerPosition, type KvLayout, kIndex, LANE_POSITIONS, vIndex } from '../../src/kvcache/layout.ts';
+import type { KvCache, KvRun, KvSequence, KvStorage } from '../../src/kvcache/cache.ts';
+import { codedBytes, type KvCode, unpackRow } from '../../src/kvcache/coded_rows.ts';
+import { type KvLayout, kIndex, LANE_POSITIONS, roundUpToBlock, vIndex } from '../../src/kvcache/layout.ts';
+import { PAGE_POSITIONS } from '../../src/kvcache/row_pages.ts';
+import { typedPositionBytes } from '../../src/kvcache/typed_rows.ts';
+import { FORMATS } from '../../src/quant/formats.ts';
 import { type PoisonStorage, poisonStorage } from './poison_storage.ts';
 
 /** Random histories of a KV cache, replayed against the simplest model there is: for each sequence, an array of rows. */
@@ -122,7 +126,7 @@ interface Twin {
 /**
  * Plays a history on a fresh cache and on the model, compares after every step, and releases everything at the end.
  * failAt: number of the allocation that fails; then the step must have changed nothing, and the rest of the history goes on.
- * Returns the number of allocations.
+ * A cache of coded pages gives rows back as they were rounded when they were written. Returns the number of allocations.
  */
 export function playHistory(makeCache: MakeCache, history: History, failAt = -1): number {
   return history.layout.elementBytes === 4
@@ -159,6 +163,13 @@ function play<A extends Floats>(
     const there = known.get(name) ?? row();
     known.set(name, there);
     return there;
+  };
+
+  const stored = (rows: readonly number[][][][], layer: number, kOrV: 0 | 1): A => {
+    const data = flat(rows, layer, kOrV);
+    const code = codeOf(cache);
+    if (code !== null) round(code, data);
+    return data;
   };
 
   const append = (twin: Twin, n: number, nPieces: number, id: number): void => {
@@ -269,8 +280,8 @@ function play<A extends Floats>(
     for (const { handle, rows } of twins) {
       expect(cache.length(handle)).toBe(rows.length);
       for (let layer = 0; layer < layout.nLayers; layer++) {
-        const k = flat(rows, layer, 0);
-        const v = flat(rows, layer, 1);
+        const k = stored(rows, layer, 0);
+        const v = stored(rows, layer, 1);
         expect(sameNumbers(cache.readK(handle, layer), k), `K of layer ${layer}`).toBe(true);
         expect(sameNumbers(cache.readV(handle, layer), v), `V of layer ${layer}`).toBe(true);
         compareRuns(cache, handle, layer, k, v, storage);
@@ -305,7 +316,7 @@ function compareStats<A extends Floats>(cache: KvCache<A>, lengths: readonly num
   expect(nPositions).toBe(lengths.reduce((a, b) => a + b, 0));
   expect(nBytes).toBe(cache.bytesInUse);
   if (pages === undefined) return;
-  const pageBytes = pages.size * bytesPerPosition(cache.layout);
+  const pageBytes = pages.size * typedPositionBytes(cache.layout, codeOf(cache) ?? 'f32');
   expect((pages.nUsed + pages.nKept + pages.nFree) * pageBytes).toBe(nBytes);
   expect(pages.nUsed + pages.nKept).toBeLessThanOrEqual(pages.nMost);
   const users = new Map<number, number>();
@@ -328,10 +339,17 @@ function compareRuns<A extends Floats>(
 ): void {
   const { nKvHeads, headDim, elementBytes } = cache.layout;
   let next = 0;
-  for (const { from, count: n, kAddress, vAddress, headStride } of cache.runs(handle, layer)) {
+  for (const run of cache.runs(handle, layer)) {
+    const { from, count: n, kAddress, vAddress, headStride } = run;
     expect(from).toBe(next);
     expect(from % LANE_POSITIONS).toBe(0);
     expect(n).toBeGreaterThan(0);
+    expect(run.rows).toBe(codeOf(cache) ?? 'f32');
+    next += n;
+    if (codeOf(cache) !== null) {
+      compareCodes(cache, run, storage, [k, v]);
+      continue;
+    }
     for (let p = 0; p < n; p++) {
       for (let h = 0; h < nKvHeads; h++) {
         for (let d = 0; d < headDim; d++) {
@@ -344,9 +362,51 @@ function compareRuns<A extends Floats>(
         }
       }
     }
-    next += n;
   }
   expect(next).toBe(cache.length(handle));
+}
+
+/** The same of a run of codes: no longer than what a kernel unpacks at a time. */
+function compareCodes<A extends Floats>(
+  cache: KvCache<A>,
+  { from, count, kAddress, vAddress, headStride }: KvRun,
+  storage: PoisonStorage<A>,
+  rows: readonly [A, A],
+): void {
+  const { nKvHeads, headDim } = cache.layout;
+  const code = cache.codes!;
+  expect(count).toBeLessThanOrEqual(PAGE_POSITIONS);
+  const got = new Float32Array(headDim);
+  for (const which of [0, 1] as const) {
+    for (let h = 0; h < nKvHeads; h++) {
+      const address = (which === 0 ? kAddress : vAddress) + h * headStride;
+      const stretch = storage.bytesAt(address, codedBytes(code, headDim, roundUpToBlock(count)));
+      for (let p = 0; p < count; p++) {
+        unpackRow(code, which, headDim, stretch, 0, p, got, 0);
+        const first = ((from + p) * nKvHeads + h) * headDim;
+        if (got.some((x, d) => x !== rows[which][first + d])) {
+          throw new Error(`position ${from + p}, head ${h} is not where runs() says`);
+        }
+      }
+    }
+  }
+}
+
+/** How all rows are stored; null for f32, and for forms whose histories are too short for a page to turn cold. */
+function codeOf<A extends Floats>(cache: KvCache<A>): KvCode | null {
+  return cache.stats().pages === undefined ? null : cache.codes;
+}
+
+/** What rows of whole blocks become in a type of codes. */
+function round(code: KvCode, rows: Floats): void {
+  const block = new Float32Array(32);
+  const bytes = new Uint8Array(FORMATS[code].blockBytes);
+  for (let from = 0; from < rows.length; from += block.length) {
+    for (let i = 0; i < block.length; i++) block[i] = rows[from + i]!;
+    FORMATS[code].pack(block, 0, block.length, bytes, 0);
+    FORMATS[code].unpack(bytes, 0, block, 0, block.length);
+    rows.set(block, from);
+  }
 }
 
 /** Same length, same numbers; NaN equals nothing. */

@@ -105,7 +105,7 @@ describe('bytes', () => {
 
   test('of a window do not grow with the sequence', () => {
     const window = { size: 100, sinks: 4 };
-    const most = mostRows({ window, type: 'f32', recent: 0 }, MAX_SEQ, 16) * bytesPerPosition(LAYOUT);
+    const most = mostRows({ window }, MAX_SEQ, 16) * bytesPerPosition(LAYOUT);
     expect(fill({ window }, 300)).toBeLessThanOrEqual(most);
     expect(fill({ window }, 600)).toBeLessThanOrEqual(most);
     expect(most).toBeLessThanOrEqual(4 * PAGE_POSITIONS * bytesPerPosition(LAYOUT));

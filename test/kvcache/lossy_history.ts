@@ -6,7 +6,7 @@ import { KV_TYPES } from '../../src/kvcache/coded_rows.ts';
 import type { KvLayout } from '../../src/kvcache/layout.ts';
 import { createLossyCache } from '../../src/kvcache/lossy.ts';
 import type { Losses } from '../../src/kvcache/lossy_options.ts';
-import { mostBytes } from '../../src/kvcache/lossy_size.ts';
+import { mostBytes, mostRows } from '../../src/kvcache/lossy_size.ts';
 import { PAGE_POSITIONS } from '../../src/kvcache/row_pages.ts';
 import { seenBy, visibleAt } from '../../src/ops/visible.ts';
 import { FORMATS } from '../../src/quant/formats.ts';
@@ -76,10 +76,18 @@ function checkRows(cache: KvCache<Float32Array>, { handle, rows }: Twin, { type,
   }
 }
 
+type Storage = ReturnType<typeof poisonStorage<Float32Array>>;
+
 /** Plays the steps and returns the number of allocations. The one numbered failAt fails, and must change nothing. */
-export function play(loss: Losses, story: readonly Step[], failAt = -1, wrong?: (cache: KvCache) => void): number {
+export function play(
+  loss: Losses,
+  story: readonly Step[],
+  failAt = -1,
+  wrong?: (cache: KvCache) => void,
+  make = (storage: Storage): KvCache<Float32Array> => createLossyCache(LAYOUT, MAX_SEQ, storage, loss),
+): number {
   const storage = poisonStorage(Float32Array, failAt);
-  const cache = createLossyCache(LAYOUT, MAX_SEQ, storage, loss);
+  const cache = make(storage);
   wrong?.(cache as KvCache);
   const random = testRandom(story.length);
   let twins: Twin[] = [{ handle: cache.create(), rows: [] }];
@@ -130,7 +138,14 @@ export function play(loss: Losses, story: readonly Step[], failAt = -1, wrong?: 
       checkRows(cache, each, loss);
     }
     expect(cache.bytesInUse).toBe(storage.liveBytes);
-    expect(cache.bytesInUse).toBeLessThanOrEqual(twins.length * mostBytes(loss, LAYOUT, MAX_SEQ, 64));
+    const { pages } = cache.stats();
+    if (pages === undefined) {
+      expect(cache.bytesInUse).toBeLessThanOrEqual(twins.length * mostBytes(loss, LAYOUT, MAX_SEQ, 64));
+    } else {
+      const most = mostRows(loss, MAX_SEQ, 64, pages.size) / pages.size;
+      for (const table of pages.tables) expect(table.pages.length).toBeLessThanOrEqual(most);
+      expect(pages.nUsed).toBe(new Set(pages.tables.flatMap((table) => table.pages)).size);
+    }
   }
   for (const { handle } of twins) cache.release(handle);
   expect(storage.liveBytes).toBe(0);

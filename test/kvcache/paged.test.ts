@@ -162,8 +162,11 @@ describe('options', () => {
     [{ kind: 'paged', pageSize: 16.5 }, /^page-size is 16.5/],
     [{ kind: 'paged', pageSize: 32, budget: 31 }, /^kv-budget is 31 positions, must be a whole number .* page of 32/],
     [{ kind: 'paged', budget: NaN }, /^kv-budget is NaN/],
-    [{ kind: 'contiguous', pageSize: 16 }, /^page-size is for caches made of pages, kv is contiguous/],
-    [{ kind: 'contiguous', budget: 16 }, /^kv-budget is for caches made of pages/],
+    [
+      { kind: 'contiguous', pageSize: 16 },
+      /^page-size 16 is for caches made of pages, kv is contiguous; use --kv paged/,
+    ],
+    [{ kind: 'contiguous', budget: 16 }, /^kv-budget 16 is counted in pages, kv is contiguous/],
   ])('%j is refused', (options, message) => {
     expect(make(options)).toThrow(ConfigError);
     expect(make(options)).toThrow(message);

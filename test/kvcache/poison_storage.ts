@@ -9,6 +9,8 @@ export interface PoisonStorage<A extends Floats> extends KvStorage<A> {
   readonly liveBytes: number;
   /** The number at a byte address of a live slab. Throws when there is none. */
   at(address: number): number;
+  /** So many bytes from there on, all in one live slab. */
+  bytesAt(address: number, nBytes: number): Uint8Array;
 }
 
 /**
@@ -63,6 +65,14 @@ export function poisonStorage<A extends Floats>(make: new (n: number) => A, fail
         if (Number.isInteger(index) && index >= 0 && index < slab.nElements) return data[index]!;
       }
       throw new Error(`address ${address} lies in no slab`);
+    },
+    bytesAt(address, nBytes) {
+      for (const [slab, data] of live) {
+        const from = address - slab.address;
+        const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+        if (from >= 0 && from + nBytes <= bytes.length) return bytes.subarray(from, from + nBytes);
+      }
+      throw new Error(`bytes ${address}..${address + nBytes} lie in no slab`);
     },
   };
 }

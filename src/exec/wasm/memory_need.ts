@@ -5,8 +5,11 @@ import { evictPageBytes } from '../../kvcache/evict.ts';
 import { bytesPerPosition } from '../../kvcache/layout.ts';
 import { lossesOf } from '../../kvcache/lossy_options.ts';
 import { mostBytes, mostRows } from '../../kvcache/lossy_size.ts';
-import { DEFAULT_PAGE_SIZE, type KvOptions, type PageOptions } from '../../kvcache/options.ts';
+import { CONTIGUOUS, DEFAULT_PAGE_SIZE, type KvOptions, lossesIn, type PageOptions } from '../../kvcache/options.ts';
+import { heldPositions } from '../../kvcache/page_pool.ts';
+import { firstPositions } from '../../kvcache/paged.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
+import { typedPositionBytes } from '../../kvcache/typed_rows.ts';
 import { MAX_MEMORY_BYTES } from './arena.ts';
 import { scratchBytes, tileBytesOf } from './frame.ts';
 import { weightsNeed } from './packed_weights.ts';
@@ -69,9 +72,18 @@ function cacheNeed(graph: Graph, { kv, maxSeq }: RunLimits, nTokens: number) {
     const nPages = Math.ceil(nRows / PAGE_POSITIONS);
     return { cacheBytes: nPages * evictPageBytes(layout, kv.budget < maxSeq), nRows, tileBytes: 0 };
   }
-  const { budget = maxSeq, pageSize = DEFAULT_PAGE_SIZE } = (kv ?? {}) as PageOptions;
+  const { pageSize = DEFAULT_PAGE_SIZE, ...pages } = (kv ?? {}) as PageOptions;
+  const { window, type } = lossesIn(kv ?? CONTIGUOUS)!;
+  const nRows = mostRows({ window }, maxSeq, nTokens, pageSize);
+  // Pages are dropped after those of a run are taken, and taken a chunk at a time.
+  const held = (): number => heldPositions(nRows + nTokens, firstPositions(window, maxSeq, { pageSize }), pageSize);
+  const budget = pages.budget ?? (window === null ? maxSeq : held());
   const nPositions = Math.ceil(budget / pageSize) * pageSize;
-  return { cacheBytes: nPositions * bytesPerPosition(layout), nRows: maxSeq, tileBytes: 0 };
+  return {
+    cacheBytes: nPositions * typedPositionBytes(layout, type),
+    nRows: window === null ? maxSeq : Math.min(maxSeq, nRows),
+    tileBytes: type === 'f32' ? 0 : tileBytesOf(graph.kv),
+  };
 }
 
 /**
@@ -87,8 +99,13 @@ export function checkMemoryNeed(
   if (need.totalBytes <= maxBytes) return;
   const left = maxBytes - need.weightBytes - need.scratchBytes;
   const layout = { ...graph.kv, elementBytes: F32_BYTES } as const;
+  const type = lossesIn(kv ?? CONTIGUOUS)?.type ?? 'f32';
   const positionBytes =
-    kv?.kind === 'evict' ? evictPageBytes(layout, kv.budget < need.maxSeq) / PAGE_POSITIONS : bytesPerPosition(layout);
+    kv?.kind === 'evict'
+      ? evictPageBytes(layout, kv.budget < need.maxSeq) / PAGE_POSITIONS
+      : hasPages(kv)
+        ? typedPositionBytes(layout, type)
+        : bytesPerPosition(layout);
   const room = Math.floor(left / positionBytes);
   throw new CapacityError(
     `the model needs ${need.totalBytes} bytes of wasm memory (${need.weightBytes} for weights, ${need.cacheBytes} for a cache of ` +
@@ -98,8 +115,11 @@ export function checkMemoryNeed(
 
 /** A cache of pages may hold more than one sequence, and its last page more than was asked for. */
 function cachePositions(need: MemoryNeed, positionBytes: number, kv?: KvOptions): number {
-  const hasPages = kv?.kind === 'paged' || kv?.kind === 'prefix' || kv?.kind === 'tiered';
-  return hasPages ? need.cacheBytes / positionBytes : need.maxSeq;
+  return hasPages(kv) ? need.cacheBytes / positionBytes : need.maxSeq;
+}
+
+function hasPages(kv?: KvOptions): boolean {
+  return kv?.kind === 'paged' || kv?.kind === 'prefix' || kv?.kind === 'tiered';
 }
 
 /** room: positions whose rows would fit. They are taken in whole pages, and a smaller setting leaves scratch no larger. */

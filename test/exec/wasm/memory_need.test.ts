@@ -50,6 +50,9 @@ describe('memoryNeed', () => {
     { kind: 'lossy', window: 20, sinks: 3 },
     { kind: 'lossy', type: 'q4_0', recent: 10 },
     { kind: 'lossy', type: 'q8_0', window: 100 },
+    { kind: 'prefix', type: 'q4_0', budget: 400 },
+    { kind: 'paged', type: 'q8_0', window: 20, sinks: 3 },
+    { kind: 'paged', window: 130, pageSize: 48 },
     { kind: 'evict', by: 'importance', budget: 100 },
     { kind: 'evict', by: 'importance', budget: 500 },
   ] as const)('of a cache that is %j: no more than that', async (kv) => {
@@ -138,6 +141,7 @@ describe('memoryNeed', () => {
       { kind: 'prefix', budget: 1000, pageSize: 32 },
       { kind: 'paged', pageSize: 960 },
       { kind: 'lossy', type: 'q8_0' },
+      { kind: 'paged', type: 'q8_0', budget: 640 },
       { kind: 'evict', by: 'importance', budget: 90 },
     ];
     const seen = new Set<string>();
