@@ -1,19 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { examplesOf, runExample, shellWords } from './examples.ts';
+import { examplesOf, expectOutput, inThisProcess, runExample, shellWords } from './examples.ts';
 import { DOCUMENT_PATHS, readDocument } from './markdown.ts';
 
-/** Examples that documents promise to work do, and print what they say. */
-
-/** A terminal ends the last line, a program may not. */
-const withoutEnd = (text: string) => text.replace(/\n$/, '');
+/** Examples that documents promise to work do, and print what they say. Commands run in this process, and in their own in examples.long.test.ts. */
 
 for (const path of DOCUMENT_PATHS) {
   const examples = examplesOf(readDocument(path));
   if (examples.length === 0) continue;
   describe(path, () => {
     test.each(examples)('line $line: $language', async (example) => {
-      const printed = await runExample(example);
-      if (example.output !== undefined) expect(withoutEnd(printed)).toBe(withoutEnd(example.output));
+      await expectOutput(example, inThisProcess);
     });
   });
 }

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { transform } from 'esbuild';
+import { expect } from 'vitest';
 import * as glassformer from '../../src/index.node.ts';
+import { runCli } from '../cli/fake_io.ts';
 import { ROOT } from '../support/fixtures.ts';
 import { fencesOf } from './markdown.ts';
 
@@ -26,9 +28,34 @@ export function examplesOf(markdown: string): Example[] {
   });
 }
 
+/** Runs the program with the words behind `npm start --` and gives what it printed. */
+export type Program = (words: readonly string[]) => Promise<string>;
+
+/** As `npm start` does, in a process of its own: half a second more than here. */
+export const inProcess: Program = async (words) => {
+  const command = ['--import', 'tsx', 'src/cli/main.ts', ...words];
+  return (await promisify(execFile)(process.execPath, command, { cwd: ROOT })).stdout;
+};
+
+/** In this process, which `npm test` starts in the same folder. Throws Error where the exit code is not 0. */
+export const inThisProcess: Program = async (words) => {
+  const { exitCode, stdout, stderr } = await runCli(words);
+  if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${stderr}`);
+  return stdout;
+};
+
 /** Runs an example and gives what it printed. Throws what it throws, and Error where a command fails. */
-export function runExample({ language, text }: Example): Promise<string> {
-  return language === 'ts' ? runTypeScript(text) : runCommands(text);
+export function runExample({ language, text }: Example, program: Program = inThisProcess): Promise<string> {
+  return language === 'ts' ? runTypeScript(text) : runCommands(text, program);
+}
+
+/** A terminal ends the last line, a program may not. */
+const withoutEnd = (text: string) => text.replace(/\n$/, '');
+
+/** The example runs, and prints what the document says. */
+export async function expectOutput(example: Example, program: Program): Promise<void> {
+  const printed = await runExample(example, program);
+  if (example.output !== undefined) expect(withoutEnd(printed)).toBe(withoutEnd(example.output));
 }
 
 type Body = (glassformer: object, process: object, console: object) => Promise<void>;
@@ -50,15 +77,13 @@ async function runTypeScript(text: string): Promise<string> {
 
 const NPM_START = ['npm', 'start', '--'];
 
-/** Runs each line through the program itself, as `npm start` does. */
-async function runCommands(text: string): Promise<string> {
+/** Runs each line through the program itself. */
+async function runCommands(text: string, program: Program): Promise<string> {
   let printed = '';
   for (const line of text.trim().split('\n')) {
     const words = shellWords(line);
     if (!NPM_START.every((word, i) => words[i] === word)) throw new Error(`"${line}" does not begin with npm start --`);
-    const command = ['--import', 'tsx', 'src/cli/main.ts', ...words.slice(NPM_START.length)];
-    const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: ROOT });
-    printed += stdout;
+    printed += await program(words.slice(NPM_START.length));
   }
   return printed;
 }

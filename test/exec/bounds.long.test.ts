@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { randomReport } from '../support/bounds_report.ts';
 
-/** Other random models and scenarios than those of the short test, and twenty times as many. */
+/** Other random models and scenarios than those of the short test, and sixty times as many. */
 const RUNS = { numRuns: 1200, seed: 31 };
 
 test.each([

@@ -17,7 +17,7 @@ import { buildModel, type RandomModel, randomModels } from '../support/random_mo
 import { reserveBatch, type Scenario } from '../support/scenario.ts';
 
 const { fround } = Math;
-const RUNS = { numRuns: 60, seed: 3 };
+const RUNS = { numRuns: 20, seed: 3 };
 
 test('every value of every op lies within its bound', () => {
   const { ops, firstOutside } = randomReport({}, RUNS);
