@@ -1,4 +1,5 @@
 import type { Beam, Piece, Speculation, Summary } from '../engine/generate.ts';
+import type { Session } from '../engine/session.ts';
 import type { FinishReason } from '../sample/stopping.ts';
 import type { TextKind } from '../text/reasoning.ts';
 import { INTERRUPTED } from './io.ts';
@@ -28,6 +29,23 @@ export interface Generated {
 export type Show = (text: string, kind: TextKind) => void;
 export type OnDropped = (nTokens: number) => void;
 
+/** When the prompt had been read, where somebody saw it; else the first piece tells. */
+export interface PromptClock {
+  promptDone: number | undefined;
+}
+
+/** The same session, of which the first append sets the clock: a beam search gives no piece before its end. */
+export function watched(session: Session, clock: PromptClock): Session {
+  return {
+    ...session,
+    async append(...args) {
+      const logits = await session.append(...args);
+      clock.promptDone ??= performance.now();
+      return logits;
+    },
+  };
+}
+
 /**
  * Follows a generation to its end and hands each new piece of text to `show`.
  *
@@ -40,11 +58,11 @@ export async function collectPieces(
   promptTokens: number,
   show: Show,
   onDropped: OnDropped = () => {},
+  clock: PromptClock = { promptDone: undefined },
 ): Promise<Generated> {
   const pieces: Piece[] = [];
   const texts = { answer: '', reasoning: '' };
   const start = performance.now();
-  let promptDone: number | undefined;
   const end = (finishReason: Generated['finishReason'], timings: Timings): Generated => ({
     text: texts.answer,
     reasoning: texts.reasoning,
@@ -64,7 +82,7 @@ export async function collectPieces(
           ...(beams !== undefined && { beams }),
         };
       }
-      promptDone ??= performance.now();
+      clock.promptDone ??= performance.now();
       const { text, parts = [{ kind: 'answer' as const, text }], dropped } = step.value;
       pieces.push(step.value);
       if (dropped !== undefined) onDropped(dropped);
@@ -76,7 +94,7 @@ export async function collectPieces(
   } catch (error) {
     if (error !== INTERRUPTED) throw error;
     const now = performance.now();
-    const promptMs = (promptDone ?? now) - start;
+    const promptMs = (clock.promptDone ?? now) - start;
     return end('interrupted', { promptTokens, promptMs, genTokens: pieces.length, genMs: now - start - promptMs });
   }
 }

@@ -6,11 +6,11 @@ import { checkSamples } from '../engine/schedule.ts';
 import { CONTIGUOUS, canTakeBack } from '../kvcache/options.ts';
 import { parseCount, parseIds, parsePositive } from './arguments.ts';
 import { addBeamOptions, type BeamFlags, beamsOf } from './beam_options.ts';
-import { collectPieces, type Generated } from './collect_pieces.ts';
+import { collectPieces, type Generated, type PromptClock, watched } from './collect_pieces.ts';
 import { isCommand } from './command_names.ts';
 import { figuresLine } from './figures.ts';
 import { addFormOptions, type FormFlags, readForm, refuseIncomplete } from './form_options.ts';
-import { printable, printableText, table } from './format.ts';
+import { plural, printable, printableText, table } from './format.ts';
 import { loadAnswering } from './generate_answer.ts';
 import { type NamedRequest, runMany } from './generate_many.ts';
 import { INTERRUPTED, type Io } from './io.ts';
@@ -126,8 +126,10 @@ async function generate(io: Io, words: readonly string[], flags: Flags, beams: B
   io.signal.throwIfAborted();
   using session = model.createSession();
 
-  const generation = model.generateIn(session, ids, { ...common, speculate: speculateOf(flags, draft) });
-  await show(io, model, await follow(io, generation, ids.length, input, flags), flags, seed);
+  const clock: PromptClock = { promptDone: undefined };
+  const from = beams.beams === undefined ? session : watched(session, clock);
+  const generation = model.generateIn(from, ids, { ...common, speculate: speculateOf(flags, draft) });
+  await show(io, model, await follow(io, generation, ids.length, input, flags, clock), flags, seed);
 }
 
 /** What is said after a generation: JSON or a table where it was asked for, and the line of figures. */
@@ -217,10 +219,12 @@ async function follow(
   promptTokens: number,
   /** What the text goes on from; null where it begins anew. */
   prompt: PromptInput | null,
-  { json: isJson = false }: Flags,
+  { json: isJson = false, beams }: Flags,
+  clock?: PromptClock,
 ): Promise<Generated> {
   const { isTerminal } = io.stdout;
-  const promptRead = noteIfSlow(io, `reading the prompt, ${promptTokens} tokens`);
+  const search = beams === undefined ? '' : `, and searching with ${plural(beams, 'beam')}`;
+  const promptRead = noteIfSlow(io, `reading the prompt, ${plural(promptTokens, 'token')}${search}`);
   let echo = isTerminal && io.stderr.isTerminal && prompt !== null && 'text' in prompt ? prompt.text : '';
   const show = (text: string): void => {
     promptRead();
@@ -230,7 +234,7 @@ async function follow(
     io.stdout.write(isTerminal ? printableText(text) : text);
   };
   try {
-    return await collectPieces(generation, promptTokens, show);
+    return await collectPieces(generation, promptTokens, show, undefined, clock);
   } finally {
     promptRead();
     if (isTerminal && !isJson) io.stdout.write('\n');

@@ -3,7 +3,13 @@ import { allFinite } from '../core/finite.ts';
 import type { Host } from '../core/host.ts';
 import type { Executor } from '../exec/executor.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
-import { type BeamRules, checkBeams, createBeamSearch, type EndedHypothesis } from '../sample/beams.ts';
+import {
+  type BeamRules,
+  checkBeams,
+  createBeamSearch,
+  type EndedHypothesis,
+  type Hypothesis,
+} from '../sample/beams.ts';
 import { DEFAULT_SAMPLING } from '../sample/options.ts';
 import { finishAtId, finishAtLimit, type StopRules, validateStopping } from '../sample/stopping.ts';
 import { createStreamDecoder } from '../text/stream_decoder.ts';
@@ -60,7 +66,8 @@ export function checkBeamOptions(options: GenerateOptions): void {
  * prompt's rows, and those of a common beginning, as forks of one sequence. Pieces of the best text come when the search is done; all that
  * were kept are in the summary's `beams`, best first. Afterwards the session has the ids that `generate` leaves for this text.
  *
- * Throws what generate throws, and ConfigError for options that do not fit.
+ * Throws what generate throws, and ConfigError for options that do not fit. A search that is aborted gives the pieces of the best text so far
+ * before it throws the signal's reason: generate has given its own by then, too. The session then has the prompt.
  */
 export async function* generateBeams(
   parts: BeamParts,
@@ -87,6 +94,7 @@ export async function* generateBeams(
     owned.add(sequence);
     return sequence;
   };
+  let reason: { readonly of: unknown } | undefined;
   try {
     let sequences = [own(cache.fork(session.sequence))];
     let rows: (Float32Array | Float64Array)[] = [first.data];
@@ -127,13 +135,25 @@ export async function* generateBeams(
       }
       await host.pause();
     }
+  } catch (error) {
+    if (!isAbort(error, signal)) throw error;
+    reason = { of: error };
   } finally {
     for (const sequence of owned) cache.release(sequence);
+  }
+  if (reason !== undefined) {
+    if (search.best !== null) yield* spell(search.best, tokenizer, prompt, options).pieces;
+    throw reason.of;
   }
 
   const best = search.ended[0]!;
   const { pieces } = spell(best, tokenizer, prompt, options);
-  if (best.ids.length > 1) await session.append(best.ids.slice(0, -1), { signal });
+  try {
+    if (best.ids.length > 1) await session.append(best.ids.slice(0, -1), { signal });
+  } catch (error) {
+    if (isAbort(error, signal)) yield* pieces;
+    throw error;
+  }
   yield* pieces;
   return {
     finishReason: best.finishReason,
@@ -146,6 +166,10 @@ export async function* generateBeams(
       return { text: spell(ended, tokenizer, prompt, options).text, ids, logprob, score, finishReason };
     }),
   };
+}
+
+function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true && error === signal.reason;
 }
 
 /** Where texts end: the rules of `generate`. */
@@ -175,7 +199,7 @@ function endings(
 
 /** The text of a hypothesis in the pieces that `generate` would give. */
 function spell(
-  { ids, logprobs, finishReason }: EndedHypothesis,
+  { ids, logprobs, finishReason }: Hypothesis & Partial<Pick<EndedHypothesis, 'finishReason'>>,
   tokenizer: Tokenizer,
   prompt: readonly number[],
   { stop = [], stopIds = [] }: GenerateOptions,

@@ -42,6 +42,8 @@ export interface BeamSearch {
   /** By falling score, of equal ones the earlier first; at most nBeams. */
   readonly ended: readonly EndedHypothesis[];
   readonly isDone: boolean;
+  /** By score the best of those that have ended and those that live, were they to end here; null before the first token. */
+  readonly best: Hypothesis | null;
   /**
    * Takes one more token. rows: logits [vocab] of each live hypothesis, in their order, not changed.
    * Throws KernelError for logits that are not finite.
@@ -104,6 +106,11 @@ export function createBeamSearch({ nBeams, lengthPenalty, endOf, limitAt }: Beam
       const best = live[0];
       if (best === undefined) return true;
       return ended.length === nBeams && ended.at(-1)!.score >= scoreOf(best);
+    },
+    get best() {
+      const [going, done] = [live[0], ended[0]];
+      if (going === undefined || going.ids.length === 0) return done ?? null;
+      return done !== undefined && done.score >= scoreOf(going) ? done : going;
     },
     step(rows) {
       const next: LiveHypothesis[] = [];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { run } from '../../src/cli/run.ts';
 import type { Beam } from '../../src/engine/generate.ts';
-import { runCli, runJson } from './fake_io.ts';
+import { createFakeIo, runCli, runJson } from './fake_io.ts';
 
 const COMMON = ['generate', '--max-tokens', '12', 'The fox saw'];
 
@@ -17,6 +18,28 @@ describe('generate --beams', () => {
     const { stdout, stderr } = await runCli([...COMMON, '--beams', '3', '--length-penalty', '0.5', '--kv', 'paged']);
     expect(stdout).toBe(text);
     expect(stderr).not.toContain('seed');
+  });
+
+  test('Ctrl-C gives the best text so far, as if no more tokens had been asked for', async () => {
+    const search = (maxTokens: number): string[] => [
+      ...['generate', '--max-tokens', String(maxTokens), '--beams', '3', 'The fox saw'],
+    ];
+    const io = createFakeIo();
+    let nChecks = 0;
+    io.signal.throwIfAborted = () => {
+      nChecks++;
+    };
+    await run(search(6), io);
+    // The last check is that of the run of the whole text, those before it are of the search's steps.
+    const whole = await runCli(search(6), { interruptAtCheck: nChecks });
+    expect(whole).toMatchObject({ exitCode: 130, stdout: io.written.stdout });
+    const part = await runCli(search(6), { interruptAtCheck: nChecks - 2 });
+    expect(part.exitCode).toBe(130);
+    expect(part.stdout).toBe((await runCli(search(4))).stdout);
+    expect(part.stderr).toMatch(/^5 prompt tokens at .*, 4 tokens generated at /);
+    const { exitCode, stdout } = await runCli([...search(6), '--json'], { interruptAtCheck: nChecks - 5 });
+    expect(exitCode).toBe(130);
+    expect(JSON.parse(stdout)).toMatchObject({ finishReason: 'interrupted', timings: { genTokens: 1 } });
   });
 
   test('refuses what does not fit', async () => {

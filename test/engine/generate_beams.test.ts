@@ -132,14 +132,41 @@ describe('generate with beams', () => {
     expect(model.cacheStats().nSequences).toBe(0);
   });
 
-  test('a full context, a cache without room, and an abort end it, and nothing is left', async () => {
+  test('an abort, wherever it comes, gives the best text so far before the reason, and nothing is left', async () => {
+    const lengths: number[] = [];
+    for (let check = 1; check < 20; check++) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      let nChecks = 0;
+      signal.throwIfAborted = () => {
+        if (++nChecks === check) controller.abort(new Error('enough'));
+        AbortSignal.prototype.throwIfAborted.call(signal);
+      };
+      const pieces: Piece[] = [];
+      const read = async () => {
+        for await (const piece of model.generate(PROMPT, { beams: 3, maxTokens: 6, signal })) pieces.push(piece);
+      };
+      if (
+        await read().then(
+          () => true,
+          (e: Error) => e.message !== 'enough',
+        )
+      )
+        break;
+      lengths.push(pieces.length);
+      if (pieces.length === 0) continue;
+      const { beams } = await search(model, { beams: 3, maxTokens: pieces.length });
+      expect(pieces.map(({ id }) => id)).toEqual(beams[0]!.ids);
+    }
+    // While the prompt is read, before each of six tokens, and before the text is run for what comes next.
+    expect(lengths).toEqual([0, 0, 1, 2, 3, 4, 5, 6]);
+    expect(model.cacheStats().nSequences).toBe(0);
+  });
+
+  test('a full context, and a cache without room end it, and nothing is left', async () => {
     await using small = await loadModel('embedded', { maxSeq: 12, kv: { kind: 'paged', budget: 48 } });
     expect((await search(small, { beams: 2 })).beams.map((b) => b.finishReason)).toEqual(['context', 'context']);
     await expect(search(small, { beams: 8 })).rejects.toThrow('kv cache');
-    const controller = new AbortController();
-    const stream = model.generate(PROMPT, { beams: 2, signal: controller.signal }).next();
-    setImmediate(() => controller.abort(new Error('enough')));
-    await expect(stream).rejects.toThrow('enough');
     expect(small.cacheStats().nSequences + model.cacheStats().nSequences).toBe(0);
   });
 
