@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeWithFixture, fixture, ROOT } from '../support/fixtures.ts';
+import { runCli } from './fake_io.ts';
 import { CHAT_TEMPLATE, createTempFolder, tinyContent, withPair, writeGguf } from './model_files.ts';
 
 /** The real program in a process of its own: what only a process has. Few of them, since each takes a while to start. */
@@ -50,9 +51,9 @@ describeWithFixture('stories260k', 'the golden text', () => {
 describe('the process', () => {
   test('with several threads tells the same story, and ends', async () => {
     const story = ['generate', '--temperature', '0', '--max-tokens', '30', 'One day'];
-    const one = await start(story).ended;
+    const one = await runCli(story);
     const several = await start([...story, '--threads', 'auto']).ended;
-    expect([several.code, several.stdout.toString()]).toEqual([0, one.stdout.toString()]);
+    expect([several.code, several.stdout.toString()]).toEqual([0, one.stdout]);
     const n = Math.min(8, availableParallelism());
     expect(several.stderr.includes(`, ${n} threads`)).toBe(n > 1);
   });

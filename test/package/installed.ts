@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -39,7 +49,26 @@ const run = promisify(execFile);
 const OPTIONS = { maxBuffer: 1 << 26, timeout: 120_000, killSignal: 'SIGKILL' } as const;
 
 /** Packs the project and installs the tarball into an empty folder, as a user does. */
-export async function packAndInstall(): Promise<Installed> {
+export function packAndInstall(): Promise<Installed> {
+  return pack(async (tarball, app) => {
+    await npm(app, 'install', tarball, '--prefer-offline', '--no-audit', '--no-fund');
+  });
+}
+
+/** Packs the project and unpacks the tarball beside the libraries that it needs: the same files, in half the time. */
+export function packAndUnpack(): Promise<Installed> {
+  return pack(async (tarball, app) => {
+    const modules = join(app, 'node_modules');
+    const [files, bin] = [join(modules, 'glassformer'), join(modules, '.bin')];
+    for (const folder of [files, bin, join(modules, '@huggingface')]) mkdirSync(folder, { recursive: true });
+    await output('tar', ['-xzf', tarball, '-C', files, '--strip-components=1'], app);
+    symlinkSync('../glassformer/dist/cli/main.js', join(bin, 'glassformer'));
+    const { dependencies } = JSON.parse(readFileSync(join(files, 'package.json'), 'utf8')) as { dependencies: object };
+    for (const name of Object.keys(dependencies)) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+  });
+}
+
+async function pack(install: (tarball: string, app: string) => Promise<void>): Promise<Installed> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'glassformer-package-')));
   const [clone, app] = [join(folder, 'clone'), join(folder, 'app')];
   try {
@@ -51,7 +80,7 @@ export async function packAndInstall(): Promise<Installed> {
     const [packed] = await npmPack(clone, folder);
     mkdirSync(app);
     writeFileSync(join(app, 'package.json'), '{ "private": true, "type": "module" }\n');
-    await npm(app, 'install', join(folder, packed!.filename), '--prefer-offline', '--no-audit', '--no-fund');
+    await install(join(folder, packed!.filename), app);
     return { clone, app, files: packed!.files, remove: () => rmSync(folder, { recursive: true, force: true }) };
   } catch (e) {
     rmSync(folder, { recursive: true, force: true });
