@@ -295,7 +295,7 @@ export function largest(at: usize, n: i32): i32 {
  */
 const CONSTANTS = memory.data<u32>([
   0x0f0f0f0f, 0x000f000f, 0x8fffffff, 0x7fffffff, 0x0f7fffff, 0x7f800000, 0x77800000, 0x00ff00ff, 0x80808080, 0,
-  0x7c007c00, 0x7f807f80, 0x8fff8fff,
+  0x7c007c00, 0x7f807f80, 0x8fff8fff, 0x00010001,
 ]);
 
 /** The low four bits of each byte. */
@@ -311,6 +311,11 @@ export function nibblesOfWords(): v128 {
 /** The low byte of each 16-bit lane. */
 export function bytesOfWords(): v128 {
   return v128.load32_splat(CONSTANTS, 28);
+}
+
+/** 1 in each 16-bit lane. */
+export function onesOfWords(): v128 {
+  return v128.load32_splat(CONSTANTS, 52);
 }
 
 /** Nothing but zeros. */

@@ -11,7 +11,7 @@ import { CodedRecords, codedVectors, STEP_BYTES, tiledTokens } from './blocks/co
 import { DotForm, PairDots } from './blocks/dot_forms';
 import { BLOCK_SIZE, startOf, startOfSigned } from './blocks/q8_record';
 import { WidePanels, wideProduct } from './blocks/wide_product';
-import { bytesOfWords, dotStep, f16ToF32x4, firstBitsOfBytes, zeros } from './lanes';
+import { bytesOfWords, dotStep, f16ToF32x4, firstBitsOfBytes, onesOfWords, zeros } from './lanes';
 
 /** One record: 16 rows x 32 columns, [column / 4][row][column % 4], then 16 scales; see src/exec/wasm/layout.ts. */
 export const SCALES: usize = 512;
@@ -99,11 +99,11 @@ export class Q80Records<D extends DotForm> implements CodedRecords {
   }
 
   mask(): v128 {
-    return bytesOfWords();
+    return ASC_FEATURE_RELAXED_SIMD ? onesOfWords() : bytesOfWords();
   }
 
   dot(sums: v128, c: v128, first: v128, second: v128, _third: v128, _fourth: v128, mask: v128): v128 {
-    if (ASC_FEATURE_RELAXED_SIMD) return changetype<D>(0).signed(sums, v128.xor(c, second), first);
+    if (ASC_FEATURE_RELAXED_SIMD) return changetype<D>(0).signed(sums, v128.xor(c, second), first, mask);
     sums = dotStep(sums, first, v128.and(c, mask));
     return dotStep(sums, second, i16x8.shr_u(c, 8));
   }
