@@ -5,7 +5,7 @@ import type { Model } from '../engine/model.ts';
 import { needChatTemplate } from '../text/template_source.ts';
 import { collectVariable } from './arguments.ts';
 import { type Chat, runChatCommand } from './chat_commands.ts';
-import { isJson, loadChat, readTools, saveChat } from './chat_file.ts';
+import { hasRows, isJson, loadChat, readTools, saveChat } from './chat_file.ts';
 import { nextInput } from './chat_lines.ts';
 import { type ConversationOptions, createConversation } from './conversation.ts';
 import { figuresLine } from './figures.ts';
@@ -59,7 +59,7 @@ export function defineChat(command: Command, io: Io): void {
 
 async function chat(io: Io, flags: Flags): Promise<void> {
   const sampling = samplingOf(flags);
-  checkSaving(flags);
+  await checkRows(flags);
   const isShift = flags.overflow === 'shift';
   const { sinks, ...noSinks } = flags;
   // Sinks belong to the window where there is one, and to the shift in any case.
@@ -101,15 +101,24 @@ async function chat(io: Io, flags: Flags): Promise<void> {
   }
 }
 
-/** Known before anything is said: rows that were forgotten or rounded are in no session file. Throws a usage error. */
-function checkSaving({ saveSession, window, kvType = 'f32', kvEvict }: Flags): void {
-  if (saveSession === undefined || isJson(saveSession)) return;
+/**
+ * Known before a model is loaded and anything is said: rows that are dropped or rounded are in no session file, and those of one were not.
+ * Throws a usage error, and ConfigError for a file that is not there.
+ */
+async function checkRows({ saveSession, loadSession, window, kvType = 'f32', kvEvict }: Flags): Promise<void> {
   const flag =
     window !== undefined ? '--window' : kvEvict !== undefined ? '--kv-evict' : kvType !== 'f32' ? '--kv-type' : null;
   if (flag === null) return;
-  throw usageError(
-    `--save-session ${saveSession}: rows that ${flag} drops or rounds cannot be saved; leave ${flag} out, or save the messages alone, to a name that ends in .json`,
-  );
+  if (saveSession !== undefined && !isJson(saveSession)) {
+    throw usageError(
+      `--save-session ${saveSession}: rows that ${flag} drops or rounds cannot be saved; leave ${flag} out, or save the messages alone, to a name that ends in .json`,
+    );
+  }
+  if (loadSession !== undefined && (await hasRows(loadSession))) {
+    throw usageError(
+      `--load-session ${loadSession}: has rows as they were computed, which ${flag} drops or rounds; leave ${flag} out, or load a .json file, which has the messages alone`,
+    );
+  }
 }
 
 /** Throws ConfigError for a model without a template, and for one whose template does not know what it would be given. */

@@ -1,4 +1,5 @@
 import { ConfigError, FormatError, isGlassformerError, UnsupportedError } from '../core/errors.ts';
+import type { ByteSource } from '../core/host.ts';
 import type { Model } from '../engine/model.ts';
 import { type JsonValue, readJsonObject } from '../load/json_file.ts';
 import { openNodeFile } from '../platform/node_file.ts';
@@ -16,6 +17,22 @@ const BRACE = 0x7b;
 /** Whether a conversation is saved there as JSON. */
 export function isJson(path: string): boolean {
   return path.toLowerCase().endsWith('.json');
+}
+
+/** Whether a file that is to be gone on from has computed rows, as far as its first byte says. Throws ConfigError when it is not there. */
+export async function hasRows(path: string): Promise<boolean> {
+  const file = await openNodeFile(path);
+  try {
+    return !(await beginsWithBrace(file));
+  } finally {
+    await file.close();
+  }
+}
+
+async function beginsWithBrace(file: ByteSource): Promise<boolean> {
+  const first = new Uint8Array(1);
+  if (file.size > 0) await file.read(0, first);
+  return first[0] === BRACE;
 }
 
 /** Writes the conversation to a file that was begun, and gives it its name. What cannot be written leaves nothing behind. */
@@ -45,9 +62,8 @@ export async function saveChatTo(path: string, conversation: Conversation): Prom
 export async function loadChat(model: Model, path: string, options: ConversationOptions): Promise<Conversation> {
   const file = await openNodeFile(path);
   try {
-    const first = new Uint8Array(1);
-    if (file.size > 0) await file.read(0, first);
-    if (first[0] === BRACE) return createConversation(model, jsonMessages(await readJsonObject(file), path), options);
+    if (await beginsWithBrace(file))
+      return createConversation(model, jsonMessages(await readJsonObject(file), path), options);
     const { session, note } = await model.restoreSession(file);
     try {
       return createConversation(model, noteMessages(note, path), options, session);

@@ -194,6 +194,7 @@ async function generateMany(io: Io, words: readonly string[], flags: Flags): Pro
       throw usageError('a .jsonl file has the prompts; leave out words, --ids and --raw');
     }
     const lines = parseRequestLines(await readText(io, flags.file!), flags.file!);
+    if (lines.length === 0) io.stderr.write(`${printable(flags.file!)}: has no line with a prompt\n`);
     await using model = await loadForCommand(io, flags.model, options);
     // A line without a seed has one of its own, so that equal prompts give different texts.
     const named = lines.map(({ line, prompt, options: own }, index): NamedRequest => {

@@ -2,7 +2,8 @@ import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Graph, Node, NodeOf } from '../graph/ir.ts';
 import type { KvCache, KvSequence } from '../kvcache/cache.ts';
-import type { KvOptions } from '../kvcache/options.ts';
+import { checkCoded } from '../kvcache/coded_rows.ts';
+import { type KvOptions, lossesIn } from '../kvcache/options.ts';
 import type { Windowed } from '../ops/table.ts';
 import { allUpTo, type Visible, visibleAround, visibleAt } from '../ops/visible.ts';
 
@@ -168,10 +169,12 @@ export function feedOfBatch(batch: Batch, feed: Feed, graph: Graph): Int32Array 
 }
 
 /**
- * Throws UnsupportedError where a cache cannot serve a graph: a layer's own window counts positions, and rows that are kept by importance
+ * Throws UnsupportedError where a cache cannot serve a graph: rows that are to be rounded are whole blocks; a layer's own window counts positions, and rows that are kept by importance
  * do not lie by position; a bias of distances takes a row's number for its position, which it is not behind rows that are dropped.
  */
 export function checkCacheForm(graph: Graph, options: KvOptions): void {
+  const type = lossesIn(options)?.type ?? 'f32';
+  if (type !== 'f32') checkCoded(type, graph.kv.headDim);
   const drops =
     options.kind === 'evict' ? 'kv-evict' : 'window' in options && options.window !== undefined ? 'window' : null;
   if (drops === null) return;

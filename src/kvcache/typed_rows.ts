@@ -1,5 +1,4 @@
-import type { KvCode, KvType } from './coded_rows.ts';
-import { codedBytes, packRow, unpackRow } from './coded_rows.ts';
+import { checkCoded, codedBytes, type KvCode, type KvType, packRow, unpackRow } from './coded_rows.ts';
 import { type KvLayout, LANE_POSITIONS } from './layout.ts';
 import { getRows, headStart, type KOrV, putRows, type RowRange, slabSize } from './slab.ts';
 
@@ -22,8 +21,11 @@ export interface TypedRows {
   get<A extends Floats>(slab: A, capacity: number, rows: A, range: RowRange): void;
 }
 
+/** Throws UnsupportedError when rows are not whole blocks of the type. */
 export function typedRows(layout: KvLayout, type: KvType): TypedRows {
-  return type === 'f32' ? plainRows(layout) : codedRows(layout, type);
+  if (type === 'f32') return plainRows(layout);
+  checkCoded(type, layout.headDim);
+  return codedRows(layout, type);
 }
 
 function plainRows(layout: KvLayout): TypedRows {

@@ -83,7 +83,7 @@ async function openChecked(path: string): Promise<number> {
   } catch (e) {
     throw systemError(path, e);
   }
-  throw new ConfigError(`${path}: is not a file; give a .gguf file or a Hugging Face folder`);
+  throw new ConfigError(`${path}: is a folder, a pipe or another thing that is not a file; give the path of a file`);
 }
 
 function closedError(path: string): ConfigError {

@@ -222,6 +222,12 @@ describe('a conversation in a file', () => {
     expect([first!.text, second!.text]).toEqual(whole.map(({ text }) => text));
     expect(second!.timings).toMatchObject({ promptTokens: whole[1]!.timings.promptTokens });
     const [third] = await turns(['Good'], ['--load-session', at('a.session')]);
+    const missing = ['chat', '--model', 'no-such-model.gguf', '--load-session', at('a.session')];
+    const rounded = await runCli([...missing, '--kv', 'paged', '--kv-type', 'q8_0']);
+    expect(rounded.exitCode).toBe(2);
+    expect(rounded.stderr).toContain(
+      'has rows as they were computed, which --kv-type drops or rounds; leave --kv-type out',
+    );
     expect(third!.text).toBe((await turns(['Hello there', 'And you?', 'Good']))[2]!.text);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ConfigError } from '../../src/core/errors.ts';
+import { ConfigError, UnsupportedError } from '../../src/core/errors.ts';
 import type { KvCache } from '../../src/kvcache/cache.ts';
 import { KV_TYPES } from '../../src/kvcache/coded_rows.ts';
 import { createKvCache } from '../../src/kvcache/create.ts';
@@ -81,6 +81,12 @@ describe('rounded rows', () => {
     expect(cache.bytesInUse).toBe((512 * bytesPerPosition(LAYOUT) * ofBlock) / 128);
     expect(typedPositionBytes(LAYOUT, type)).toBe((bytesPerPosition(LAYOUT) * ofBlock) / 128);
   });
+});
+
+test.each(['paged', 'prefix'] as const)('%s: rows that are not whole blocks are refused by name', (kind) => {
+  const make = () => createKvCache({ kind, type: 'q8_0' }, { ...LAYOUT, headDim: 24 }, 16, poisonStorage(Float32Array));
+  expect(make).toThrow(UnsupportedError);
+  expect(make).toThrow('type q8_0 takes rows in blocks of 32, headDim is 24; use type f32');
 });
 
 describe('a window', () => {
