@@ -131,19 +131,6 @@ export function firstOfType({ types }: Vocab, type: number): number | undefined 
   return undefined;
 }
 
-/** A Map, not an object: ten times as fast with 100,000 keys. Throws ConfigError for a piece that comes twice. */
-export function idByToken(tokens: readonly string[]): ReadonlyMap<string, number> {
-  const ids = new Map<string, number>();
-  tokens.forEach((token, id) => {
-    ids.set(token, id);
-    if (ids.size > id) return;
-    throw new ConfigError(
-      `tokenizer.ggml.tokens: ${JSON.stringify(token)} is at both ${tokens.indexOf(token)} and ${id}; convert the model again`,
-    );
-  });
-  return ids;
-}
-
 export function tokenAt({ tokens }: Vocab, id: number, key: string): string {
   if (id < tokens.length) return tokens[id]!;
   throw new ConfigError(

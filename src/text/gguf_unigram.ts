@@ -5,7 +5,6 @@ import {
   BYTE,
   configJson,
   firstOfType,
-  idByToken,
   isPlain,
   readScores,
   sentencePieceDecoder,
@@ -14,6 +13,7 @@ import {
   UNUSED,
   type Vocab,
 } from './gguf_tokens.ts';
+import { PieceList } from './piece_list.ts';
 import { findByteIds } from './subword_model.ts';
 import type { TokenizerFiles } from './tokenizer_json.ts';
 import { UNKNOWN_PENALTY } from './unigram.ts';
@@ -26,7 +26,7 @@ import { UNKNOWN_PENALTY } from './unigram.ts';
  */
 export function unigram(meta: Metadata, vocab: Vocab): Required<TokenizerFiles> {
   const { tokens, types } = vocab;
-  const ids = idByToken(tokens);
+  const ids = new PieceList(tokens).ids();
   const scoreOf = readScores(meta, vocab);
   const isNormal = (id: number) => isPlain(types[id]) && types[id] !== UNUSED && types[id] !== BYTE;
   let lowest = Number.POSITIVE_INFINITY;

@@ -6,7 +6,6 @@ import {
   CONTROL,
   configJson,
   firstOfType,
-  idByToken,
   isPlain,
   readScores,
   readVocab,
@@ -16,6 +15,7 @@ import {
   type Vocab,
 } from './gguf_tokens.ts';
 import { unigram } from './gguf_unigram.ts';
+import { PieceList } from './piece_list.ts';
 import { preTokenizer, preTokenizerJson } from './pre_tokenizers.ts';
 import { MARK } from './sentencepiece.ts';
 import type { TokenizerFiles } from './tokenizer_json.ts';
@@ -70,7 +70,7 @@ function byteLevelBpe(meta: Metadata, vocab: Vocab): Required<TokenizerFiles> {
       decoder: byteLevel,
       model: {
         type: 'BPE',
-        vocab: idByToken(vocab.tokens),
+        vocab: new PieceList(vocab.tokens),
         merges,
         ignore_merges: pre.ignoreMerges === true,
         byte_fallback: false,
@@ -98,7 +98,7 @@ function sentencePieceBpe(meta: Metadata, vocab: Vocab): Required<TokenizerFiles
       decoder: sentencePieceDecoder(prefix),
       model: {
         type: 'SPM',
-        vocab: idByToken(tokens),
+        vocab: new PieceList(tokens),
         scores: Array.from(tokens, (_, id) => (mergeable(id) ? scoreOf(id) : null)),
         unk_token: unknownId === undefined ? null : tokenAt(vocab, unknownId, 'unknown_token_id'),
         byte_fallback: true,
@@ -135,7 +135,7 @@ function wordPiece(meta: Metadata, vocab: Vocab): Required<TokenizerFiles> {
       decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
       model: {
         type: 'WordPiece',
-        vocab: idByToken(tokens),
+        vocab: new PieceList(tokens),
         unk_token: tokenAt(renamed, unknownId, 'unknown_token_id'),
         continuing_subword_prefix: '##',
         // llama.cpp gives up on no word for its length.

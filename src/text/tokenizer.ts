@@ -1,5 +1,6 @@
 import { ConfigError, UnsupportedError } from '../core/errors.ts';
 import { bpeModel, endOfWordSuffix } from './bpe_model.ts';
+import { PieceList } from './piece_list.ts';
 import { readSpecialIds, type SpecialOverrides } from './special_ids.ts';
 import { sectionSplitter } from './special_tokens.ts';
 import type { Pieces, SubwordModel } from './subword_model.ts';
@@ -189,8 +190,12 @@ function readPieces(model: Json, addedTokens: readonly AddedToken[]): Pieces {
   return { idOf, named: { get: (text) => added.get(text) ?? idOf.get(text) }, textOf };
 }
 
-/** model.vocab: ids by piece (an object, from GGUF a Map, which has no names of its own), or of Unigram [piece, score] by id. */
+/** model.vocab: ids by piece (an object, from GGUF a PieceList), or of Unigram [piece, score] by id. */
 function readVocab(vocab: unknown): { idOf: Map<string, number>; textOf: (string | undefined)[] } {
+  if (vocab instanceof PieceList) {
+    if (vocab.pieces.length > 0) needId(vocab.pieces.length - 1, 'the last of tokenizer.ggml.tokens');
+    return { idOf: vocab.ids(), textOf: [...vocab.pieces] };
+  }
   const textOf: (string | undefined)[] = [];
   if (Array.isArray(vocab)) {
     const idOf = new Map<string, number>();
@@ -201,8 +206,8 @@ function readVocab(vocab: unknown): { idOf: Map<string, number>; textOf: (string
     });
     return { idOf, textOf };
   }
-  const entries = vocab instanceof Map ? vocab : Object.entries(needObject(vocab, 'model.vocab'));
-  for (const [piece, value] of entries as Iterable<[string, unknown]>) {
+  const idOf = new Map<string, number>();
+  for (const [piece, value] of Object.entries(needObject(vocab, 'model.vocab'))) {
     const id = isId(value) ? value : needId(value, `model.vocab[${JSON.stringify(piece)}]`);
     if (textOf[id] !== undefined) {
       throw new ConfigError(
@@ -210,8 +215,9 @@ function readVocab(vocab: unknown): { idOf: Map<string, number>; textOf: (string
       );
     }
     textOf[id] = piece;
+    idOf.set(piece, id);
   }
-  return { idOf: new Map(entries), textOf };
+  return { idOf, textOf };
 }
 
 function makeModel(model: Json, pieces: Pieces): SubwordModel {
