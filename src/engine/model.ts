@@ -8,8 +8,6 @@ import type { renderChat } from '../text/chat_template.ts';
 import type { Reasoning } from '../text/reasoning.ts';
 import { needChatTemplate } from '../text/template_source.ts';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.ts';
-import { throwNonFinite } from './diagnose.ts';
-import { modelFingerprint } from './fingerprint.ts';
 import { type GenerateOptions, generate, type Piece, type Summary } from './generate.ts';
 import type { generateAhead } from './generate_ahead.ts';
 import type { generateBeams } from './generate_beams.ts';
@@ -120,10 +118,14 @@ export function createModel(parts: ModelParts): Model {
     prefillChunk: options.prefillChunk,
     async owner() {
       checkAlive();
+      const { modelFingerprint } = await import('./fingerprint.ts'); // few sessions are saved
       fingerprint ??= modelFingerprint(description, options.activations, options.sums, options.maxSeq);
       return { cache, fingerprint: await fingerprint, vocab: description.config.vocab };
     },
-    diagnose: (ids) => throwNonFinite(executor, description.tensors, ids),
+    async diagnose(ids) {
+      const { throwNonFinite } = await import('./diagnose.ts'); // only on the way to an error
+      return throwNonFinite(executor, description.tensors, ids);
+    },
   };
 
   const model: Model = {

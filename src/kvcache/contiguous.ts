@@ -2,17 +2,8 @@ import { assert } from '../core/errors.ts';
 import type { KvCache, KvSequence, KvSlab, KvStorage } from './cache.ts';
 import { type KvLayout, roundUpToBlock } from './layout.ts';
 import { checkMaxSeq, checkTruncate, lengthened } from './limits.ts';
-import {
-  checkLayer,
-  countRows,
-  forEachHead,
-  getRows,
-  headStart,
-  type KOrV,
-  newRows,
-  putRows,
-  slabSize,
-} from './slab.ts';
+import { checkLayer, countRows, type KOrV, newRows } from './slab.ts';
+import { bytesOf, typedRows } from './typed_rows.ts';
 
 /**
  * The definition of a KV cache: each sequence has one slab, which doubles when it is full.
@@ -37,7 +28,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
   storage: KvStorage<A>,
 ): KvCache<A> {
   checkMaxSeq(maxSeq);
-  const { headDim, elementBytes } = layout;
+  const { put, get, elements, headStart, headStarts, rowBytes } = typedRows(layout, 'f32');
   const slots = new Map<KvSequence, Slot<A>>();
   let nextId = 0;
 
@@ -49,19 +40,16 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
 
   /** Copies the used part of every head. Both orders are block after block, so a prefix of positions is a prefix of elements. */
   const copyRows = (from: Slot<A>, to: Slot<A>): void => {
-    const source = from.slab.view();
-    const target = to.slab.view();
-    const used = roundUpToBlock(from.length) * headDim;
-    const starts: number[] = [];
-    forEachHead(layout, to.capacity, (start) => starts.push(start));
-    let i = 0;
-    forEachHead(layout, from.capacity, (start) => {
-      target.set(source.subarray(start, start + used) as never, starts[i++]!);
-    });
+    const [source, target] = [bytesOf(from.slab.view()), bytesOf(to.slab.view())];
+    const used = roundUpToBlock(from.length) * rowBytes;
+    const starts = headStarts(to.capacity);
+    for (const [head, start] of headStarts(from.capacity).entries()) {
+      target.set(source.subarray(start, start + used), starts[head]!);
+    }
   };
 
   const newSlot = (capacity: number, length: number): Slot<A> => ({
-    slab: storage.alloc(slabSize(layout, capacity)),
+    slab: storage.alloc(elements(capacity)),
     capacity,
     length,
   });
@@ -70,14 +58,14 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     const slot = slotOf(sequence);
     checkLayer(layout, layer);
     const count = countRows(layout, slot.length, from, rows);
-    putRows(slot.slab.view(), layout, slot.capacity, rows, { layer, which, at: from, row: 0, count });
+    put(slot.slab.view(), slot.capacity, rows, { layer, which, at: from, row: 0, count });
   };
 
   const read = (sequence: KvSequence, layer: number, which: KOrV): A => {
     const slot = slotOf(sequence);
     checkLayer(layout, layer);
     const rows = newRows<A>(layout, slot.length);
-    getRows(slot.slab.view(), layout, slot.capacity, rows, { layer, which, at: 0, row: 0, count: slot.length });
+    get(slot.slab.view(), slot.capacity, rows, { layer, which, at: 0, row: 0, count: slot.length });
     return rows;
   };
 
@@ -125,9 +113,9 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
           from: 0,
           count: slot.length,
           rows: 'f32',
-          kAddress: slot.slab.address + headStart(layout, slot.capacity, layer, 0, 0) * elementBytes,
-          vAddress: slot.slab.address + headStart(layout, slot.capacity, layer, 1, 0) * elementBytes,
-          headStride: headDim * slot.capacity * elementBytes,
+          kAddress: slot.slab.address + headStart(slot.capacity, layer, 0, 0),
+          vAddress: slot.slab.address + headStart(slot.capacity, layer, 1, 0),
+          headStride: rowBytes * slot.capacity,
         },
       ];
     },
@@ -155,7 +143,7 @@ export function createContiguousCache<A extends Float32Array | Float64Array>(
     },
     get bytesInUse() {
       let n = 0;
-      for (const slot of slots.values()) n += slot.slab.nElements * elementBytes;
+      for (const slot of slots.values()) n += slot.slab.nElements * layout.elementBytes;
       return n;
     },
   };

@@ -5,6 +5,7 @@ import type { KvLayout } from './layout.ts';
 import { checkMaxSeq, checkTruncate, lengthened } from './limits.ts';
 import type { Losses } from './lossy_options.ts';
 import { createRowPages, PAGE_POSITIONS, type RowPage } from './row_pages.ts';
+import { sequenceRows } from './row_stats.ts';
 import { checkLayer, countRows, type KOrV, newRows } from './slab.ts';
 
 interface Slot<A extends Float32Array | Float64Array> {
@@ -196,16 +197,11 @@ export function createLossyCache<A extends Float32Array | Float64Array>(
     },
     stats() {
       const nPositions = [...slots.values()].reduce((n, { length }) => n + length, 0);
-      const sequences = [...slots].map(([{ id }, slot]) => ({
-        sequence: id,
-        length: slot.length,
-        nPages: slot.pages.length,
-        nBytes: slot.pages.reduce((n, page) => n + pages.bytes(page), 0),
-        kept: slot.pages.map((page, i) => {
-          const from = (i < nSinkPages ? i : i + slot.nDropped) * PAGE_POSITIONS;
-          return { from, until: Math.min(from + PAGE_POSITIONS, slot.length), type: page.type };
-        }),
-      }));
+      const sequences = [...slots].map(([{ id }, { pages: left, nDropped, length }]) => {
+        const nBytes = left.reduce((n, page) => n + pages.bytes(page), 0);
+        const types = left.map((page) => page.type);
+        return sequenceRows(id, length, types, nBytes, { size: PAGE_POSITIONS, nSinkPages, nDropped });
+      });
       const rows = { window, type, recent, sequences };
       return { kind: 'lossy', nSequences: slots.size, nPositions, nBytes: this.bytesInUse, rows };
     },

@@ -72,40 +72,22 @@ const NAMES = {
 } as const;
 type Name = keyof typeof NAMES;
 
-/** What a form cannot have, and why; the last words are the next step. */
-const NOT_WITH: Readonly<Record<KvOptions['kind'], Partial<Record<Name, string>>>> = {
-  contiguous: {
-    pageSize: 'is for caches made of pages, kv is contiguous; use --kv paged, or leave it out',
-    budget: 'is counted in pages, kv is contiguous; use --kv paged, or leave it out',
-    type: 'rounds rows, kv contiguous keeps them as they are; use kv lossy, or --kv paged',
-    window: 'drops rows, kv contiguous keeps them all; use kv lossy, or --kv paged',
-    sinks: 'is for a window, kv contiguous keeps all rows; leave it out',
-    recent: 'is for rows that are rounded, kv contiguous keeps them as they are; use kv lossy',
-  },
-  paged: {
-    recent:
-      'rounds pages when they are old, and one that sequences share can be old for one and new for another; ' +
-      'leave out --kv paged, --page-size and --kv-budget, or --kv-recent',
-  },
-  prefix: {
-    window: 'drops pages, kv prefix keeps them all to find them again; use --kv paged, or leave it out',
-    sinks: 'is for a window, which kv prefix has not; use --kv paged, or leave it out',
-    recent: 'rounds pages when they are old, and those of kv prefix are found by new sequences; leave one of them out',
-  },
-  tiered: {
-    window: 'drops pages, kv tiered keeps them all in its file; use --kv paged, or leave it out',
-    sinks: 'is for a window, which kv tiered has not; use --kv paged, or leave it out',
-    recent: 'rounds pages when they are old, and those of kv tiered are found by new sequences; leave one of them out',
-  },
-  lossy: {
-    pageSize: 'is for caches whose pages are shared, kv lossy has pages of its own; use --kv paged, or leave it out',
-    budget: 'is for caches whose pages are shared, kv lossy has pages of its own; use --kv paged, or leave it out',
-  },
-  evict: {
-    pageSize: 'is for caches whose pages are shared, kv-evict gives up single rows; leave out one of them',
-    type: 'rounds rows, kv-evict moves them as they are; leave out one of them',
-    window: 'drops rows by age, kv-evict by how much they were attended to; leave out one of them',
-  },
+/** The options of each form, and why one may not go with another form; the last words are the next step. */
+const OPTIONS: Readonly<Record<KvOptions['kind'], readonly Name[]>> = {
+  contiguous: [],
+  paged: ['pageSize', 'budget', 'type', 'window', 'sinks'],
+  prefix: ['pageSize', 'budget', 'type'],
+  tiered: ['pageSize', 'budget', 'type'],
+  lossy: ['type', 'window', 'sinks', 'recent'],
+  evict: ['budget', 'sinks', 'recent'],
+};
+const WHY: Readonly<Record<Name, string>> = {
+  pageSize: 'is of pages that sequences may share; use --kv paged',
+  budget: 'is of pages that sequences may share; use --kv paged',
+  type: 'rounds rows where they are; use --kv paged',
+  window: 'drops pages, which are not found again; use --kv paged',
+  sinks: 'is of a window; use --kv paged',
+  recent: 'rounds pages when they are old, which shared ones are not for all; leave out --kv, --page-size, --kv-budget',
 };
 
 /**
@@ -113,12 +95,14 @@ const NOT_WITH: Readonly<Record<KvOptions['kind'], Partial<Record<Name, string>>
  * "page-size".
  */
 export function checkKvOptions(o: KvOptions): void {
-  if (!Object.hasOwn(NOT_WITH, o.kind)) {
+  if (!Object.hasOwn(OPTIONS, o.kind)) {
     throw new ConfigError(`kv is ${JSON.stringify(o.kind)}, must be one of ${KV_KINDS.join(', ')}`);
   }
   const given = o as Partial<Record<Name, unknown>>;
-  for (const [name, why] of Object.entries(NOT_WITH[o.kind]) as [Name, string][]) {
-    if (given[name] !== undefined) throw new ConfigError(`${NAMES[name]} ${given[name]} ${why}`);
+  for (const name of Object.keys(NAMES) as Name[]) {
+    if (given[name] === undefined || OPTIONS[o.kind].includes(name)) continue;
+    const form = o.kind === 'evict' ? 'kv-evict' : `kv ${o.kind}`;
+    throw new ConfigError(`${NAMES[name]} ${given[name]} does not go with ${form}: it ${WHY[name]}, or leave it out`);
   }
   if (o.kind === 'evict') evictRuleOf(o);
   else if (o.kind === 'lossy') lossesOf(o);

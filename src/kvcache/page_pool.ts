@@ -98,16 +98,9 @@ export function createPagePool<A extends Floats>(
   const headsOf = ({ chunk, index }: Place<A>): Uint8Array[] => {
     const bytes = bytesOf(chunk.slab.view());
     const size = pageSize * rowBytes;
-    const heads: Uint8Array[] = [];
-    for (let layer = 0; layer < layout.nLayers; layer++) {
-      for (const which of [0, 1] as const) {
-        for (let h = 0; h < layout.nKvHeads; h++) {
-          const start = format.headStart(chunk.capacity, layer, which, h) + index * size;
-          heads.push(bytes.subarray(start, start + size));
-        }
-      }
-    }
-    return heads;
+    return format
+      .headStarts(chunk.capacity)
+      .map((start) => bytes.subarray(start + index * size, start + (index + 1) * size));
   };
 
   /** One more chunk with at least nMissing places. Throws what the storage throws. */

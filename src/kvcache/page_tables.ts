@@ -6,6 +6,7 @@ import { checkMaxSeq, checkTruncate, lengthened } from './limits.ts';
 import type { KvKind } from './options.ts';
 import type { PagePool, Place } from './page_pool.ts';
 import { PAGE_POSITIONS } from './row_pages.ts';
+import { sequenceRows } from './row_stats.ts';
 import { checkLayer, countRows, type KOrV, newRows } from './slab.ts';
 
 type Floats = Float32Array | Float64Array;
@@ -261,16 +262,10 @@ export function createPageTables<A extends Floats>(
   const rowStats = (): RowStats | undefined => {
     const { type, pageBytes } = pool;
     if (window === null && type === 'f32') return undefined;
-    const sequences = [...tables.values()].map(({ id, length, pages, nDropped }) => ({
-      sequence: id,
-      length,
-      nPages: pages.length,
-      nBytes: pages.length * pageBytes,
-      kept: pages.map((_, i) => {
-        const from = (i < nSinkPages ? i : i + nDropped) * pageSize;
-        return { from, until: Math.min(from + pageSize, length), type };
-      }),
-    }));
+    const sequences = [...tables.values()].map(({ id, length, pages, nDropped }) => {
+      const types = pages.map(() => type);
+      return sequenceRows(id, length, types, pages.length * pageBytes, { size: pageSize, nSinkPages, nDropped });
+    });
     return { window, type, recent: 0, sequences };
   };
 

@@ -87,7 +87,7 @@ describe('the form of the cache', () => {
     [['--page-size', '24'], 'page-size is 24, must be a multiple of 16'],
     [
       ['--kv', 'contiguous', '--page-size', '8'],
-      'page-size 8 is for caches made of pages, kv is contiguous; use --kv paged',
+      'page-size 8 does not go with kv contiguous: it is of pages that sequences may share; use --kv paged',
     ],
     [['--kv-budget', '0'], 'kv-budget is 0 positions, must be a whole number that holds a page of 16'],
     [['--window', '0'], 'window is 0, must be a whole number from 1 on'],
@@ -96,14 +96,17 @@ describe('the form of the cache', () => {
     [['--kv-recent', '9'], 'kv-recent is 9, but rows are kept in f32; say --kv-type q8_0 or q4_0'],
     [
       ['--kv', 'prefix', '--window', '9'],
-      'window 9 drops pages, kv prefix keeps them all to find them again; use --kv paged',
+      'window 9 does not go with kv prefix: it drops pages, which are not found again; use --kv paged',
     ],
     [['--kv-evict', 'importance'], 'say --kv-budget N too'],
     [
       ['--kv-evict', 'importance', '--kv-budget', '40', '--kv', 'paged'],
       'and pages of --kv paged may have several; leave out --kv paged',
     ],
-    [['--page-size', '32', '--kv-type', 'q8_0', '--kv-recent', '9'], 'kv-recent 9 rounds pages when they are old'],
+    [
+      ['--page-size', '32', '--kv-type', 'q8_0', '--kv-recent', '9'],
+      'kv-recent 9 does not go with kv paged: it rounds pages when they are old',
+    ],
     [['--prefill-chunk', '0'], 'prefill-chunk is 0, must be a positive integer'],
   ])('%j is wrong usage', async (flags, message) => {
     for (const command of ['generate', 'logits', 'chat']) {

@@ -244,9 +244,12 @@ describe('options', () => {
   });
 
   test.each([
-    [{ window: 30 }, 'window 30 drops rows by age'],
-    [{ type: 'q8_0' }, 'kv-type q8_0 rounds rows, kv-evict moves them as they are'],
-    [{ pageSize: 16 }, 'page-size 16 is for caches whose pages are shared'],
+    [{ window: 30 }, 'window 30 does not go with kv-evict'],
+    [{ type: 'q8_0' }, 'kv-type q8_0 does not go with kv-evict'],
+    [
+      { pageSize: 16 },
+      'page-size 16 does not go with kv-evict: it is of pages that sequences may share; use --kv paged',
+    ],
   ])('with %j it is refused', (options, message) => {
     const all = { kind: 'evict', by: 'importance', budget: 100, ...options } as EvictOptions;
     expect(() => createKvCache(all, LAYOUT, 16, poisonStorage(Float32Array))).toThrow(message);

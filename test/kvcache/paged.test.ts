@@ -164,9 +164,9 @@ describe('options', () => {
     [{ kind: 'paged', budget: NaN }, /^kv-budget is NaN/],
     [
       { kind: 'contiguous', pageSize: 16 },
-      /^page-size 16 is for caches made of pages, kv is contiguous; use --kv paged/,
+      /^page-size 16 does not go with kv contiguous: it is of pages .*; use --kv paged, or leave it out$/,
     ],
-    [{ kind: 'contiguous', budget: 16 }, /^kv-budget 16 is counted in pages, kv is contiguous/],
+    [{ kind: 'contiguous', budget: 16 }, /^kv-budget 16 does not go with kv contiguous/],
   ])('%j is refused', (options, message) => {
     expect(make(options)).toThrow(ConfigError);
     expect(make(options)).toThrow(message);
