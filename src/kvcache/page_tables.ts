@@ -22,7 +22,8 @@ type Floats = Float32Array | Float64Array;
  *
  * With a window a table loses the pages between the sinks and what the next row sees; who shares them may still have them:
  *
- *   sequence 2, a window of 20:  page a (sinks) | dropped ... | page e | page f (3 rows)
+ *   sequence 2, a window of 20:  page a (sinks) | dropped .............. | page e | page f (3 rows)
+ *   sequence 3, forked earlier:  page a (sinks) | page b | page c (9 rows)
  */
 export interface Page<A extends Floats> {
   /** undefined while it is not in memory. */
