@@ -4,6 +4,7 @@ import type { KvType } from './coded_rows.ts';
 import { FIRST_CAPACITY } from './contiguous.ts';
 import { type KvLayout, LANE_POSITIONS, roundUpToBlock } from './layout.ts';
 import { DEFAULT_PAGE_SIZE, type PageOptions } from './options.ts';
+import { NAN_BYTE } from './poison.ts';
 import type { KOrV, RowRange } from './slab.ts';
 import { bytesOf, typedPositionBytes, typedRows } from './typed_rows.ts';
 
@@ -73,9 +74,6 @@ export interface PagePool<A extends Floats> {
 
 /** A chunk is as large as all before it together, and never larger than this unless one request is: doubling must end. */
 const MOST_CHUNK_POSITIONS = 1024;
-
-/** A number of nothing but these bytes is NaN in f32 and f64, and so is a scale in f16. */
-const NAN_BYTE = 0xff;
 
 export function createPagePool<A extends Floats>(
   layout: KvLayout,

@@ -83,6 +83,25 @@ describe('rounded rows', () => {
   });
 });
 
+test.each([
+  { kind: 'paged', type: 'q8_0' },
+  { kind: 'paged', type: 'q4_0', pageSize: 48 },
+  { kind: 'lossy', type: 'q4_0' },
+  { kind: 'lossy', window: 9 },
+] as const)('%j: rows that nobody has written read as NaN in debug mode, fresh and used again', (form) => {
+  const cache = createKvCache({ ...form, debug: true }, LAYOUT, 64, poisonStorage(Float32Array));
+  const isWiped = (): boolean => {
+    const sequence = cache.create();
+    cache.reserve(sequence, 40);
+    const all = [0, 1].flatMap((layer) => [...cache.readK(sequence, layer), ...cache.readV(sequence, layer)]);
+    for (const layer of [0, 1]) cache.writeV(sequence, layer, 0, new Float32Array(40 * 32).fill(1));
+    cache.release(sequence);
+    return all.every(Number.isNaN);
+  };
+  cache.reserve(cache.create(), 1); // the pool stays
+  expect([isWiped(), isWiped()]).toEqual([true, true]);
+});
+
 test.each(['paged', 'prefix'] as const)('%s: rows that are not whole blocks are refused by name', (kind) => {
   const make = () => createKvCache({ kind, type: 'q8_0' }, { ...LAYOUT, headDim: 24 }, 16, poisonStorage(Float32Array));
   expect(make).toThrow(UnsupportedError);
