@@ -15,8 +15,6 @@ const FORMS = [
   ['--kv', 'paged', '--prefill-chunk', '7', '--kv-type', 'f32'],
   ['--kv', 'prefix'],
   ['--kv', 'tiered', '--kv-budget', '64'],
-  ['--page-size', '32'],
-  ['--kv-budget', '64'],
   ['--kv', 'paged', '--window', '64'],
   // These lose nothing as long as they cover the sequence.
   ['--window', '64'],
