@@ -1,6 +1,7 @@
 import { F32_MIN, gamma, sumRowRoundings } from '../core/sum.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import { expertOf, expertSizes, rowOfSlot, slotsByExpert } from '../ops/expert_linear.ts';
+import { expertOf, expertSizes } from '../ops/expert_linear.ts';
+import { rowOfSlot, slotsByExpert } from '../ops/expert_slots.ts';
 import { expertSum64 } from '../ops/expert_sum.ts';
 import { expertWeights64 } from '../ops/expert_weights.ts';
 import { type Bounded, ifFinite, roundingBound, wide } from './op_bounds.ts';

@@ -1,7 +1,8 @@
 import { rowBytes } from '../core/dtype.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { BLOCK_SIZE } from '../quant/block.ts';
-import { FORMATS } from '../quant/formats.ts';
+import { packQ4_0, unpackQ4_0 } from '../quant/q4_0.ts';
+import { packQ8_0, unpackQ8_0 } from '../quant/q8_0.ts';
 import { LANE_POSITIONS } from './layout.ts';
 import type { KOrV } from './slab.ts';
 
@@ -12,6 +13,11 @@ export type KvCode = Exclude<KvType, 'f32'>;
 
 /** A row that holds NaN or an infinity in a block has this scale there, and codes 0: the whole block reads as NaN. */
 const NAN_SCALE = 0x7e00;
+
+const BLOCKS = {
+  q8_0: { pack: packQ8_0, unpack: unpackQ8_0 },
+  q4_0: { pack: packQ4_0, unpack: unpackQ4_0 },
+} as const;
 
 const CODES_OF_BLOCK: Readonly<Record<KvCode, number>> = { q8_0: BLOCK_SIZE, q4_0: BLOCK_SIZE / 2 };
 
@@ -73,7 +79,7 @@ export function packRow(
   for (let block = 0; block < headDim / BLOCK_SIZE; block++) {
     const first = from + block * BLOCK_SIZE;
     if (x.subarray(first, first + BLOCK_SIZE).every(Number.isFinite)) {
-      FORMATS[code].pack(x, first, BLOCK_SIZE, packed, 0);
+      BLOCKS[code].pack(x, first, BLOCK_SIZE, packed, 0);
     } else {
       packed.fill(0);
       packed[0] = NAN_SCALE & 0xff;
@@ -103,6 +109,6 @@ export function unpackRow(
     packed[0] = bytes[at + places.scale]!;
     packed[1] = bytes[at + places.scale + 1]!;
     for (let i = 0; i < CODES_OF_BLOCK[code]; i++) packed[2 + i] = bytes[at + places.code(i)]!;
-    FORMATS[code].unpack(packed, 0, out, to + block * BLOCK_SIZE, BLOCK_SIZE);
+    BLOCKS[code].unpack(packed, 0, out, to + block * BLOCK_SIZE, BLOCK_SIZE);
   }
 }

@@ -1,7 +1,7 @@
 import { rowBytes } from '../core/dtype.ts';
-import { ShapeError } from '../core/errors.ts';
 import { match } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
+import { type ExpertSizes, rowOfSlot, slotsByExpert } from './expert_slots.ts';
 import { type Activations, linear, linear64, type Sums } from './linear.ts';
 
 type Floats = Float32Array | Float64Array;
@@ -34,16 +34,6 @@ export function expertLinear64(
   return byExpert(x, w, experts, (rows, matrix) => linear64(rows, matrix));
 }
 
-export interface ExpertSizes {
-  readonly nRows: number;
-  readonly nChosen: number;
-  readonly nExperts: number;
-  readonly nOut: number;
-  readonly nIn: number;
-  /** All experts of a token read the same row. */
-  readonly isShared: boolean;
-}
-
 export function expertSizes(x: Tensor<Floats>, w: Weight, experts: Tensor<Floats>): ExpertSizes {
   const dims: Record<string, number> = {};
   match('experts', experts.shape, 'T nChosen', dims);
@@ -53,27 +43,6 @@ export function expertSizes(x: Tensor<Floats>, w: Weight, experts: Tensor<Floats
   const isShared = x.shape[1] === nIn;
   match('x', x.shape, isShared ? 'T in' : 'T parts', { ...dims, parts: nChosen * nIn });
   return { nRows, nChosen, nExperts, nOut, nIn, isShared };
-}
-
-/**
- * Who chose whom: for each expert its slots, t * nChosen + j, rising. experts: [T, nChosen], flat.
- * Throws ShapeError for a number that is no expert.
- */
-export function slotsByExpert(experts: ArrayLike<number>, nExperts: number): number[][] {
-  const slots: number[][] = Array.from({ length: nExperts }, () => []);
-  for (let slot = 0; slot < experts.length; slot++) {
-    const own = slots[experts[slot]!];
-    if (own === undefined) {
-      throw new ShapeError(`expert_linear: slot ${slot} chose expert ${experts[slot]}, there are ${nExperts}`);
-    }
-    own.push(slot);
-  }
-  return slots;
-}
-
-/** The first element of a slot's row in x. */
-export function rowOfSlot(slot: number, { nChosen, nIn, isShared }: ExpertSizes): number {
-  return isShared ? Math.floor(slot / nChosen) * nIn : slot * nIn;
 }
 
 /** One expert's matrix, [out, in]: a view. */

@@ -10,7 +10,6 @@ import type { AnyKernel } from './shares.ts';
 import { splitKernels } from './split_kernels.ts';
 import { storedAs } from './stored_as.ts';
 import { startThreadPool, type ThreadPool } from './thread_pool.ts';
-import { withUnpackedFormats } from './unpacked_kernels.ts';
 
 /** `auto` takes the best build that the host validates; both give the same bits. */
 export type KernelChoice = KernelBuild | 'auto';
@@ -55,7 +54,8 @@ export async function instantiateKernels(
   threads: ThreadChoice = { nThreads: 1 },
   formOf?: (trial: DotTrial) => DotForm,
 ): Promise<LoadedKernels> {
-  const names: readonly KernelModule[] = ['core', ...new Set(Array.from(formats, storedAs))];
+  const asked = [...formats];
+  const names: readonly KernelModule[] = ['core', ...new Set(asked.map(storedAs))];
   const reasons: string[] = [];
   for (const build of choice === 'auto' ? BY_SPEED : [choice]) {
     const sources = await loadModules(host, build, names);
@@ -65,7 +65,7 @@ export async function instantiateKernels(
     }
     const choose = formOf ?? ((trial: DotTrial) => freeForm(build, trial, host.now));
     if (threads.nThreads > 1) {
-      const loaded = await linkShared(host.threads, threads, build, sources, choose);
+      const loaded = await linkShared(host.threads, threads, build, sources, choose, asked);
       if (typeof loaded !== 'string') return loaded;
       threads.onNotice?.(`threads: 1 instead of ${threads.nThreads}: ${loaded}`);
     }
@@ -73,10 +73,17 @@ export async function instantiateKernels(
     const { exports, heapBase } = await link(build, sources, memory);
     const arena = createArena(memory, heapBase);
     const table = kernelTable(build, exports, arena, choose);
-    return { build, kernels: withUnpackedFormats(table.kernels, memory), arena, pool: undefined };
+    return { build, kernels: await withAllFormats(table.kernels, memory, asked), arena, pool: undefined };
   }
   const advice = choice === 'relaxed' ? '; use --kernels auto' : '';
   throw new KernelError(`no kernels to run: ${reasons.join('; ')}${advice}`);
+}
+
+/** The kernels, and those of rare formats, whose code few models need. */
+async function withAllFormats(kernels: Kernels, memory: WebAssembly.Memory, asked: readonly DType[]): Promise<Kernels> {
+  if (asked.every((dtype) => storedAs(dtype) === dtype)) return kernels;
+  const { withUnpackedFormats } = await import('./unpacked_kernels.ts');
+  return withUnpackedFormats(kernels, memory);
 }
 
 /** The kernels over shared memory, and workers that take their shares; or why this host cannot. */
@@ -86,6 +93,7 @@ async function linkShared(
   build: KernelBuild,
   sources: Sources,
   formOf: (trial: DotTrial) => DotForm,
+  asked: readonly DType[],
 ): Promise<LoadedKernels | string> {
   if (typeof host === 'string') return host;
   const twins = new Map<KernelModule, WebAssembly.Module>();
@@ -121,7 +129,7 @@ async function linkShared(
   }
   const kernelId = (module: KernelModule, name: string): number => ids.get(`${module}.${name}`)!;
   const formats = [...twins.keys()].filter((name) => name !== 'core');
-  const split = withUnpackedFormats(splitKernels(whole, build, formats, pool, kernelId, forms), memory);
+  const split = await withAllFormats(splitKernels(whole, build, formats, pool, kernelId, forms), memory, asked);
   return { build, kernels: split, arena, pool };
 }
 

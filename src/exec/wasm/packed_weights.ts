@@ -4,7 +4,7 @@ import type { Graph, NodeOf, ValueId } from '../../graph/ir.ts';
 import { readersOf } from '../../graph/rewrite.ts';
 import type { TensorInfo } from '../../load/model_file.ts';
 import { progressOver, type ReadOptions } from '../../load/weights.ts';
-import { FORMATS } from '../../quant/formats.ts';
+import type { Format } from '../../quant/formats.ts';
 import { tensorsOf } from '../load_weights.ts';
 import type { Arena } from './arena.ts';
 import type { Kernels } from './kernels.ts';
@@ -56,6 +56,8 @@ export async function loadPackedWeights(
   const { nBytes, stagingBytes } = weightsNeed(graph);
   arena.reserve(nBytes + stagingBytes);
 
+  // Loaded with the first model: all formats are more than the rest of what a page needs at once.
+  const { FORMATS } = await import('../../quant/formats.ts');
   const packed = new Map<ValueId, PackedMatrix>();
   const vectors = new Map<ValueId, number>();
   const chunks: Chunk[] = [];
@@ -63,7 +65,7 @@ export async function loadPackedWeights(
     if (node.shape.length === 1) {
       const address = arena.alloc((node.shape[0] as number) * Float32Array.BYTES_PER_ELEMENT);
       vectors.set(id, address);
-      chunks.push(vectorChunk(infoOf(id), node, address, arena));
+      chunks.push(vectorChunk(infoOf(id), node, address, arena, FORMATS[node.dtype].unpack));
       continue;
     }
     const { dtype } = node;
@@ -153,12 +155,18 @@ function expertChunks(
 }
 
 /** Weights of one axis are few: they are unpacked to f32 without kernels. */
-function vectorChunk(info: TensorInfo, node: HeldWeight['node'], address: number, arena: Arena): Chunk {
+function vectorChunk(
+  info: TensorInfo,
+  node: HeldWeight['node'],
+  address: number,
+  arena: Arena,
+  unpack: Format['unpack'],
+): Chunk {
   const n = node.shape[0] as number;
   return {
     pieces: [{ info, from: 0, nBytes: info.nBytes }],
     at: address,
-    use: (staged) => FORMATS[node.dtype].unpack(arena.bytes(staged, info.nBytes), 0, arena.f32(address, n), 0, n),
+    use: (staged) => unpack(arena.bytes(staged, info.nBytes), 0, arena.f32(address, n), 0, n),
   };
 }
 

@@ -2,7 +2,7 @@ import { DTYPES } from '../../core/dtype.ts';
 import { tensor } from '../../core/tensor.ts';
 import type { NodeOf, ValueId } from '../../graph/ir.ts';
 import { chooseExperts } from '../../ops/choose_experts.ts';
-import { type ExpertSizes, rowOfSlot, slotsByExpert } from '../../ops/expert_linear.ts';
+import { type ExpertSizes, rowOfSlot, slotsByExpert } from '../../ops/expert_slots.ts';
 import { expertWeights } from '../../ops/expert_weights.ts';
 import type { RunFrame } from './frame.ts';
 import type { Machine } from './machine.ts';
