@@ -5,7 +5,7 @@ import { loadWeights } from '../exec/load_weights.ts';
 import { createWasmExecutor } from '../exec/wasm/executor.ts';
 import { optimize } from '../graph/passes/index.ts';
 import { withSums } from '../graph/wide_sums.ts';
-import { type HfFolder, openHfFolder } from '../load/hf_folder.ts';
+import type { HfFolder } from '../load/hf_folder.ts';
 import type { ModelFile } from '../load/model_file.ts';
 import { openModelFile } from '../load/open_model.ts';
 import { describeGguf, describeHfFolder, type ModelDescription } from '../models/architectures.ts';
@@ -141,10 +141,12 @@ async function openBesideConfig(file: ModelFile, folder: SourceFolder | undefine
       `${file.name}: a safetensors file holds tensors only; give its folder, with config.json and tokenizer.json beside it`,
     );
   }
+  const { openHfFolder } = await import('../load/hf_folder.ts'); // one file is loaded more often
   return describeFolder(await openHfFolder(folder, file), file.name);
 }
 
 async function openFolder({ folder }: Extract<ModelSource, { kind: 'folder' }>): Promise<OpenedModel> {
+  const { openHfFolder } = await import('../load/hf_folder.ts');
   return describeFolder(await openHfFolder(folder), folder.name);
 }
 
