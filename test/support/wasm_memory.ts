@@ -1,8 +1,8 @@
 import { describe, test } from 'vitest';
+import { DTYPES, type DType } from '../../src/core/dtype.ts';
 import type { KernelBuild } from '../../src/core/host.ts';
 import type { Arena } from '../../src/exec/wasm/arena.ts';
 import { type DotTrial, quadsAreRight } from '../../src/exec/wasm/dot_form.ts';
-import { FORMAT_MODULES, type KernelFormat } from '../../src/exec/wasm/format_kernels.ts';
 import { instantiateKernels } from '../../src/exec/wasm/instantiate.ts';
 import type { DotForm, Kernels } from '../../src/exec/wasm/kernels.ts';
 import { createNodeHost } from '../../src/platform/node.ts';
@@ -103,8 +103,8 @@ export class TestMemory {
 
 const HOST = createNodeHost();
 const BUILDS: readonly KernelBuild[] = ['simd', 'relaxed'];
-/** All that have kernels. */
-const FORMATS = Object.keys(FORMAT_MODULES) as KernelFormat[];
+/** All: those without kernels too. */
+const FORMATS = Object.keys(DTYPES) as DType[];
 const BENCHES = new Map<KernelBuild, KernelBench>();
 for (const build of BUILDS) {
   const source = await HOST.kernelModule(build, 'core');
