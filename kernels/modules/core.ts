@@ -26,6 +26,7 @@ export { quantizeRowsQ8 } from '../quantize_rows_q8';
 export { quantizeRowsQ8Super } from '../quantize_rows_q8_super';
 export { quickGeluF32 } from '../quick_gelu_f32';
 export { reluF32 } from '../relu_f32';
+export { residualNormF32 } from '../residual_norm_f32';
 export { rmsNormF32 } from '../rms_norm_f32';
 export { ropeF32Halves } from '../rope_f32_halves';
 export { ropeF32Pairs } from '../rope_f32_pairs';

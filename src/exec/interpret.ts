@@ -47,6 +47,7 @@ export interface OpSet<A extends Float32Array | Float64Array> {
   /** A one-axis weight as a tensor. */
   vector(w: Weight): Tensor<A>;
   rmsNorm(x: Tensor<A>, g: Tensor<A>, eps: number): Tensor<A>;
+  residualNorm(a: Tensor<A>, b: Tensor<A>, g: Tensor<A>, eps: number): Tensor<A>;
   layerNorm(x: Tensor<A>, g: Tensor<A>, b: Tensor<A>, eps: number): Tensor<A>;
   addBias(x: Tensor<A>, b: Tensor<A>): Tensor<A>;
   linear(x: Tensor<A>, w: Weight, activations: Activations, sums?: Sums): Tensor<A>;
@@ -134,7 +135,7 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
       graph.nodes.forEach((node, id) => {
         const value = constants.get(id) ?? evaluate(node, values, batch, cache as KvCache<A>);
         values[id] = value;
-        if (trace === undefined) return;
+        if (trace === undefined || node.op === 'residual_norm') return; // its halves are told
         if (value.kind === 'tensor') trace({ name: node.name, op: node.op, ...value.tensor });
         if (value.kind === 'perSegment') {
           value.tensors.forEach((t, i) => {
@@ -165,6 +166,8 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         return give(ops.embed(feedAt(0), weightAt(1)));
       case 'rms_norm':
         return give(ops.rmsNorm(tensorAt(0), ops.vector(weightAt(1)), node.eps));
+      case 'residual_norm':
+        return give(ops.residualNorm(tensorAt(0), tensorAt(1), ops.vector(weightAt(2)), node.eps));
       case 'layer_norm':
         return give(ops.layerNorm(tensorAt(0), ops.vector(weightAt(1)), ops.vector(weightAt(2)), node.eps));
       case 'add_bias':

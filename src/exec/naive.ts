@@ -24,6 +24,7 @@ import { mul } from '../ops/mul.ts';
 import { positionBias } from '../ops/position_bias.ts';
 import { quickGelu } from '../ops/quick_gelu.ts';
 import { relu } from '../ops/relu.ts';
+import { residualNorm } from '../ops/residual_norm.ts';
 import { rmsNorm } from '../ops/rms_norm.ts';
 import { rope } from '../ops/rope.ts';
 import { ropeTable } from '../ops/rope_table.ts';
@@ -50,6 +51,7 @@ export const NAIVE_OPS: OpSet<Float32Array> = {
     return tensor(w.shape, data);
   },
   rmsNorm,
+  residualNorm,
   layerNorm,
   addBias,
   linear,

@@ -24,6 +24,7 @@ import { mul64 } from '../ops/mul.ts';
 import { positionBias64 } from '../ops/position_bias.ts';
 import { quickGelu64 } from '../ops/quick_gelu.ts';
 import { relu64 } from '../ops/relu.ts';
+import { residualNorm64 } from '../ops/residual_norm.ts';
 import { rmsNorm64 } from '../ops/rms_norm.ts';
 import { rope64 } from '../ops/rope.ts';
 import { ropeTable64 } from '../ops/rope_table.ts';
@@ -49,6 +50,7 @@ const OPS64: OpSet<Float64Array> = {
     return tensor(w.shape, Float64Array.from(data));
   },
   rmsNorm: rmsNorm64,
+  residualNorm: residualNorm64,
   layerNorm: layerNorm64,
   addBias: addBias64,
   linear: linear64,

@@ -1,6 +1,7 @@
 import { DTYPES } from '../core/dtype.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
 import type { Node, NodeOf } from '../graph/ir.ts';
+import { add } from '../ops/add.ts';
 import { attendScores } from '../ops/attend_scores.ts';
 import { chooseExperts } from '../ops/choose_experts.ts';
 import { concat } from '../ops/concat.ts';
@@ -110,11 +111,15 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     case 'reshape':
     case 'kv_write_k': // what attention reads: a wrong write shows in its scores
     case 'kv_write_v':
+    case 'residual_norm': // each half is checked as what it is
       return [];
     case 'embed':
       return [check(exactly(embed64(run.feed(node.inputs[0]!), weight()).data))];
-    case 'slice':
+    case 'slice': {
+      const from = run.graph.nodes[node.inputs[0]!]!;
+      if (from.op === 'residual_norm') return [check(...halfBounds(node, from, run))];
       return [check(exactly(slice(wide(x()), node.from, node.width).data))];
+    }
     case 'take_rows':
       return [check(exactly(takeRows(wide(x()), batch.outRows).data))];
     case 'rms_norm':
@@ -235,6 +240,17 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
     default:
       return node satisfies never;
   }
+}
+
+/** A half of a residual_norm, as the op that it is; the norm's input, which nobody need have recorded, is the sum as the definition has it. */
+function halfBounds(
+  { from }: NodeOf<'slice'>,
+  { inputs, eps }: NodeOf<'residual_norm'>,
+  run: RecordedInputs,
+): [Bounded, string] {
+  const [a, b] = [run.tensor(inputs[0]!), run.tensor(inputs[1]!)];
+  if (from === 0) return [addBounds(a, b), 'add'];
+  return [rmsNormBounds(add(a, b), unpackVector(run.weight(inputs[2]!)), eps), 'rms_norm'];
 }
 
 function join(parts: readonly Float64Array[]): Float64Array {

@@ -1,5 +1,6 @@
 import { assert } from '../core/errors.ts';
 import type { SymbolicShape } from '../core/shape.ts';
+import { halvesIn, isHalf } from '../graph/halves.ts';
 import type { Graph, ValueId } from '../graph/ir.ts';
 import { type Place, placesOf } from './views.ts';
 
@@ -28,28 +29,22 @@ const F32_BYTES = 4;
  * Gives every value a place in scratch for as long as it lives: from its node to its last reader. Two values that live at
  * the same time never overlap; a place is used again as soon as its value is dead (first fit, lowest offset).
  * A view (views.ts) lies within its root's place; an op that may write over an input takes the place of one that it is
- * the last to read.
+ * the last to read. The halves of a residual_norm (halves.ts) are made when it runs.
  */
 export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
   const places = placesOf(graph);
   const lastUse = lastUses(graph, places);
+  const halves = halvesIn(graph);
   const offsets: number[] = [];
   const live: { start: number; end: number; until: number }[] = []; // by rising start
   let totalBytes = 0;
-  graph.nodes.forEach((node, id) => {
-    const { root, from } = places[id]!;
-    if (root !== id) {
-      offsets[id] = offsets[root]! + from * F32_BYTES;
-      return;
-    }
-    if (!hasBuffer(node.op)) {
-      offsets[id] = NO_BUFFER;
-      return;
-    }
-    for (let i = live.length - 1; i >= 0; i--) if (live[i]!.until < id) live.splice(i, 1);
-    const nBytes = Math.ceil(bytesOf(node.shape, sizes) / ALIGN_BYTES) * ALIGN_BYTES;
-    const dying = mayOverwrite(node.op) ? node.inputs.map((input) => offsets[input]!) : [];
-    const taken = live.find((l) => l.until === id && l.end - l.start === nBytes && dying.includes(l.start));
+  /** Gives `id` a place that is free when node `maker` runs. */
+  const place = (id: ValueId, maker: ValueId): void => {
+    for (let i = live.length - 1; i >= 0; i--) if (live[i]!.until < maker) live.splice(i, 1);
+    const nBytes = Math.ceil(bytesOf(graph.nodes[id]!.shape, sizes) / ALIGN_BYTES) * ALIGN_BYTES;
+    const { op, inputs } = graph.nodes[maker]!;
+    const dying = mayOverwrite(op) ? inputs.map((input) => offsets[input]!) : [];
+    const taken = live.find((l) => l.until === maker && l.end - l.start === nBytes && dying.includes(l.start));
     if (taken !== undefined) {
       taken.until = lastUse[id]!;
       offsets[id] = taken.start;
@@ -64,6 +59,13 @@ export function planBuffers(graph: Graph, sizes: RunSizes): BufferPlan {
     live.splice(at, 0, { start, end: start + nBytes, until: lastUse[id]! });
     offsets[id] = start;
     totalBytes = Math.max(totalBytes, start + nBytes);
+  };
+  graph.nodes.forEach((node, id) => {
+    const { root, from } = places[id]!;
+    if (root !== id) offsets[id] = offsets[root]! + from * F32_BYTES;
+    else if (!hasBuffer(node.op)) offsets[id] = NO_BUFFER;
+    else if (!isHalf(graph, id)) place(id, id);
+    for (const half of Object.values(halves.get(id) ?? {})) place(half, id);
   });
   return { offsets, totalBytes };
 }
@@ -76,9 +78,16 @@ export function scratchOf(graph: Graph, sizes: RunSizes): { planned: number; apa
   return { planned: planBuffers(graph, sizes).totalBytes, apart, nValues: own.length };
 }
 
-/** Feeds, weights and cached rows have their own memory; everything else is scratch. */
+/** Feeds, weights and cached rows have their own memory, a residual_norm lies where its halves do; everything else is scratch. */
 export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
-  return op !== 'input' && op !== 'weight' && op !== 'concat_weights' && op !== 'kv_write_k' && op !== 'kv_write_v';
+  return (
+    op !== 'input' &&
+    op !== 'weight' &&
+    op !== 'concat_weights' &&
+    op !== 'kv_write_k' &&
+    op !== 'kv_write_v' &&
+    op !== 'residual_norm'
+  );
 }
 
 /** Ops whose kernels allow that the output lies where an input lay. Score rows, the largest values, are there once. */
@@ -89,6 +98,7 @@ function mayOverwrite(op: Graph['nodes'][number]['op']): boolean {
     op === 'add' ||
     op === 'mul' ||
     op === 'rms_norm' ||
+    op === 'residual_norm' ||
     op === 'rope' ||
     op === 'gelu' ||
     op === 'gelu_tanh' ||

@@ -1,4 +1,5 @@
 import { rowBytes } from '../core/dtype.ts';
+import { isHalf } from '../graph/halves.ts';
 import type { Graph, Node, NodeOf, ValueId } from '../graph/ir.ts';
 import { placesOf } from './views.ts';
 
@@ -14,7 +15,8 @@ const F32_BYTES = 4;
  */
 export function bytesMoved(graph: Graph): number {
   const places = placesOf(graph);
-  return graph.nodes.reduce((n, node, id) => n + (places[id]!.root === id ? bytesOfNode(graph, node) : 0), 0);
+  const isMoved = (id: ValueId): boolean => places[id]!.root === id && !isHalf(graph, id);
+  return graph.nodes.reduce((n, node, id) => n + (isMoved(id) ? bytesOfNode(graph, node) : 0), 0);
 }
 
 function bytesOfNode(graph: Graph, node: Node): number {

@@ -1,3 +1,4 @@
+import { isHalf } from '../graph/halves.ts';
 import type { Graph, NodeOf, ValueId } from '../graph/ir.ts';
 import { readersOf } from '../graph/rewrite.ts';
 
@@ -15,6 +16,7 @@ export interface Place {
  * The place of every value. Two ops move nothing when they need not:
  *   reshape  other axes for the same elements
  *   slice    some columns of longer rows [T, n], where all that read it can step from row to row
+ * A half of a residual_norm (halves.ts) is no view: it has a place of its own, and its maker none.
  * Elsewhere (a reader that wants dense rows; the graph's output) a slice is a copy of its own.
  */
 export function placesOf(graph: Graph): readonly Place[] {
@@ -22,7 +24,8 @@ export function placesOf(graph: Graph): readonly Place[] {
   const places: Place[] = [];
   graph.nodes.forEach((node, id) => {
     const isView =
-      node.op === 'reshape' || (node.op === 'slice' && node.shape.length === 2 && readByStride(graph, readers, id));
+      node.op === 'reshape' ||
+      (node.op === 'slice' && node.shape.length === 2 && !isHalf(graph, id) && readByStride(graph, readers, id));
     if (!isView) {
       places[id] = { root: id, from: 0, rowStride: rowWidth(node.shape) };
       return;

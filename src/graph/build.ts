@@ -20,6 +20,7 @@ export interface GraphBuilder {
   patches(width: number): ValueId;
   embed(name: string, ids: ValueId, table: ValueId): ValueId;
   rmsNorm(name: string, x: ValueId, g: ValueId, eps: number): ValueId;
+  residualNorm(name: string, a: ValueId, b: ValueId, g: ValueId, eps: number): ValueId;
   layerNorm(name: string, x: ValueId, g: ValueId, b: ValueId, eps: number): ValueId;
   linear(name: string, x: ValueId, w: ValueId, activations: Activations): ValueId;
   concatWeights(name: string, dtype: DType, parts: readonly ValueId[]): ValueId;
@@ -117,6 +118,7 @@ export function createBuilder(): GraphBuilder {
     patches: (width) => push({ op: 'patches', width }, 'patches', []),
     embed: (name, ids, table) => push({ op: 'embed' }, name, [ids, table]),
     rmsNorm: (name, x, g, eps) => push({ op: 'rms_norm', eps }, name, [x, g]),
+    residualNorm: (name, a, other, g, eps) => push({ op: 'residual_norm', eps }, name, [a, other, g]),
     layerNorm: (name, x, g, b, eps) => push({ op: 'layer_norm', eps }, name, [x, g, b]),
     linear: (name, x, w, activations) => push({ op: 'linear', activations }, name, [x, w]),
     concatWeights: (name, dtype, parts) => push({ op: 'concat_weights', dtype }, name, [...parts]),

@@ -184,6 +184,7 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   embed: nothing,
   rms_norm: eps,
   layer_norm: eps,
+  residual_norm: eps,
   linear: (f) => ({
     activations: f.oneOf('activations', ['q8', 'f32']),
     ...summed(f),

@@ -42,6 +42,7 @@ function attributesText(node: Node): string {
       return ` {width=${node.width}}`;
     case 'rms_norm':
     case 'layer_norm':
+    case 'residual_norm':
       return ` {eps=${node.eps}}`;
     case 'linear':
       return node.kernel === undefined

@@ -9,6 +9,7 @@ import type { Graph, Node, NodeOf } from './ir.ts';
  *  - inputs point backwards (so there is no cycle), and the output exists and is [R, vocab];
  *  - every stated shape is what the op's shape rule gives;
  *  - names are unique; kernels that are written down follow from formats; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
+ *  - a residual_norm is read by slices of its halves, one of each at most;
  *  - the three ops of one attention have one window, so that none reads what another has left out;
  *  - every input plays the role that its reader gives it (ops/table.ts): weights, feeds, cached rows and score matrices are
  *    read where they belong and nowhere else.
@@ -17,6 +18,7 @@ import type { Graph, Node, NodeOf } from './ir.ts';
 export function verify(graph: Graph): void {
   const names = new Set<string>();
   const written = new Set<string>();
+  const halves = new Set<string>();
   graph.nodes.forEach((node, id) => {
     const what = `node %${id} (${node.op} "${node.name}")`;
     assert(!names.has(node.name), `${what}: name is used twice`);
@@ -37,6 +39,7 @@ export function verify(graph: Graph): void {
       `${what}: states ${showShape(node.shape)}, its rule gives ${showShape(shape)}`,
     );
     checkReaders(graph, node, what);
+    checkHalves(graph, node, what, halves);
     if (node.op === 'position_bias' || node.op === 'softmax' || node.op === 'attend_mix')
       checkWindows(graph, node, what);
     if (node.op === 'linear' || node.op === 'expert_linear' || node.op === 'head_linear') checkSums(node, what);
@@ -47,6 +50,7 @@ export function verify(graph: Graph): void {
   });
   const output = graph.nodes[graph.output];
   assert(output !== undefined, `the output %${graph.output} does not exist`);
+  assert(output.op !== 'residual_norm', `the output %${graph.output} is a residual_norm, not a half of one`);
   assert(
     output.shape.length === 2 && output.shape[0] === 'R' && typeof output.shape[1] === 'number',
     `the output is ${showShape(output.shape)}, not [R, vocab]`,
@@ -81,6 +85,20 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
       assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
     }
   });
+}
+
+/** A residual_norm is read by halves: see halves.ts. */
+function checkHalves({ nodes }: Graph, node: Node, what: string, known: Set<string>): void {
+  for (const input of node.inputs) {
+    const from = nodes[input]!;
+    if (from.op !== 'residual_norm') continue;
+    const dim = (from.shape[1] as number) / 2;
+    const isOne = node.op === 'slice' && node.width === dim && (node.from === 0 || node.from === dim);
+    assert(isOne, `${what}: reads ${from.name}, of which only a slice of one half can be read`);
+    const half = `%${input} from ${node.from}`;
+    assert(!known.has(half), `${what}: is a half of ${from.name} that is there already`);
+    known.add(half);
+  }
 }
 
 /** What an op reads of a score matrix is what the op before it has made of it. */

@@ -30,6 +30,7 @@ import type { RopeLayout } from './rope.ts';
  *   attend_mix     probs, values, positions      [T, nHeads, headDim]
  *   attend         q, keys, values, positions    [T, nHeads, headDim]: the three above as one
  *   add, mul       a, b                          as a
+ *   residual_norm  a, b, g                       [T, 2 * dim]: rows of a + b, rows of their rms_norm behind them; slices read one or the other
  *   silu, gelu     x                             as x
  *   gelu_tanh      x                             as x: gelu with the tanh that approximates erf, as GPT-2 and Gemma have it
  *   quick_gelu     x                             as x: x times a sigmoid of 1.702 x, as CLIP has it
@@ -78,6 +79,7 @@ export interface OpAttributes {
   attend_mix: Windowed;
   attend: Windowed & Scored;
   add: object;
+  residual_norm: { readonly eps: number };
   mul: object;
   silu: object;
   silu_fast: object;
@@ -156,6 +158,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   attend_mix: ['scores', 'values', 'positions'],
   attend: ['tensor', 'keys', 'values', 'positions'],
   add: ['tensor', 'tensor'],
+  residual_norm: ['tensor', 'tensor', 'weight'],
   mul: ['tensor', 'tensor'],
   silu: ['tensor'],
   silu_fast: ['tensor'],
@@ -211,6 +214,7 @@ export function roleOf(op: Op): InputRole {
     case 'attend_mix':
     case 'attend':
     case 'add':
+    case 'residual_norm':
     case 'mul':
     case 'silu':
     case 'silu_fast':
@@ -357,6 +361,13 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
         throw new ShapeError(`${op.op}: shapes ${showShape(inputs[0]!)} and ${showShape(inputs[1]!)} differ`);
       }
       return inputs[0]!;
+    case 'residual_norm': {
+      const [rows, dim] = need(0, 2) as [Dim, Dim];
+      same('number of rows', rows, need(1, 2)[0]!);
+      same('width', dim, need(1, 2)[1]!);
+      same('width', dim, need(2, 1)[0]!);
+      return [rows, 2 * fixed(op.op, dim)];
+    }
     case 'silu':
     case 'silu_fast':
     case 'gelu':

@@ -13,6 +13,7 @@ import {
 } from '../../src/exec/plan.ts';
 import { placesOf } from '../../src/exec/views.ts';
 import { attendScratchBytes, RUN_WORDS } from '../../src/exec/wasm/layout.ts';
+import { isHalf } from '../../src/graph/halves.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { optimize } from '../../src/graph/passes/index.ts';
 import { LANE_POSITIONS } from '../../src/kvcache/layout.ts';
@@ -31,6 +32,7 @@ const OVER_INPUT = [
   'add',
   'mul',
   'rms_norm',
+  'residual_norm',
   'rope',
   'swiglu',
   'swiglu_fast',
@@ -49,18 +51,20 @@ const keepsWhatIsRead = (plan: Planner) =>
     const { offsets, totalBytes } = plan(graph, sizes);
     const last = lastUses(graph);
     const places = placesOf(graph);
-    const placed = graph.nodes.flatMap((node, id) => {
+    const placed = graph.nodes.flatMap(({ inputs, shape }, id) => {
       if (offsets[id] === NO_BUFFER || places[id]!.root !== id) return [];
+      const maker = isHalf(graph, id) ? inputs[0]! : id; // halves of a residual_norm are made when it runs
       const start = offsets[id]!;
-      return [{ id, node, start, end: start + bytesOf(node.shape, sizes) }];
+      return [{ id, maker, start, end: start + bytesOf(shape, sizes) }];
     });
-    for (const { id, node, start, end } of placed) {
+    for (const { id, maker, start, end } of placed) {
       if (end > totalBytes) return false;
       for (const older of placed) {
-        if (older.id >= id || last[older.id]! < id) continue; // made later, or not read any more
+        const isOlder = older.maker < maker || (older.maker === maker && older.id < id);
+        if (!isOlder || last[older.id]! < maker) continue; // made later, or not read any more
         if (older.end <= start || end <= older.start) continue;
-        const isTakenOver = last[older.id] === id && older.start === start && older.end === end;
-        if (!(isTakenOver && OVER_INPUT.includes(node.op))) return false;
+        const isTakenOver = last[older.id] === maker && older.start === start && older.end === end;
+        if (!(isTakenOver && OVER_INPUT.includes(graph.nodes[maker]!.op))) return false;
       }
     }
     return true;

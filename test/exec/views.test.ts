@@ -69,6 +69,15 @@ describe('what is no view', () => {
     expect(graphWith('silu').slice).toMatchObject({ from: 2, rowStride: 8 }));
   test('columns that a sum reads too are a copy', () =>
     expect(graphWith('add').slice).toMatchObject({ from: 0, rowStride: 4 }));
+  test('halves of a residual_norm have places of their own, whoever reads them', () => {
+    const b = createBuilder();
+    const x = b.embed('x', b.input('ids'), b.weight('table', 'f32', [4, 8]));
+    const both = b.residualNorm('both', x, x, b.weight('g', 'f32', [8]), 1);
+    const [sum, norm] = [b.slice('sum', both, 0, 8), b.slice('norm', both, 8, 8)];
+    const y = b.takeRows('y', b.mul('m', sum, norm), b.input('outRows'));
+    const places = placesOf(b.finish(y, { nLayers: 0, nKvHeads: 1, headDim: 8 }));
+    for (const half of [sum, norm]) expect(places[half]).toEqual({ root: half, from: 0, rowStride: 8 });
+  });
   test('columns that are the output are a copy', () => {
     const { graph } = graphWith('nothing');
     const output = graph.nodes.findIndex((n) => n.name === 'part');

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createBuilder } from '../../src/graph/build.ts';
+import type { ValueId } from '../../src/graph/ir.ts';
 import { cheapSilu } from '../../src/graph/passes/cheap_silu.ts';
 import { fuseAttend } from '../../src/graph/passes/fuse_attend.ts';
 import { fuseGeglu } from '../../src/graph/passes/fuse_geglu.ts';
+import { fuseResidualNorm } from '../../src/graph/passes/fuse_residual_norm.ts';
 import { fuseSwiglu } from '../../src/graph/passes/fuse_swiglu.ts';
 import { mergeGateUp } from '../../src/graph/passes/merge_gate_up.ts';
+import { verify } from '../../src/graph/verify.ts';
 import { changing, countOp } from './mutants.ts';
 import { passSuite } from './pass_suite.ts';
 import {
@@ -71,6 +74,19 @@ passSuite(fuseGeglu, {
   },
 });
 
+passSuite(fuseResidualNorm, {
+  firedAtLeast: 0.9,
+  mutants: {
+    'the halves changed over': changing(fuseResidualNorm, 'slice', ({ from, inputs, width }, { nodes }) =>
+      nodes[inputs[0]!]!.op === 'residual_norm' ? { from: width - from } : {},
+    ),
+    'another eps': changing(fuseResidualNorm, 'residual_norm', ({ eps }) => ({ eps: 2 * eps })),
+    'the first input twice': changing(fuseResidualNorm, 'residual_norm', ({ inputs }) => ({
+      inputs: [inputs[0]!, inputs[0]!, inputs[2]!],
+    })),
+  },
+});
+
 const base: GraphSpec = fc.sample(randomGraphs, { numRuns: 1, seed: 1 })[0]!.spec;
 const planted = (...plants: Plant[]): GraphSpec => {
   const layer: LayerSpec = { attention: ['f32', 'f32', 'f32'], gateUp: ['q8_0', 'q8_0'], rest: 'f32', plants };
@@ -124,4 +140,34 @@ describe('what fuse_attend leaves alone', () => {
   test('it fires on plain attention', () => expect(attendsIn('nothing')).toBe(1));
   test('scores that something else reads', () => expect(attendsIn('scores')).toBe(0));
   test('probabilities that something else reads', () => expect(attendsIn('probs')).toBe(0));
+});
+
+describe('what fuse_residual_norm leaves alone', () => {
+  type Build = (b: ReturnType<typeof createBuilder>, sum: ValueId, g: ValueId) => ValueId;
+  const fusedIn = (build: Build): number[] => {
+    const b = createBuilder();
+    const x = b.embed('x', b.input('ids'), b.weight('table', 'f32', [4, 8]));
+    const y = build(b, b.add('sum', x, b.silu('s', x)), b.weight('g', 'f32', [8]));
+    const graph = b.finish(b.takeRows('y', y, b.input('outRows')), { nLayers: 0, nKvHeads: 1, headDim: 8 });
+    const after = fuseResidualNorm.apply(graph);
+    verify(after);
+    return [countOp(after, 'residual_norm'), countOp(after, 'rms_norm')];
+  };
+  test('it fires on a norm of a sum, whatever else reads the two', () => {
+    expect(fusedIn((b, sum, g) => b.rmsNorm('n', sum, g, 1))).toEqual([1, 0]);
+    expect(fusedIn((b, sum, g) => b.mul('m', b.rmsNorm('n', sum, g, 1), sum))).toEqual([1, 0]);
+    expect(fusedIn((b, sum, g) => b.add('m', b.rmsNorm('n', sum, g, 1), sum))).toEqual([1, 0]);
+  });
+  test('also where a sum of the two has a norm, again and again', () =>
+    expect(fusedIn((b, sum, g) => b.rmsNorm('o', b.add('m', b.rmsNorm('n', sum, g, 1), sum), g, 1))).toEqual([2, 0]));
+  test('a second norm of the sum reads its half', () =>
+    expect(fusedIn((b, sum, g) => b.mul('m', b.rmsNorm('n', sum, g, 1), b.rmsNorm('o', sum, g, 2)))).toEqual([1, 1]));
+  test('norms of heads, and of what is no sum', () => {
+    const heads: Build = (b, sum) => {
+      const n = b.rmsNorm('n', b.reshape('heads', sum, ['T', 2, 4]), b.weight('h', 'f32', [4]), 1);
+      return b.reshape('flat', n, ['T', 8]);
+    };
+    expect(fusedIn(heads)).toEqual([0, 1]);
+    expect(fusedIn((b, sum, g) => b.rmsNorm('n', b.silu('t', sum), g, 1))).toEqual([0, 1]);
+  });
 });

@@ -35,6 +35,18 @@ function withNodes(...more: object[]): Graph {
   return { ...good, nodes: [...good.nodes, ...(more as Node[])] };
 }
 
+/** The graph with a residual_norm "both" of rows of 64, and slices of it. */
+function withHalves(...slices: (readonly [from: number, width: number])[]): Graph {
+  const x = idOf('embedding');
+  const inputs = [x, x, idOf('output_norm.weight')];
+  const both = { op: 'residual_norm', eps: 1, name: 'both', inputs, shape: ['T', 128] };
+  const at = good.nodes.length;
+  const halves = slices.map(([from, width], i) => {
+    return { op: 'slice', from, width, name: `half ${i}`, inputs: [at], shape: ['T', width] };
+  });
+  return withNodes(both, ...halves);
+}
+
 /** The graph with one input of one node led elsewhere. */
 function withInput(name: string, index: number, from: string): Graph {
   return withNode(name, { inputs: good.nodes[idOf(name)]!.inputs.map((i, at) => (at === index ? idOf(from) : i)) });
@@ -42,6 +54,12 @@ function withInput(name: string, index: number, from: string): Graph {
 
 test('random models verify', () => {
   fc.assert(fc.property(randomModels, ({ graph }) => verify(graph)));
+});
+
+test('both halves of a residual_norm, in any order, verify', () => {
+  verify(withHalves([0, 64], [64, 64]));
+  verify(withHalves([64, 64], [0, 64]));
+  verify(withHalves());
 });
 
 describe('each promise, broken once, is caught', () => {
@@ -93,6 +111,13 @@ describe('each promise, broken once, is caught', () => {
       'slice stays inside',
       () => withNodes({ op: 'slice', from: 60, width: 8, name: 's', inputs: [idOf('embedding')], shape: ['T', 8] }),
       /outside width 64/,
+    ],
+    ['a residual_norm is read by halves', () => withHalves([0, 32]), /reads both, of which only a slice of one half/],
+    ['not across them', () => withHalves([32, 64]), /reads both, of which only a slice of one half/],
+    [
+      'and by each of them once',
+      () => withHalves([0, 64], [64, 64], [0, 64]),
+      /is a half of both that is there already/,
     ],
     ['the output exists', () => ({ ...good, output: good.nodes.length }), /output %\d+ does not exist/],
     ['the output is [R, vocab]', () => ({ ...good, output: idOf('output') }), /the output is \[T, 7\]/],

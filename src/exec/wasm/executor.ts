@@ -96,8 +96,9 @@ async function loadInto({ kernels, build, arena, pool }: LoadedKernels, o: WasmE
         for (const id of isAllNeeded ? machine.steps : machine.cacheSteps) runNode(machine, id, frame);
       } else {
         // Every value is told, views too.
+        const steps = new Set(machine.steps);
         for (const id of stepsOf(graph)) {
-          if (machine.places[id]!.root === id) runNode(machine, id, frame);
+          if (steps.has(id)) runNode(machine, id, frame);
           traceNode(graph, machine.places, id, frame, arena, trace);
         }
       }

@@ -73,6 +73,20 @@ export interface CoreKernels {
 
   /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
   rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
+  /**
+   * sum = a + b; norm = rms_norm(sum).  All [nTokens, dim], dense; each of sum and norm may be a or b, and norm may be sum, which is
+   * then lost.  g: [dim].
+   */
+  residualNormF32(
+    sum: number,
+    norm: number,
+    a: number,
+    b: number,
+    g: number,
+    nTokens: number,
+    dim: number,
+    eps: number,
+  ): void;
   /** x, y: [nTokens, dim], dense; may be the same.  g, b: [dim]. */
   layerNormF32(y: number, x: number, g: number, b: number, nTokens: number, dim: number, eps: number): void;
   /** y[t, i] = x[t, i] + b[i].  x, y: [nTokens, n], dense; may be the same.  b: [n]. */
@@ -426,6 +440,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   gegluF32: 8,
   gegluTanhF32: 8,
   rmsNormF32: 6,
+  residualNormF32: 8,
   layerNormF32: 7,
   addBiasF32: 5,
   softmaxF32: 9,

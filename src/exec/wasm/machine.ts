@@ -1,3 +1,4 @@
+import { type Halves, halvesIn, isHalf } from '../../graph/halves.ts';
 import type { Graph, ValueId } from '../../graph/ir.ts';
 import { cacheStepsOf, stepsOf } from '../plan.ts';
 import { type Place, placesOf, rowWidth } from '../views.ts';
@@ -17,7 +18,9 @@ export interface Machine {
   readonly places: readonly Place[];
   /** What runNode asks of every node, by value: node objects have as many forms as there are ops, so reading them is slow. */
   readonly firstInputs: readonly FirstInput[];
-  /** See stepsOf and cacheStepsOf. Views have no step: they move nothing. */
+  /** Of each residual_norm. */
+  readonly halves: ReadonlyMap<ValueId, Halves>;
+  /** See stepsOf and cacheStepsOf. Views and halves have no step: they move nothing. */
   readonly steps: readonly ValueId[];
   readonly cacheSteps: readonly ValueId[];
 }
@@ -35,10 +38,11 @@ export interface FirstInput {
 export function createMachine(parts: Pick<Machine, 'graph' | 'kernels' | 'weights' | 'ropes'>): Machine {
   const { graph } = parts;
   const places = placesOf(graph);
-  const moves = (id: ValueId): boolean => places[id]!.root === id;
+  const moves = (id: ValueId): boolean => places[id]!.root === id && !isHalf(graph, id);
   return {
     ...parts,
     places,
+    halves: halvesIn(graph),
     firstInputs: graph.nodes.map(({ inputs: [first], shape }, id) => ({
       id: first ?? id,
       rowStride: first === undefined ? 0 : places[first]!.rowStride,

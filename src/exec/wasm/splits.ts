@@ -149,6 +149,12 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       grain: 1,
       unitNs: dim * MOVE_NS,
     }),
+    residualNormF32: (_sum, _norm, _a, _b, _g, _n, dim) => ({
+      countAt: 5,
+      steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim, 2, F32_BYTES * dim, 3, F32_BYTES * dim],
+      grain: 1,
+      unitNs: 2 * dim * MOVE_NS,
+    }),
     layerNormF32: (_y, _x, _g, _b, _n, dim) => ({
       countAt: 4,
       steps: [0, F32_BYTES * dim, 1, F32_BYTES * dim],

@@ -16,6 +16,7 @@ export const dropDead: Pass = {
     'fuse_attend',
     'fuse_swiglu',
     'fuse_geglu',
+    'fuse_residual_norm',
     'share_constants',
     'fold_constants',
     'share_common',

@@ -1,4 +1,5 @@
 import { equalShapes } from '../../core/shape.ts';
+import { isHalf } from '../halves.ts';
 import type { Graph, Node, NodeOf, ValueId } from '../ir.ts';
 import { rewrite } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
@@ -7,7 +8,7 @@ import type { Pass } from './pass.ts';
  * pattern      reshape to the same shape; reshape of a reshape; slice of all columns; slice of a slice; concat_weights of one
  *              weight; rope by a table that has no pairs
  * replacement  the input; one reshape; the input; one slice; the weight; the input
- * condition    none
+ * condition    none; a slice of a half of a residual_norm reads the half
  * numerics     exact: all of these move elements, none computes
  *
  * The only constants of this IR are weights, attributes and tables, and weights stay in their files' formats: what can be
@@ -55,13 +56,11 @@ function throughReshapes(graph: Graph, node: NodeOf<'reshape'>): ValueId {
 
 /** The value whose columns a slice shows, and the first of them there. */
 function throughSlices(graph: Graph, node: NodeOf<'slice'>): { root: ValueId; from: number } {
-  let shown: Node = node;
   let root = node.inputs[0]!;
-  let from = 0;
-  while (shown.op === 'slice') {
+  let { from } = node;
+  for (let shown = graph.nodes[root]!; shown.op === 'slice' && !isHalf(graph, root); shown = graph.nodes[root]!) {
     from += shown.from;
     root = shown.inputs[0]!;
-    shown = graph.nodes[root]!;
   }
   return { root, from };
 }

@@ -5,6 +5,7 @@ import { dropDead } from './drop_dead.ts';
 import { foldConstants } from './fold_constants.ts';
 import { fuseAttend } from './fuse_attend.ts';
 import { fuseGeglu } from './fuse_geglu.ts';
+import { fuseResidualNorm } from './fuse_residual_norm.ts';
 import { fuseSwiglu } from './fuse_swiglu.ts';
 import { hoistRopeTables } from './hoist_rope_tables.ts';
 import { lastRowOnly } from './last_row_only.ts';
@@ -28,8 +29,9 @@ import { shareConstants } from './share_constants.ts';
  *  9. fuse_swiglu        after merge_gate_up, which finds gate and up by their product; the activation that it leaves behind
  *                        would be a reader that last_row_only does not take rows of
  * 10. fuse_geglu         the same with the other activations
- * 11. drop_dead          since the others leave nodes that nothing reads
- * 12. pick_quantized     last: it writes on the products that there are then
+ * 11. fuse_residual_norm after last_row_only, which brings the last layer's sum and norm down to the rows that are wanted
+ * 12. drop_dead          since the others leave nodes that nothing reads
+ * 13. pick_quantized     last: it writes on the products that there are then
  */
 export const PASSES: readonly Pass[] = [
   shareConstants,
@@ -42,6 +44,7 @@ export const PASSES: readonly Pass[] = [
   lastRowOnly,
   fuseSwiglu,
   fuseGeglu,
+  fuseResidualNorm,
   dropDead,
   pickQuantized,
 ];

@@ -20,6 +20,7 @@ export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', aft
 const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   rms_norm: true,
   layer_norm: true,
+  residual_norm: true,
   add_bias: true,
   gelu: true,
   gelu_tanh: true,
