@@ -22,6 +22,8 @@ const TWINS_ELSEWHERE: Readonly<Record<string, string>> = {
   // Rows enter the cache in its own order.
   kv_write_k: 'src/kvcache/layout.ts',
   kv_write_v: 'src/kvcache/layout.ts',
+  // Or are turned on their way there.
+  rope_write_k: 'src/ops/rope.ts',
   // Rows of the cache that are rounded to codes, and read back.
   kv_pack: 'src/kvcache/coded_rows.ts',
   kv_unpack: 'src/kvcache/coded_rows.ts',

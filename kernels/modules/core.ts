@@ -30,6 +30,7 @@ export { residualNormF32 } from '../residual_norm_f32';
 export { rmsNormF32 } from '../rms_norm_f32';
 export { ropeF32Halves } from '../rope_f32_halves';
 export { ropeF32Pairs } from '../rope_f32_pairs';
+export { ropeWriteKF32 } from '../rope_write_k_f32';
 export { scaleF32 } from '../scale_f32';
 export { sigmoidF32 } from '../sigmoid_f32';
 export { siluF32 } from '../silu_f32';

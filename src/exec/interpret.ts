@@ -1,7 +1,7 @@
 import { assert, KernelError, ShapeError } from '../core/errors.ts';
 import { equalShapes, resolveShape, showShape } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import type { Graph, Node, ValueId } from '../graph/ir.ts';
+import type { Graph, Node, NodeOf, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
 import type { KvLayout } from '../kvcache/layout.ts';
 import type { KvOptions } from '../kvcache/options.ts';
@@ -157,6 +157,11 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
     const feedAt = (i: number): Int32Array => feedOf(values[node.inputs[i]!]!);
     const seen = (segment: Segment): Visible => visibleTo(batch, segment, cache, limitsOf(node));
     const give = (t: Tensor<A>): Value<A> => ({ kind: 'tensor', tensor: t });
+    const turned = ({ table, layout }: NodeOf<'rope' | 'rope_write_k'>): Tensor<A> => {
+      const positions = feedAt(1);
+      const reach = positions.reduce((a, b) => Math.max(a, b), 0) + 1;
+      return ops.rope(tensorAt(0), positions, angles[table]!(reach), layout);
+    };
     switch (node.op) {
       case 'input':
         return { kind: 'feed', data: feedOfBatch(batch, node.feed, graph) };
@@ -180,20 +185,18 @@ export function createInterpreter<A extends Float32Array | Float64Array>(o: Inte
         const sizes = { T: batch.ids.length, R: batch.outRows.length, S: 0 };
         return give(tensor(resolveShape(node.to, sizes), tensorAt(0).data));
       }
-      case 'rope': {
-        const positions = feedAt(1);
-        const table = angles[node.table]!(positions.reduce((a, b) => Math.max(a, b), 0) + 1);
-        return give(ops.rope(tensorAt(0), positions, table, node.layout));
-      }
+      case 'rope':
+        return give(turned(node));
       case 'kv_write_k':
-      case 'kv_write_v': {
-        const rows = tensorAt(0);
+      case 'kv_write_v':
+      case 'rope_write_k': {
+        const rows = node.op === 'rope_write_k' ? turned(node) : tensorAt(0);
         const width = rows.data.length / batch.ids.length;
         for (const { sequence, from, count } of batch.segments) {
           const part = rows.data.subarray(from * width, (from + count) * width) as A;
           const at = batch.positions[from]!;
-          if (node.op === 'kv_write_k') cache.writeK(sequence, node.layer, at, part);
-          else cache.writeV(sequence, node.layer, at, part);
+          if (node.op === 'kv_write_v') cache.writeV(sequence, node.layer, at, part);
+          else cache.writeK(sequence, node.layer, at, part);
         }
         return { kind: 'cached', layer: node.layer };
       }

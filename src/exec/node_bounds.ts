@@ -139,10 +139,14 @@ export function checksOf(node: Node, run: RecordedInputs): Check[] {
         check(linearQ8Bounds(x(), weight()), 'linear q8'),
       ];
     }
-    case 'rope': {
+    case 'rope':
+    case 'rope_write_k': {
       const nPositions = batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1;
       const angles = ropeTable64(run.graph.ropes[node.table]!, nPositions);
-      return [check(ropeBounds(x(), batch.positions, angles, node.layout))];
+      const bounded = ropeBounds(x(), batch.positions, angles, node.layout);
+      if (node.op === 'rope') return [check(bounded)];
+      // What lands in the cache shows in the scores.
+      return [{ op: 'rope', name: node.name, values: run.turnedKeys(node).data, ...bounded }];
     }
     case 'attend_scores':
       return batch.segments.map((segment, i) => {

@@ -1,7 +1,7 @@
 import { assert } from '../core/errors.ts';
 import type { SymbolicShape } from '../core/shape.ts';
 import { halvesIn, isHalf } from '../graph/halves.ts';
-import type { Graph, ValueId } from '../graph/ir.ts';
+import { type Graph, isCacheWrite, type ValueId } from '../graph/ir.ts';
 import { type Place, placesOf } from './views.ts';
 
 /** What the open sizes are in one run. Scores and probs have one row of cells per (head, token): `attendCells` per head. */
@@ -86,6 +86,7 @@ export function hasBuffer(op: Graph['nodes'][number]['op']): boolean {
     op !== 'concat_weights' &&
     op !== 'kv_write_k' &&
     op !== 'kv_write_v' &&
+    op !== 'rope_write_k' &&
     op !== 'residual_norm'
   );
 }
@@ -157,9 +158,9 @@ export function stepsOf(graph: Graph): ValueId[] {
 export function cacheStepsOf(graph: Graph): ValueId[] {
   const needed = new Set<ValueId>();
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
-    const { op, inputs } = graph.nodes[id]!;
-    if (op === 'kv_write_k' || op === 'kv_write_v') needed.add(id);
-    if (needed.has(id)) for (const input of inputs) needed.add(input);
+    const node = graph.nodes[id]!;
+    if (isCacheWrite(node)) needed.add(id);
+    if (needed.has(id)) for (const input of node.inputs) needed.add(input);
   }
   return stepsOf(graph).filter((id) => needed.has(id));
 }

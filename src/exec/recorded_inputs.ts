@@ -1,8 +1,10 @@
 import { assert } from '../core/errors.ts';
 import { resolveShape } from '../core/shape.ts';
 import { type Tensor, tensor, type Weight } from '../core/tensor.ts';
-import type { Graph, NodeOf, ValueId } from '../graph/ir.ts';
+import type { CacheWrite, Graph, NodeOf, ValueId } from '../graph/ir.ts';
 import type { KvCache } from '../kvcache/cache.ts';
+import { rope } from '../ops/rope.ts';
+import { ropeTable } from '../ops/rope_table.ts';
 import { type Batch, feedOfBatch, type Segment } from './executor.ts';
 import type { Recording } from './record.ts';
 import { joinWeights, rowsOf } from './values.ts';
@@ -29,6 +31,8 @@ export interface RecordedInputs {
   tensor(id: ValueId): Tensor;
   feed(id: ValueId): Int32Array;
   weight(id: ValueId): Weight;
+  /** What a node turned before it wrote it to the cache. */
+  turnedKeys(node: NodeOf<'rope_write_k'>): Tensor;
   /** The rows that the cache has of a write's layer, [S, nKvHeads, headDim]: new ones as they were recorded, older ones (and rounded ones) from the cache. */
   cachedRows(id: ValueId, segment: Segment): Tensor;
 }
@@ -50,6 +54,12 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
     return tensor(resolveShape(node.shape, sizes), tensorAt(node.inputs[0]!).data);
   };
 
+  // Nobody recorded turned keys that went straight into the cache: they are computed anew, as the definition has them.
+  const turnedKeys = ({ inputs, table, layout }: NodeOf<'rope_write_k'>): Tensor => {
+    const reach = batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1;
+    return rope(tensorAt(inputs[0]!), batch.positions, ropeTable(graph.ropes[table]!, reach), layout);
+  };
+
   const weightAt = (id: ValueId): Weight => {
     const node = graph.nodes[id]!;
     const known = joined.get(id) ?? weights.get(node.name);
@@ -63,20 +73,22 @@ export function recordedInputs({ graph, weights, batch, recording, cache }: Reco
   return {
     graph,
     batch,
+    turnedKeys,
     cache,
     recorded,
     tensor: tensorAt,
     feed: (id) => feedOfBatch(batch, (graph.nodes[id] as NodeOf<'input'>).feed, graph),
     weight: weightAt,
     cachedRows(id, segment) {
-      const node = graph.nodes[id] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
+      const node = graph.nodes[id] as CacheWrite;
       const { nKvHeads, headDim } = graph.kv;
       const { sequence, from } = segment;
-      const rows = node.op === 'kv_write_k' ? cache.readK(sequence, node.layer) : cache.readV(sequence, node.layer);
+      const rows = node.op === 'kv_write_v' ? cache.readV(sequence, node.layer) : cache.readK(sequence, node.layer);
       if (cache.codes !== null)
         return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);
       const first = batch.positions[from]! - cache.dropped(sequence);
-      rows.set(rowsOf(tensorAt(node.inputs[0]!), segment).data, first * nKvHeads * headDim);
+      const written = node.op === 'rope_write_k' ? turnedKeys(node) : tensorAt(node.inputs[0]!);
+      rows.set(rowsOf(written, segment).data, first * nKvHeads * headDim);
       return tensor([rows.length / (nKvHeads * headDim), nKvHeads, headDim], rows as Float32Array);
     },
   };

@@ -1,6 +1,6 @@
 import { rowBytes } from '../core/dtype.ts';
 import { isHalf } from '../graph/halves.ts';
-import type { Graph, Node, NodeOf, ValueId } from '../graph/ir.ts';
+import { type Graph, isCacheWrite, type Node, type NodeOf, type ValueId } from '../graph/ir.ts';
 import { placesOf } from './views.ts';
 
 /** The open sizes for which traffic is stated: one token that is decoded, its row of logits, and this many positions. */
@@ -21,14 +21,13 @@ export function bytesMoved(graph: Graph): number {
 
 function bytesOfNode(graph: Graph, node: Node): number {
   if (node.op === 'input' || node.op === 'patches' || node.op === 'weight' || node.op === 'concat_weights') return 0;
-  const isWrite = node.op === 'kv_write_k' || node.op === 'kv_write_v';
   const read = node.inputs.reduce((n, input, index) => {
     if (node.op === 'expert_linear' && index === 1) return n + chosenBytes(graph, node);
     const isRowOnly = (node.op === 'embed' && index === 1) || (node.op === 'take_rows' && index === 0);
     return n + (isRowOnly ? rowOf(graph, input) : bytesOfValue(graph, input));
   }, 0);
   // A write adds its rows to the cache, whose other rows stay where they are.
-  return read + (isWrite ? bytesOfValue(graph, node.inputs[0]!) : f32Bytes(node.shape));
+  return read + (isCacheWrite(node) ? bytesOfValue(graph, node.inputs[0]!) : f32Bytes(node.shape));
 }
 
 function bytesOfValue(graph: Graph, id: ValueId): number {

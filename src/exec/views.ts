@@ -53,6 +53,7 @@ function readByStride(graph: Graph, readers: readonly (readonly ValueId[])[], id
       case 'rope':
       case 'kv_write_k':
       case 'kv_write_v':
+      case 'rope_write_k':
       case 'linear':
       case 'attend':
         return isFirstAlone;

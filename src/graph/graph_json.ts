@@ -162,6 +162,10 @@ function nodeFrom(fields: Fields, fail: Fail): Node {
 const dtype = (f: Fields): { dtype: DType } => ({ dtype: f.oneOf('dtype', ALL_DTYPES) });
 const eps = (f: Fields): { eps: number } => ({ eps: f.number('eps') });
 const layer = (f: Fields): { layer: number } => ({ layer: f.count('layer', MAX_NODES) });
+const rope = (f: Fields): OpAttributes['rope'] => ({
+  layout: f.oneOf('layout', ['pairs', 'halves']),
+  table: f.count('table', MAX_ROPES),
+});
 const nothing = (): object => ({});
 const windowed = (f: Fields): Windowed => ({
   ...(f.has('window') && { window: f.count('window', MAX_SIZE) }),
@@ -194,9 +198,10 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   add_bias: nothing,
   slice: (f) => ({ from: f.count('from', MAX_SIZE), width: f.count('width', MAX_SIZE) }),
   reshape: (f) => ({ to: f.shape('to') }),
-  rope: (f) => ({ layout: f.oneOf('layout', ['pairs', 'halves']), table: f.count('table', MAX_ROPES) }),
+  rope,
   kv_write_k: layer,
   kv_write_v: layer,
+  rope_write_k: (f) => ({ ...layer(f), ...rope(f) }),
   attend_scores: (f) => ({ ...scored(f), ...summed(f) }),
   attend: scored,
   position_bias: (f) => ({ maxDistance: f.count('maxDistance', MAX_SIZE), ...windowed(f) }),

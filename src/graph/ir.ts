@@ -21,6 +21,13 @@ export type Node = {
 
 export type NodeOf<K extends OpName> = Extract<Node, { op: K }>;
 
+/** The nodes that add rows to the cache; a layer has one for its keys and one for its values. */
+export type CacheWrite = NodeOf<'kv_write_k' | 'kv_write_v' | 'rope_write_k'>;
+
+export function isCacheWrite(node: Node): node is CacheWrite {
+  return node.op === 'kv_write_k' || node.op === 'kv_write_v' || node.op === 'rope_write_k';
+}
+
 /** What the cache must hold for one position: nLayers x nKvHeads x headDim keys, and as many values. */
 export interface KvShape {
   readonly nLayers: number;

@@ -78,6 +78,7 @@ function kindOf(node: Node): Box['kind'] {
       return 'matrix';
     case 'kv_write_k':
     case 'kv_write_v':
+    case 'rope_write_k':
       return 'cache';
     case 'attend_scores':
     case 'position_bias':

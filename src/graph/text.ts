@@ -64,6 +64,8 @@ function attributesText(node: Node): string {
     case 'kv_write_k':
     case 'kv_write_v':
       return ` {layer=${node.layer}}`;
+    case 'rope_write_k':
+      return ` {layer=${node.layer}, layout=${node.layout}, table=${node.table}}`;
     case 'attend_scores':
       return ` {scale=${node.scale}${given('cap', node.cap)}${given('window', node.window)}${given('sees', node.sees)}${given('sums', node.sums)}}`;
     case 'attend':

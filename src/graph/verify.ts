@@ -2,7 +2,7 @@ import { assert } from '../core/errors.ts';
 import { equalShapes, showShape } from '../core/shape.ts';
 import { linearKernelOf } from '../ops/linear_kernel.ts';
 import { checkWeightShape, INPUTS, type InputRole, resultShape, roleOf } from '../ops/table.ts';
-import type { Graph, Node, NodeOf } from './ir.ts';
+import { type CacheWrite, type Graph, isCacheWrite, type Node, type NodeOf } from './ir.ts';
 
 /**
  * Checks what every graph promises, before and after each pass:
@@ -45,8 +45,8 @@ export function verify(graph: Graph): void {
     if (node.op === 'linear' || node.op === 'expert_linear' || node.op === 'head_linear') checkSums(node, what);
     if (node.op === 'linear') checkKernel(graph, node, what);
     if (node.op === 'expert_linear' || node.op === 'expert_weights') checkExperts(graph, node, what);
-    if (node.op === 'rope') checkRope(graph, node, what);
-    if (node.op === 'kv_write_k' || node.op === 'kv_write_v') checkWrite(graph, node, what, written);
+    if (node.op === 'rope' || node.op === 'rope_write_k') checkRope(graph, node, what);
+    if (isCacheWrite(node)) checkWrite(graph, node, what, written);
   });
   const output = graph.nodes[graph.output];
   assert(output !== undefined, `the output %${graph.output} does not exist`);
@@ -140,7 +140,7 @@ function checkExperts(graph: Graph, node: NodeOf<'expert_linear' | 'expert_weigh
 }
 
 /** The rope's table is there, and turns no more elements than a head has. */
-function checkRope(graph: Graph, node: NodeOf<'rope'>, what: string): void {
+function checkRope(graph: Graph, node: NodeOf<'rope' | 'rope_write_k'>, what: string): void {
   const spec = graph.ropes[node.table];
   assert(spec !== undefined, `${what}: there is no rope table ${node.table}`);
   const headDim = node.shape[2] as number;
@@ -149,14 +149,9 @@ function checkRope(graph: Graph, node: NodeOf<'rope'>, what: string): void {
 }
 
 /** Cache writes name a layer, fit its rows, and are alone in writing it. */
-function checkWrite(
-  graph: Graph,
-  node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>,
-  what: string,
-  written: Set<string>,
-): void {
+function checkWrite(graph: Graph, node: CacheWrite, what: string, written: Set<string>): void {
   const { nLayers, nKvHeads, headDim } = graph.kv;
-  const slot = `${node.op} ${node.layer}`;
+  const slot = `${roleOf(node)} ${node.layer}`;
   assert(!written.has(slot), `${what}: layer ${node.layer} is written twice`);
   written.add(slot);
   const isLayer = Number.isInteger(node.layer) && node.layer >= 0 && node.layer < nLayers;

@@ -24,6 +24,7 @@ import type { RopeLayout } from './rope.ts';
  *   rope           x [T, nHeads, headDim], pos   as x
  *   kv_write_k     k [T, nKvHeads, headDim]      all keys of the layer, [S, nKvHeads, headDim]
  *   kv_write_v     v [T, nKvHeads, headDim]      all values of the layer, [S, nKvHeads, headDim]
+ *   rope_write_k   k, positions                  as kv_write_k of rope(k, positions)
  *   attend_scores  q, keys, positions            [nHeads, T, S]
  *   position_bias  scores, positions, b          as scores: plus a number of its head for the distance from row to position
  *   softmax        scores, positions             as scores
@@ -72,6 +73,8 @@ export interface OpAttributes {
   rope: { readonly layout: RopeLayout; readonly table: number };
   kv_write_k: { readonly layer: number };
   kv_write_v: { readonly layer: number };
+  /** The attributes of the two ops that it is. */
+  rope_write_k: OpAttributes['rope'] & OpAttributes['kv_write_k'];
   attend_scores: Windowed & Scored & Summed;
   /** maxDistance: positions further away have the number of that distance. */
   position_bias: Windowed & { readonly maxDistance: number };
@@ -152,6 +155,7 @@ export const INPUTS: Readonly<Record<OpName, readonly (InputRole | readonly Inpu
   rope: ['tensor', 'positions'],
   kv_write_k: ['tensor'],
   kv_write_v: ['tensor'],
+  rope_write_k: ['tensor', 'positions'],
   attend_scores: ['tensor', 'keys', 'positions'],
   position_bias: ['scores', 'positions', 'weight'],
   softmax: ['scores', 'positions'],
@@ -193,6 +197,7 @@ export function roleOf(op: Op): InputRole {
     case 'concat_weights':
       return 'weight';
     case 'kv_write_k':
+    case 'rope_write_k':
       return 'keys';
     case 'kv_write_v':
       return 'values';
@@ -314,6 +319,9 @@ export function resultShape(op: Exclude<Op, { op: 'weight' }>, inputs: readonly 
       return need(0, 3);
     case 'kv_write_k':
     case 'kv_write_v':
+      return ['S', need(0, 3)[1]!, need(0, 3)[2]!];
+    case 'rope_write_k':
+      same('number of rows', need(0, 3)[0]!, need(1, 1)[0]!);
       return ['S', need(0, 3)[1]!, need(0, 3)[2]!];
     case 'attend_scores':
       checkWindow(op.op, op.window);

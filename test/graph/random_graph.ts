@@ -54,8 +54,9 @@ export interface LayerSpec {
  * one unused  as shared, and a table that nothing reads
  * still       one whose frequencies are all 0: it turns nothing, and yet computes
  * no pairs    one that turns no elements at all
+ * part        each layer turns half of each head, by its own angles (in turnedGraphs alone)
  */
-type RopePlan = 'shared' | 'equal' | 'different' | 'one unused' | 'still' | 'no pairs';
+type RopePlan = 'shared' | 'equal' | 'different' | 'one unused' | 'still' | 'no pairs' | 'part';
 
 /**
  * plain        linear, then take_rows
@@ -92,6 +93,9 @@ type Head = 'plain' | 'silu' | 'taken early' | 'read twice' | 'taken twice';
  *
  * In limitedGraphs alone:
  *   windowed, capped         attention that looks back over a few positions, and scores that are capped
+ *
+ * In turnedGraphs alone:
+ *   reads k                  a second reader of the keys that are turned for the cache
  */
 export const PLANTS = [
   'dead',
@@ -117,7 +121,7 @@ export const PLANTS = [
   'swapped',
   'other eps',
 ] as const;
-export type Plant = (typeof PLANTS)[number] | 'gelu' | 'gelu_tanh' | 'windowed' | 'capped';
+export type Plant = (typeof PLANTS)[number] | 'gelu' | 'gelu_tanh' | 'windowed' | 'capped' | 'reads k';
 
 export interface RandomGraph {
   readonly spec: GraphSpec;
@@ -195,6 +199,14 @@ export const geluGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(
 export const limitedGraphs: fc.Arbitrary<RandomGraph> = graphSpecs(
   fc.tuple(fc.subarray<Plant>(['windowed', 'capped']), somePlants).map(([limits, plants]) => [...limits, ...plants]),
 ).map(buildGraph);
+
+/** Graphs of whose layers each may read its turned keys twice, and whose tables may turn a part of each head, among what else there is. */
+export const turnedGraphs: fc.Arbitrary<RandomGraph> = fc
+  .tuple(
+    graphSpecs(fc.tuple(fc.subarray<Plant>(['reads k']), somePlants).map(([reader, plants]) => [...reader, ...plants])),
+    fc.boolean(),
+  )
+  .map(([spec, isPart]) => buildGraph(isPart ? { ...spec, ropes: 'part' } : spec));
 
 const WINDOW = 3;
 /** Small beside the scores, so that it bends them. */
@@ -294,6 +306,10 @@ function attention(p: Parts, x: ValueId, positions: ValueId, table: number): Val
     heads = b.add(name(part), heads, other);
   };
 
+  if (has('reads k')) {
+    const kAgain = b.reshape(name('k_again'), k, ['T', nKvHeads * headDim]);
+    alsoAdd('side_k', p.project('side_k_out', kAgain, 'f32', qDim));
+  }
   if (has('dead')) b.silu(name('dead'), qFlat);
   if (has('dead chain')) b.add(name('dead_sum'), b.silu(name('dead_silu'), p.project('dead_linear', h, wq, dim)), x);
   if (has('reads q')) alsoAdd('side_q', b.silu(name('side_q_silu'), qFlat));
@@ -398,15 +414,16 @@ function head(
 
 /** Registers the tables of a spec; gives each layer's index. */
 function ropeTables(b: GraphBuilder, { ropes, sizes, layers }: GraphSpec): (layer: number) => number {
-  const table = (base: number): RopeSpec => ({ frequencies: ropeFrequencies(base, sizes.headDim), magnitude: 1 });
+  const ropeDim = ropes === 'part' ? sizes.headDim / 2 : sizes.headDim;
+  const table = (base: number): RopeSpec => ({ frequencies: ropeFrequencies(base, ropeDim), magnitude: 1 });
   const still: RopeSpec = { frequencies: table(ROPE_BASE).frequencies.map(() => 0), magnitude: 1 };
   const none: RopeSpec = { frequencies: [], magnitude: 1 };
   if (ropes === 'one unused') b.ropeTable(table(2 * ROPE_BASE));
-  const isOwn = ropes === 'equal' || ropes === 'different';
+  const isOwn = ropes === 'equal' || ropes === 'different' || ropes === 'part';
   const own = layers.map((_, i) => {
     if (i > 0 && !isOwn) return 0;
     if (ropes === 'still' || ropes === 'no pairs') return b.ropeTable(ropes === 'still' ? still : none);
-    return b.ropeTable(table(ropes === 'different' ? ROPE_BASE + i : ROPE_BASE));
+    return b.ropeTable(table(ropes === 'equal' ? ROPE_BASE : ROPE_BASE + i));
   });
   return (layer) => own[isOwn ? layer : 0]!;
 }

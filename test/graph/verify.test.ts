@@ -21,6 +21,9 @@ const SPEC: ModelSpec = {
 
 const good = buildModel(SPEC).graph;
 
+/** A write that turns keys on their way, without its inputs. */
+const writeTurned = { op: 'rope_write_k', layer: 0, layout: 'pairs', table: 0, shape: ['S', 2, 8] } as const;
+
 function idOf(name: string): number {
   return good.nodes.findIndex((n) => n.name === name);
 }
@@ -136,6 +139,21 @@ describe('each promise, broken once, is caught', () => {
       'a layer is written once',
       () => withNodes({ op: 'kv_write_k', layer: 0, name: 'again', inputs: [idOf('blk.0.k')], shape: ['S', 2, 8] }),
       /layer 0 is written twice/,
+    ],
+    [
+      'also where one of the writes turns keys first',
+      () => withNodes({ ...writeTurned, layer: 0, name: 'again', inputs: [idOf('blk.0.k'), idOf('positions')] }),
+      /layer 0 is written twice/,
+    ],
+    [
+      'tables that a write turns by exist',
+      () => withNode('blk.0.keys', { ...writeTurned, table: 1, inputs: [idOf('blk.0.k'), idOf('positions')] }),
+      /there is no rope table 1/,
+    ],
+    [
+      'a write that turns keys reads their positions',
+      () => withNode('blk.0.keys', { ...writeTurned, inputs: [idOf('blk.0.k'), idOf('outRows')] }),
+      /rope_write_k: number of rows is T on one side and R/,
     ],
     ['layers are within the cache', () => withNode('blk.0.keys', { layer: 1 }), /layer 1 is outside 0..0/],
     ['rows fit the cache', () => ({ ...good, kv: { ...good.kv, headDim: 16 } }), /do not fit the cache's \[S, 2, 16\]/],

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { KvPack, KvUnpack } from '../../src/exec/wasm/kernels.ts';
+import type { KvPack, KvUnpack } from '../../src/exec/wasm/kv_kernels.ts';
 import { codedBytes, type KvCode, packRow, unpackRow } from '../../src/kvcache/coded_rows.ts';
 import { kIndex, LANE_POSITIONS, roundUpToBlock, vIndex } from '../../src/kvcache/layout.ts';
 import { floatSource, hardFloats, randomBytes, skews } from './hard_floats.ts';

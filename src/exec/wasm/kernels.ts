@@ -1,5 +1,6 @@
 import type { DType } from '../../core/dtype.ts';
 import { KernelError } from '../../core/errors.ts';
+import type { KvPack, KvUnpack, KvWrite, RopeWrite } from './kv_kernels.ts';
 
 /** All kernels that are loaded: those of every model, and those of the weight formats that this one has. */
 export interface Kernels extends CoreKernels {
@@ -130,31 +131,11 @@ export interface CoreKernels {
   // ---- attention; src/kvcache/layout.ts draws how K and V lie. Any range of kv heads, tokens or positions is a call of its
   // own: addresses move to its first one, strides stay.
 
-  /**
-   * Writes token t's keys to position `position + t`.  x: [nTokens, nKvHeads, headDim], row stride xStride.
-   * k: base of kv head 0 at position 0 of its first block; kHeadStride: bytes from one kv head to the next.
-   */
-  kvWriteKF32(
-    k: number,
-    kHeadStride: number,
-    position: number,
-    x: number,
-    xStride: number,
-    nTokens: number,
-    nKvHeads: number,
-    headDim: number,
-  ): void;
-  /** The same for values: v holds [position][headDim] for each kv head. */
-  kvWriteVF32(
-    v: number,
-    vHeadStride: number,
-    position: number,
-    x: number,
-    xStride: number,
-    nTokens: number,
-    nKvHeads: number,
-    headDim: number,
-  ): void;
+  /** Writes rows of keys or of values: see KvWrite. */
+  readonly kvWriteKF32: KvWrite;
+  readonly kvWriteVF32: KvWrite;
+  /** Turns keys on their way: see RopeWrite. */
+  readonly ropeWriteKF32: RopeWrite;
   /** Writes rows of q8_0 codes: see KvPack. */
   readonly kvPackQ80: KvPack;
   readonly kvPackQ40: KvPack;
@@ -387,38 +368,6 @@ export interface FormatKernels {
   readonly q8: LinearQ8 | undefined;
 }
 
-/**
- * Rounds token t's keys (isValue 0) or values (1) to the place of position `position + t`, as src/kvcache/coded_rows.ts draws it.
- * to: base of kv head 0 at position 0 of its page; headStride: bytes from one kv head to the next.
- * x: [nTokens, nKvHeads, headDim], row stride xStride.  headDim: a multiple of 32.
- */
-export type KvPack = (
-  to: number,
-  headStride: number,
-  position: number,
-  x: number,
-  xStride: number,
-  nTokens: number,
-  nKvHeads: number,
-  headDim: number,
-  isValue: number,
-) => void;
-
-/**
- * nGroups x 16 positions of coded rows as f32, in the order of src/kvcache/layout.ts.
- * y: yHeadStride bytes from one kv head to the next.  from: base of kv head 0 at the first of these positions, headStride in bytes.
- */
-export type KvUnpack = (
-  y: number,
-  yHeadStride: number,
-  from: number,
-  headStride: number,
-  nGroups: number,
-  nKvHeads: number,
-  headDim: number,
-  isValue: number,
-) => void;
-
 /** Parameters of each kernel: a module from another version of the sources does not have the same. */
 const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   heapBase: 0,
@@ -452,6 +401,7 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   expertSumF32: 6,
   kvWriteKF32: 8,
   kvWriteVF32: 8,
+  ropeWriteKF32: 13,
   kvPackQ80: 9,
   kvPackQ40: 9,
   kvUnpackQ80: 8,

@@ -1,5 +1,5 @@
 import { assert } from '../../core/errors.ts';
-import type { NodeOf, ValueId } from '../../graph/ir.ts';
+import type { CacheWrite, NodeOf, ValueId } from '../../graph/ir.ts';
 import type { KvRun } from '../../kvcache/cache.ts';
 import { LANE_POSITIONS } from '../../kvcache/layout.ts';
 import { PAGE_POSITIONS } from '../../kvcache/row_pages.ts';
@@ -9,6 +9,7 @@ import { ATTEND_TOKENS } from './layout.ts';
 import type { Machine } from './machine.ts';
 import { runExpertLinear, runRouting } from './run_experts.ts';
 import { runHeadLinear, runLinear } from './run_linear.ts';
+import { writeRows, writeTurned } from './write_rows.ts';
 
 const F32_BYTES = 4;
 /** Kernels of attention take this where scores are not capped. */
@@ -86,6 +87,9 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
     case 'kv_write_k':
     case 'kv_write_v':
       writeRows(m, node, x, xStride, frame);
+      return;
+    case 'rope_write_k':
+      writeTurned(m, node, x, xStride, frame);
       return;
     case 'attend_scores':
       attendScores(m, node, y, x, frame);
@@ -248,36 +252,6 @@ function mul(m: Machine, node: NodeOf<'mul'>, y: number, nRows: number, width: n
   for (let t = 0; t < nRows; t++) m.kernels.mulF32(row(y, t, width), row(aAt, t, aStride), row(bAt, t, bStride), width);
 }
 
-/** Stores new rows where the cache has reserved their places, which may lie in several stretches. */
-function writeRows(
-  m: Machine,
-  node: NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>,
-  x: number,
-  xStride: number,
-  frame: RunFrame,
-): void {
-  const { nKvHeads, headDim } = m.graph.kv;
-  for (const segment of frame.segments) {
-    const first = frame.batch.positions[segment.from]! - frame.cache.dropped(segment.sequence);
-    for (const run of frame.cache.runs(segment.sequence, node.layer)) {
-      const from = Math.max(first, run.from);
-      const until = Math.min(first + segment.count, run.from + run.count);
-      if (from >= until) continue;
-      const rows = x + (segment.from + from - first) * xStride * F32_BYTES;
-      const isValue = node.op === 'kv_write_v';
-      const address = isValue ? run.vAddress : run.kAddress;
-      if (run.rows === 'f32') {
-        const write = isValue ? m.kernels.kvWriteVF32 : m.kernels.kvWriteKF32;
-        write(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim);
-      } else {
-        const pack = run.rows === 'q8_0' ? m.kernels.kvPackQ80 : m.kernels.kvPackQ40;
-        const which = isValue ? 1 : 0;
-        pack(address, run.headStride, from - run.from, rows, xStride, until - from, nKvHeads, headDim, which);
-      }
-    }
-  }
-}
-
 function attendScores(m: Machine, node: NodeOf<'attend_scores'>, y: number, q: number, frame: RunFrame): void {
   const { nKvHeads, headDim } = m.graph.kv;
   const nHeads = node.shape[0] as number;
@@ -325,7 +299,7 @@ function attend(m: Machine, node: NodeOf<'attend'>, y: number, q: number, qStrid
   const [, nHeads, headDim] = node.shape as ['T', number, number];
   const yStride = nHeads * headDim;
   const group = nHeads / m.graph.kv.nKvHeads;
-  const { layer } = m.graph.nodes[node.inputs[1]!] as NodeOf<'kv_write_k'>;
+  const { layer } = m.graph.nodes[node.inputs[1]!] as CacheWrite;
   const { lengths, starts, sinks, ofSegment } = frame.rowsSeen(node);
   frame.segments.forEach((segment, i) => {
     const runs = runsSeen(frame.cache.runs(segment.sequence, layer), ofSegment[i]!);
@@ -439,7 +413,7 @@ function forEachRun(
   frame: RunFrame,
   visit: (segment: FrameSegment, run: KvRun, isFirst: boolean) => void,
 ): void {
-  const { op, layer } = m.graph.nodes[cached] as NodeOf<'kv_write_k'> | NodeOf<'kv_write_v'>;
+  const { op, layer } = m.graph.nodes[cached] as CacheWrite;
   frame.segments.forEach((segment, s) => {
     runsSeen(frame.cache.runs(segment.sequence, layer), seen.ofSegment[s]!).forEach((run, i) => {
       const rows = run.rows === 'f32' ? run : unpacked(m, run, op === 'kv_write_v', frame, m.graph.kv.nKvHeads);

@@ -188,6 +188,12 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     }),
     kvWriteKF32: kvWrite,
     kvWriteVF32: kvWrite,
+    ropeWriteKF32: (_k, headStride, _p, _x, _xs, _at, _cos, _sin, nTokens, _n, headDim) => ({
+      countAt: 9,
+      steps: [0, headStride, 3, F32_BYTES * headDim],
+      grain: 1,
+      unitNs: nTokens * headDim * MOVE_NS,
+    }),
     kvPackQ80: kvPack,
     kvPackQ40: kvPack,
     kvUnpackQ80: kvUnpack,

@@ -1,4 +1,4 @@
-import type { Graph, Node, ValueId } from '../ir.ts';
+import { type Graph, isCacheWrite, type Node, type ValueId } from '../ir.ts';
 import type { Pass } from './pass.ts';
 
 /**
@@ -14,6 +14,7 @@ export const dropDead: Pass = {
   numerics: 'exact',
   after: [
     'fuse_attend',
+    'fuse_rope_write',
     'fuse_swiglu',
     'fuse_geglu',
     'fuse_residual_norm',
@@ -28,7 +29,7 @@ export const dropDead: Pass = {
 };
 
 function apply(graph: Graph): Graph {
-  const isLive = graph.nodes.map((n) => n.op === 'input' || n.op === 'kv_write_k' || n.op === 'kv_write_v');
+  const isLive = graph.nodes.map((n) => n.op === 'input' || isCacheWrite(n));
   isLive[graph.output] = true;
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
     if (isLive[id]) for (const input of graph.nodes[id]!.inputs) isLive[input] = true;

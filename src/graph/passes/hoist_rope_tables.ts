@@ -14,7 +14,7 @@ import type { Pass } from './pass.ts';
 export const hoistRopeTables: Pass = { name: 'hoist_rope_tables', numerics: 'exact', after: [], apply };
 
 function apply(graph: Graph): Graph {
-  const isRead = new Set(graph.nodes.flatMap((node) => (node.op === 'rope' ? [node.table] : [])));
+  const isRead = new Set(graph.nodes.flatMap((node) => ('table' in node ? [node.table] : [])));
   const first = new Map<string, number>();
   const ropes: Graph['ropes'][number][] = [];
   const moved = graph.ropes.map((spec, index) => {
@@ -25,6 +25,6 @@ function apply(graph: Graph): Graph {
     return at;
   });
   if (ropes.length === graph.ropes.length) return graph;
-  const nodes = graph.nodes.map((node) => (node.op === 'rope' ? { ...node, table: moved[node.table]! } : node));
+  const nodes = graph.nodes.map((node) => ('table' in node ? { ...node, table: moved[node.table]! } : node));
   return { ...graph, nodes, ropes };
 }

@@ -6,6 +6,7 @@ import { foldConstants } from './fold_constants.ts';
 import { fuseAttend } from './fuse_attend.ts';
 import { fuseGeglu } from './fuse_geglu.ts';
 import { fuseResidualNorm } from './fuse_residual_norm.ts';
+import { fuseRopeWrite } from './fuse_rope_write.ts';
 import { fuseSwiglu } from './fuse_swiglu.ts';
 import { hoistRopeTables } from './hoist_rope_tables.ts';
 import { lastRowOnly } from './last_row_only.ts';
@@ -25,13 +26,14 @@ import { shareConstants } from './share_constants.ts';
  *  5. merge_qkv          the three projections as the model wrote them
  *  6. merge_gate_up      the same for the feed-forward's two
  *  7. fuse_attend        after merge_qkv, which finds a layer's projections by its attend_mix
- *  8. last_row_only      leaves the old head behind as dead nodes
- *  9. fuse_swiglu        after merge_gate_up, which finds gate and up by their product; the activation that it leaves behind
+ *  8. fuse_rope_write    after merge_qkv, which walks from a layer's keys back to their projection, and the tables are one
+ *  9. last_row_only      leaves the old head behind as dead nodes
+ * 10. fuse_swiglu        after merge_gate_up, which finds gate and up by their product; the activation that it leaves behind
  *                        would be a reader that last_row_only does not take rows of
- * 10. fuse_geglu         the same with the other activations
- * 11. fuse_residual_norm after last_row_only, which brings the last layer's sum and norm down to the rows that are wanted
- * 12. drop_dead          since the others leave nodes that nothing reads
- * 13. pick_quantized     last: it writes on the products that there are then
+ * 11. fuse_geglu         the same with the other activations
+ * 12. fuse_residual_norm after last_row_only, which brings the last layer's sum and norm down to the rows that are wanted
+ * 13. drop_dead          since the others leave nodes that nothing reads
+ * 14. pick_quantized     last: it writes on the products that there are then
  */
 export const PASSES: readonly Pass[] = [
   shareConstants,
@@ -41,6 +43,7 @@ export const PASSES: readonly Pass[] = [
   mergeQkv,
   mergeGateUp,
   fuseAttend,
+  fuseRopeWrite,
   lastRowOnly,
   fuseSwiglu,
   fuseGeglu,

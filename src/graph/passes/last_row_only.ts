@@ -57,6 +57,7 @@ const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   rope: false, // rows of positions would have to be taken too
   kv_write_k: false,
   kv_write_v: false,
+  rope_write_k: false,
   attend: false,
   attend_scores: false,
   softmax: false,

@@ -32,7 +32,7 @@ function apply(graph: Graph): Graph {
 }
 
 /** Ops whose value is no new one in each run, or not only for its readers. */
-type Other = 'input' | 'patches' | 'weight' | 'concat_weights' | 'kv_write_k' | 'kv_write_v';
+type Other = 'input' | 'patches' | 'weight' | 'concat_weights' | 'kv_write_k' | 'kv_write_v' | 'rope_write_k';
 const OTHERS: ReadonlySet<Node['op']> = new Set<Other>([
   'input',
   'patches',
@@ -40,6 +40,7 @@ const OTHERS: ReadonlySet<Node['op']> = new Set<Other>([
   'concat_weights',
   'kv_write_k',
   'kv_write_v',
+  'rope_write_k',
 ]);
 
 function isComputed(node: Node): node is Exclude<Node, { op: Other }> {
