@@ -1,4 +1,5 @@
 import type { OpName } from '../../ops/table.ts';
+import { isHalf } from '../halves.ts';
 import type { Graph, ValueId } from '../ir.ts';
 import { readersOf, rewrite } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
@@ -20,7 +21,7 @@ export const lastRowOnly: Pass = { name: 'last_row_only', numerics: 'exact', aft
 const WORKS_BY_ROW: Readonly<Record<OpName, boolean>> = {
   rms_norm: true,
   layer_norm: true,
-  residual_norm: true,
+  residual_norm: false, // rows of its halves are taken, if any
   add_bias: true,
   gelu: true,
   gelu_tanh: true,
@@ -101,7 +102,7 @@ function takenValues(graph: Graph): ReadonlySet<ValueId> {
   // From the end: readers come after what they read, so that they are known by then.
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
     const node = graph.nodes[id]!;
-    if (!WORKS_BY_ROW[node.op] || node.shape[0] !== 'T' || readers[id]!.length === 0) continue;
+    if (!WORKS_BY_ROW[node.op] || isHalf(graph, id) || node.shape[0] !== 'T' || readers[id]!.length === 0) continue;
     const isOnlyTaken = readers[id]!.every((reader) => found.has(reader) || graph.nodes[reader]!.op === 'take_rows');
     const isOfMatrices = node.inputs.every(
       (i) => graph.nodes[i]!.shape[0] !== 'T' || graph.nodes[i]!.shape.length === 2,
