@@ -54,6 +54,17 @@ describe('all passes together', () => {
     );
   });
 
+  test('a graph that was optimized can be optimized again', () => {
+    fc.assert(
+      fc.property(randomGraphs, scenarios, (random, scenario) => {
+        const twice = optimize(optimize(random.graph));
+        verify(twice);
+        expectSameBits(random, random.graph, twice, scenario);
+      }),
+      { ...RUNS, numRuns: RUNS.numRuns / 2 },
+    );
+  });
+
   test('a pass that does not exist cannot be switched off', () => {
     const { graph } = fc.sample(randomGraphs, { numRuns: 1, seed: 1 })[0]!;
     expect(() => optimize(graph, ['merge_qvk'])).toThrow(ConfigError);
