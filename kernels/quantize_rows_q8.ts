@@ -14,19 +14,26 @@ export const MAX_CODE: f32 = 127;
 
 /** See CoreKernels in src/exec/wasm/kernels.ts. */
 export function quantizeRowsQ8(q: usize, x: usize, xStride: i32, nTokens: i32, nIn: i32): void {
+  const nGrouped = groupTokens(nTokens);
+  const groupBytes = (<usize>(nGrouped * xStride)) << 2;
+  for (let t = 0; t < nTokens; t += nGrouped, x += groupBytes) {
+    q = quantizeGroup(q, x, xStride, min(nGrouped, nTokens - t), nGrouped, nIn);
+  }
+}
+
+/** One group of nGrouped tokens, of which n are there. Gives the address behind it. */
+export function quantizeGroup(q: usize, x: usize, xStride: i32, n: i32, nGrouped: i32, nIn: i32): usize {
   const nBlocks = nIn / BLOCK_SIZE;
   const xBytes = (<usize>xStride) << 2;
-  const nGrouped = groupTokens(nTokens);
   const step = <usize>nGrouped * ACTIVATION_BYTES; // from a token's block to its next one
-  for (let t = 0; t < nTokens; t += nGrouped, q += <usize>nBlocks * step) {
-    const n = min(nGrouped, nTokens - t);
-    if (n < nGrouped) memory.fill(q, 0, <usize>nBlocks * step);
-    for (let i = 0; i < n; i++, x += xBytes) {
-      let record = q + <usize>i * ACTIVATION_BYTES;
-      let from = x;
-      for (let b = 0; b < nBlocks; b++, from += 4 * BLOCK_SIZE, record += step) quantizeBlock(record, from);
-    }
+  const groupBytes = <usize>nBlocks * step;
+  if (n < nGrouped) memory.fill(q, 0, groupBytes);
+  for (let i = 0; i < n; i++, x += xBytes) {
+    let record = q + <usize>i * ACTIVATION_BYTES;
+    let from = x;
+    for (let b = 0; b < nBlocks; b++, from += 4 * BLOCK_SIZE, record += step) quantizeBlock(record, from);
   }
+  return q + groupBytes;
 }
 
 function quantizeBlock(record: usize, x: usize): void {

@@ -13,19 +13,26 @@ import { codes8, inPairs, MAX_CODE } from './quantize_rows_q8';
 
 /** See CoreKernels in src/exec/wasm/kernels.ts. */
 export function quantizeRowsQ8Super(q: usize, x: usize, xStride: i32, nTokens: i32, nIn: i32): void {
+  const nGrouped = groupTokens(nTokens);
+  const groupBytes = (<usize>(nGrouped * xStride)) << 2;
+  for (let t = 0; t < nTokens; t += nGrouped, x += groupBytes) {
+    q = quantizeGroupSuper(q, x, xStride, min(nGrouped, nTokens - t), nGrouped, nIn);
+  }
+}
+
+/** One group of nGrouped tokens, of which n are there. Gives the address behind it. */
+export function quantizeGroupSuper(q: usize, x: usize, xStride: i32, n: i32, nGrouped: i32, nIn: i32): usize {
   const nBlocks = nIn / SUPER_BLOCK;
   const xBytes = (<usize>xStride) << 2;
-  const nGrouped = groupTokens(nTokens);
   const step = <usize>nGrouped * SUPER_ACTIVATION_BYTES; // from a token's block to its next one
-  for (let t = 0; t < nTokens; t += nGrouped, q += <usize>nBlocks * step) {
-    const n = min(nGrouped, nTokens - t);
-    if (n < nGrouped) memory.fill(q, 0, <usize>nBlocks * step);
-    for (let i = 0; i < n; i++, x += xBytes) {
-      let record = q + <usize>i * SUPER_ACTIVATION_BYTES;
-      let from = x;
-      for (let b = 0; b < nBlocks; b++, from += 4 * SUPER_BLOCK, record += step) quantizeBlock(record, from);
-    }
+  const groupBytes = <usize>nBlocks * step;
+  if (n < nGrouped) memory.fill(q, 0, groupBytes);
+  for (let i = 0; i < n; i++, x += xBytes) {
+    let record = q + <usize>i * SUPER_ACTIVATION_BYTES;
+    let from = x;
+    for (let b = 0; b < nBlocks; b++, from += 4 * SUPER_BLOCK, record += step) quantizeBlock(record, from);
   }
+  return q + groupBytes;
 }
 
 function quantizeBlock(record: usize, x: usize): void {

@@ -1,7 +1,7 @@
 // sum[t, i] = a[t, i] + b[t, i], and norm[t, i] = g[i] * sum[t, i] / sqrt(mean_i(sum[t, i]^2) + eps).    Twin: src/ops/residual_norm.ts
 import { addLanes, loadLanes, storeLanes } from './lanes';
 
-/** See CoreKernels in src/exec/wasm/kernels.ts. */
+/** See NormKernels in src/exec/wasm/norm_kernels.ts. */
 export function residualNormF32(
   sum: usize,
   norm: usize,

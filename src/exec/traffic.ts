@@ -1,4 +1,5 @@
 import { rowBytes } from '../core/dtype.ts';
+import { codesOf } from '../graph/codes.ts';
 import { isHalf } from '../graph/halves.ts';
 import { type Graph, isCacheWrite, type Node, type NodeOf, type ValueId } from '../graph/ir.ts';
 import { placesOf } from './views.ts';
@@ -10,7 +11,7 @@ const F32_BYTES = 4;
 
 /**
  * Bytes that the nodes of a graph read and write for one decoded token after 511 others: every input and every output of every
- * node, weights as their file has them (of experts, those that are chosen), everything else in f32. Views move nothing. What a kernel reads again, or what a cache
+ * node, products of rounded rows the codes where a norm has written them, weights as their file has them (of experts, those that are chosen), everything else in f32. Views move nothing. What a kernel reads again, or what a cache
  * of the processor saves, is not in it: it is a count for comparing graphs.
  */
 export function bytesMoved(graph: Graph): number {
@@ -23,11 +24,25 @@ function bytesOfNode(graph: Graph, node: Node): number {
   if (node.op === 'input' || node.op === 'patches' || node.op === 'weight' || node.op === 'concat_weights') return 0;
   const read = node.inputs.reduce((n, input, index) => {
     if (node.op === 'expert_linear' && index === 1) return n + chosenBytes(graph, node);
+    const codes = codesOf(graph, input);
+    if (codes !== undefined) return n + codeBytes(graph.nodes[input]!.shape, codes);
     const isRowOnly = (node.op === 'embed' && index === 1) || (node.op === 'take_rows' && index === 0);
     return n + (isRowOnly ? rowOf(graph, input) : bytesOfValue(graph, input));
   }, 0);
   // A write adds its rows to the cache, whose other rows stay where they are.
-  return read + (isCacheWrite(node) ? bytesOfValue(graph, node.inputs[0]!) : f32Bytes(node.shape));
+  return read + (isCacheWrite(node) ? bytesOfValue(graph, node.inputs[0]!) : f32Bytes(node.shape)) + writtenCodes(node);
+}
+
+/** Codes that a norm writes beside its rows. */
+function writtenCodes(node: Node): number {
+  if (!('codes' in node) || node.codes === undefined) return 0;
+  return codeBytes(node.shape, node.codes) / (node.op === 'residual_norm' ? 2 : 1); // of one half
+}
+
+/** A byte for each element, and a scale for each block. */
+function codeBytes(shape: Node['shape'], blockSize: number): number {
+  const nElements = f32Bytes(shape) / F32_BYTES;
+  return nElements + (nElements / blockSize) * F32_BYTES;
 }
 
 function bytesOfValue(graph: Graph, id: ValueId): number {

@@ -5,7 +5,7 @@ import type { ExpertGroups } from '../ops/choose_experts.ts';
 import type { Summed } from '../ops/linear.ts';
 import type { LinearKernel } from '../ops/linear_kernel.ts';
 import type { RopeSpec } from '../ops/rope_table.ts';
-import type { OpAttributes, OpName, Scored, Windowed } from '../ops/table.ts';
+import type { Normed, OpAttributes, OpName, Scored, Windowed } from '../ops/table.ts';
 import type { Graph, KvShape, Node } from './ir.ts';
 import { verify } from './verify.ts';
 
@@ -118,7 +118,7 @@ class Fields {
   object(key: string): Fields {
     return new Fields(this.take(key), `${this.where}.${key}`, this.fail);
   }
-  oneOf<T extends string | boolean>(key: string, known: readonly T[]): T {
+  oneOf<T extends string | number | boolean>(key: string, known: readonly T[]): T {
     const value = this.take(key);
     return known.find((k) => k === value) ?? this.fail(`${this.where}.${key}`, `one of ${known.join(', ')}`);
   }
@@ -160,7 +160,10 @@ function nodeFrom(fields: Fields, fail: Fail): Node {
 }
 
 const dtype = (f: Fields): { dtype: DType } => ({ dtype: f.oneOf('dtype', ALL_DTYPES) });
-const eps = (f: Fields): { eps: number } => ({ eps: f.number('eps') });
+const normed = (f: Fields): Normed => ({
+  eps: f.number('eps'),
+  ...(f.has('codes') && { codes: f.oneOf('codes', [32, 256] as const) }),
+});
 const layer = (f: Fields): { layer: number } => ({ layer: f.count('layer', MAX_NODES) });
 const rope = (f: Fields): OpAttributes['rope'] => ({
   layout: f.oneOf('layout', ['pairs', 'halves']),
@@ -186,9 +189,9 @@ const ATTRIBUTES: { readonly [K in OpName]: (f: Fields) => OpAttributes[K] } = {
   concat_weights: dtype,
   patches: (f) => ({ width: f.count('width', MAX_SIZE) }),
   embed: nothing,
-  rms_norm: eps,
-  layer_norm: eps,
-  residual_norm: eps,
+  rms_norm: normed,
+  layer_norm: normed,
+  residual_norm: normed,
   linear: (f) => ({
     activations: f.oneOf('activations', ['q8', 'f32']),
     ...summed(f),

@@ -43,7 +43,7 @@ function attributesText(node: Node): string {
     case 'rms_norm':
     case 'layer_norm':
     case 'residual_norm':
-      return ` {eps=${node.eps}}`;
+      return ` {eps=${node.eps}${given('codes', node.codes)}}`;
     case 'linear':
       return node.kernel === undefined
         ? ` {activations=${node.activations}${given('sums', node.sums)}}`

@@ -2,6 +2,7 @@ import { assert } from '../core/errors.ts';
 import { equalShapes, showShape } from '../core/shape.ts';
 import { linearKernelOf } from '../ops/linear_kernel.ts';
 import { checkWeightShape, INPUTS, type InputRole, resultShape, roleOf } from '../ops/table.ts';
+import { codesOf, roundsTo } from './codes.ts';
 import { type CacheWrite, type Graph, isCacheWrite, type Node, type NodeOf } from './ir.ts';
 
 /**
@@ -9,6 +10,7 @@ import { type CacheWrite, type Graph, isCacheWrite, type Node, type NodeOf } fro
  *  - inputs point backwards (so there is no cycle), and the output exists and is [R, vocab];
  *  - every stated shape is what the op's shape rule gives;
  *  - names are unique; kernels that are written down follow from formats; rope tables exist and fit; each (layer, k or v) of the cache is written at most once;
+ *  - a norm whose codes are written is read by products that round it so;
  *  - a residual_norm is read by slices of its halves, one of each at most;
  *  - the three ops of one attention have one window, so that none reads what another has left out;
  *  - every input plays the role that its reader gives it (ops/table.ts): weights, feeds, cached rows and score matrices are
@@ -40,6 +42,7 @@ export function verify(graph: Graph): void {
     );
     checkReaders(graph, node, what);
     checkHalves(graph, node, what, halves);
+    checkCodes(graph, node, what);
     if (node.op === 'position_bias' || node.op === 'softmax' || node.op === 'attend_mix')
       checkWindows(graph, node, what);
     if (node.op === 'linear' || node.op === 'expert_linear' || node.op === 'head_linear') checkSums(node, what);
@@ -85,6 +88,20 @@ function checkReaders(graph: Graph, node: Node, what: string): void {
       assert(from.dtype === node.dtype, `${what}: joins ${from.name} of another format`);
     }
   });
+}
+
+/** Codes that are written with a norm are those that its readers multiply. */
+function checkCodes(graph: Graph, node: Node, what: string): void {
+  for (const input of node.inputs) {
+    const codes = codesOf(graph, input);
+    if (codes === undefined) continue;
+    const { name } = graph.nodes[input]!;
+    const rounds = node.op === 'linear' ? roundsTo(graph, node) : undefined;
+    assert(
+      rounds === codes,
+      `${what}: reads ${name}, whose codes of blocks of ${codes} only products that round so read`,
+    );
+  }
 }
 
 /** A residual_norm is read by halves: see halves.ts. */

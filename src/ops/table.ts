@@ -62,8 +62,8 @@ export interface OpAttributes {
   concat_weights: { readonly dtype: DType };
   patches: { readonly width: number };
   embed: object;
-  rms_norm: { readonly eps: number };
-  layer_norm: { readonly eps: number };
+  rms_norm: Normed;
+  layer_norm: Normed;
   /** kernel: what multiplies it in the wasm tier, where a pass has written it down; it follows from the rest. */
   linear: Summed & { readonly activations: Activations; readonly kernel?: LinearKernel };
   add_bias: object;
@@ -82,7 +82,7 @@ export interface OpAttributes {
   attend_mix: Windowed;
   attend: Windowed & Scored;
   add: object;
-  residual_norm: { readonly eps: number };
+  residual_norm: Normed;
   mul: object;
   silu: object;
   silu_fast: object;
@@ -113,6 +113,15 @@ export interface Windowed {
   readonly window?: number;
   /** 'source': the rows that a segment names so, all of them, and no others (cross attention). Left out: the rows behind those. */
   readonly sees?: 'source';
+}
+
+/**
+ * codes: the products that read the norm round it to int8 blocks of this size, and the wasm tier does it once, when it makes the rows.
+ * It changes no value: such products round their input by themselves.
+ */
+export interface Normed {
+  readonly eps: number;
+  readonly codes?: 32 | 256;
 }
 
 /** scale: of the products. cap: what soft_cap then holds the scores under; none: they stay as they are. */

@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createBuilder } from '../../src/graph/build.ts';
+import type { DType } from '../../src/core/dtype.ts';
+import { createBuilder, type GraphBuilder } from '../../src/graph/build.ts';
 import type { ValueId } from '../../src/graph/ir.ts';
 import { cheapSilu } from '../../src/graph/passes/cheap_silu.ts';
 import { fuseAttend } from '../../src/graph/passes/fuse_attend.ts';
 import { fuseGeglu } from '../../src/graph/passes/fuse_geglu.ts';
+import { fuseNormLinearQuant } from '../../src/graph/passes/fuse_norm_linear_quant.ts';
 import { fuseResidualNorm } from '../../src/graph/passes/fuse_residual_norm.ts';
 import { fuseSwiglu } from '../../src/graph/passes/fuse_swiglu.ts';
 import { mergeGateUp } from '../../src/graph/passes/merge_gate_up.ts';
 import { verify } from '../../src/graph/verify.ts';
+import type { Activations } from '../../src/ops/linear.ts';
 import { changing, countOp } from './mutants.ts';
 import { passSuite } from './pass_suite.ts';
 import {
@@ -84,6 +87,25 @@ passSuite(fuseResidualNorm, {
     'the first input twice': changing(fuseResidualNorm, 'residual_norm', ({ inputs }) => ({
       inputs: [inputs[0]!, inputs[0]!, inputs[2]!],
     })),
+  },
+});
+
+const ofAnother = ({ codes }: { readonly codes?: 32 | 256 }) => (codes === undefined ? {} : { codes: 288 - codes });
+
+passSuite(fuseNormLinearQuant, {
+  firedAtLeast: 0.3,
+  mutants: {
+    'blocks of another size': changing(fuseNormLinearQuant, 'rms_norm', ofAnother),
+    'every norm, whoever reads it': changing(fuseNormLinearQuant, 'rms_norm', () => ({ codes: 32 })),
+  },
+});
+
+passSuite(fuseNormLinearQuant, {
+  firedAtLeast: 0.3,
+  before: [fuseResidualNorm],
+  mutants: {
+    'blocks of another size': changing(fuseNormLinearQuant, 'residual_norm', ofAnother),
+    'every norm, whoever reads it': changing(fuseNormLinearQuant, 'residual_norm', () => ({ codes: 32 })),
   },
 });
 
@@ -170,4 +192,66 @@ describe('what fuse_residual_norm leaves alone', () => {
     expect(fusedIn(heads)).toEqual([0, 1]);
     expect(fusedIn((b, sum, g) => b.rmsNorm('n', b.silu('t', sum), g, 1))).toEqual([0, 1]);
   });
+});
+
+describe('what fuse_norm_linear_quant leaves alone', () => {
+  /** Of the norms in order, the size of blocks that each is marked with; 0: none. */
+  const marksIn = (read: (b: GraphBuilder, norm: (name: string) => ValueId, x: ValueId) => ValueId): number[] => {
+    const b = createBuilder();
+    const x = b.embed('x', b.input('ids'), b.weight('table', 'f32', [4, 256]));
+    const norm = (name: string): ValueId => b.rmsNorm(name, x, b.weight('g', 'f32', [256]), 1);
+    const y = b.takeRows('y', read(b, norm, x), b.input('outRows'));
+    const after = fuseNormLinearQuant.apply(b.finish(y, { nLayers: 0, nKvHeads: 1, headDim: 8 }));
+    verify(after);
+    return after.nodes.flatMap((node) => (node.op === 'rms_norm' ? [node.codes ?? 0] : []));
+  };
+  const product = (b: GraphBuilder, n: ValueId, dtype: DType, name: string, activations: Activations = 'q8') =>
+    b.linear(name, n, b.weight(`${name}.weight`, dtype, [256, 256]), activations);
+
+  test('it fires on blocks of both sizes, and where several products read the norm', () => {
+    expect(marksIn((b, norm) => product(b, norm('n'), 'q8_0', 'p'))).toEqual([32]);
+    expect(marksIn((b, norm) => product(b, norm('n'), 'q4_k', 'p'))).toEqual([256]);
+    const two: Parameters<typeof marksIn>[0] = (b, norm) => {
+      const n = norm('n');
+      return b.add('s', product(b, n, 'q8_0', 'p'), product(b, n, 'q4_0', 'o'));
+    };
+    expect(marksIn(two)).toEqual([32]);
+  });
+  test.each<[string, Parameters<typeof marksIn>[0], number[]]>([
+    ['products of f32', (b, norm) => product(b, norm('n'), 'q8_0', 'p', 'f32'), [0]],
+    ['formats without codes', (b, norm) => product(b, norm('n'), 'f16', 'p'), [0]],
+    [
+      'two sizes of blocks',
+      (b, norm) => {
+        const n = norm('n');
+        return b.add('s', product(b, n, 'q8_0', 'p'), product(b, n, 'q4_k', 'o'));
+      },
+      [0],
+    ],
+    [
+      'what something else reads too',
+      (b, norm) => {
+        const n = norm('n');
+        return b.add('s', product(b, n, 'q8_0', 'p'), n);
+      },
+      [0],
+    ],
+    [
+      'a norm whose codes another product would write over',
+      (b, norm, x) => {
+        const n = norm('n');
+        const [first, other] = [product(b, n, 'q8_0', 'p'), product(b, x, 'q8_0', 'between')];
+        return b.add('s', b.add('t', first, other), product(b, n, 'q8_0', 'o'));
+      },
+      [0],
+    ],
+    [
+      'the first of two norms that are made before either is read',
+      (b, norm) => {
+        const [n, o] = [norm('n'), norm('o')];
+        return b.add('s', product(b, n, 'q8_0', 'p'), product(b, o, 'q8_0', 'q'));
+      },
+      [0, 0],
+    ],
+  ])('%s', (_what, read, marks) => expect(marksIn(read)).toEqual(marks));
 });

@@ -122,6 +122,11 @@ describe('each promise, broken once, is caught', () => {
       () => withHalves([0, 64], [64, 64], [0, 64]),
       /is a half of both that is there already/,
     ],
+    [
+      'codes of a norm are read by products that round it so',
+      () => withNode('blk.0.attn_norm', { codes: 32 }),
+      /reads blk.0.attn_norm, whose codes of blocks of 32 only products that round so read/,
+    ],
     ['the output exists', () => ({ ...good, output: good.nodes.length }), /output %\d+ does not exist/],
     ['the output is [R, vocab]', () => ({ ...good, output: idOf('output') }), /the output is \[T, 7\]/],
     ['rope tables exist', () => ({ ...good, ropes: [] }), /there is no rope table 0/],

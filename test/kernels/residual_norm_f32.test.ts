@@ -55,12 +55,13 @@ describeBuilds('residual_norm_f32', ({ kernels, memory }) => {
     sameBits,
     mutants: {
       'the norm of the first input': (sum, norm, a, b, g, nTokens, dim, eps) => {
-        const before = memory.f32(a, nTokens * dim).slice();
+        const m = memory.view();
+        const first = m.slice(a / 4, a / 4 + nTokens * dim);
         kernels.residualNormF32(sum, norm, a, b, g, nTokens, dim, eps);
-        const kept = memory.f32(sum, nTokens * dim).slice();
-        memory.f32(sum, nTokens * dim).set(before);
+        const kept = m.slice(sum / 4, sum / 4 + nTokens * dim);
+        m.set(first, sum / 4);
         kernels.rmsNormF32(norm, sum, g, nTokens, dim, eps);
-        if (sum !== norm) memory.f32(sum, nTokens * dim).set(kept);
+        if (sum !== norm) m.set(kept, sum / 4);
       },
       'one row less': (sum, norm, a, b, g, nTokens, dim, eps) =>
         kernels.residualNormF32(sum, norm, a, b, g, nTokens - 1, dim, eps),

@@ -1,6 +1,7 @@
 import type { DType } from '../../core/dtype.ts';
 import { KernelError } from '../../core/errors.ts';
 import type { KvPack, KvUnpack, KvWrite, RopeWrite } from './kv_kernels.ts';
+import type { NormKernels } from './norm_kernels.ts';
 
 /** All kernels that are loaded: those of every model, and those of the weight formats that this one has. */
 export interface Kernels extends CoreKernels {
@@ -17,7 +18,7 @@ export interface Kernels extends CoreKernels {
  * check nothing: the caller has checked shapes when its plan was built. Except where a comment says so, outputs do not
  * overlap inputs.
  */
-export interface CoreKernels {
+export interface CoreKernels extends NormKernels {
   /** First byte after the module's own constants; memory below it belongs to the module. */
   heapBase(): number;
 
@@ -72,24 +73,6 @@ export interface CoreKernels {
 
   // ---- by row
 
-  /** x, y: [nTokens, dim], dense; may be the same.  g: [dim]. */
-  rmsNormF32(y: number, x: number, g: number, nTokens: number, dim: number, eps: number): void;
-  /**
-   * sum = a + b; norm = rms_norm(sum).  All [nTokens, dim], dense; each of sum and norm may be a or b, and norm may be sum, which is
-   * then lost.  g: [dim].
-   */
-  residualNormF32(
-    sum: number,
-    norm: number,
-    a: number,
-    b: number,
-    g: number,
-    nTokens: number,
-    dim: number,
-    eps: number,
-  ): void;
-  /** x, y: [nTokens, dim], dense; may be the same.  g, b: [dim]. */
-  layerNormF32(y: number, x: number, g: number, b: number, nTokens: number, dim: number, eps: number): void;
   /** y[t, i] = x[t, i] + b[i].  x, y: [nTokens, n], dense; may be the same.  b: [n]. */
   addBiasF32(y: number, x: number, b: number, nTokens: number, n: number): void;
   /**
@@ -414,6 +397,9 @@ const ARITY: Readonly<Record<keyof CoreKernels, number>> = {
   linearF32Wide: 8,
   quantizeRowsQ8: 5,
   quantizeRowsQ8Super: 5,
+  rmsNormQ8: 8,
+  layerNormQ8: 9,
+  residualNormQ8: 10,
 };
 
 /**

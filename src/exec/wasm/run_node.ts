@@ -9,6 +9,7 @@ import { ATTEND_TOKENS } from './layout.ts';
 import type { Machine } from './machine.ts';
 import { runExpertLinear, runRouting } from './run_experts.ts';
 import { runHeadLinear, runLinear } from './run_linear.ts';
+import { runNorm } from './run_norm.ts';
 import { writeRows, writeTurned } from './write_rows.ts';
 
 const F32_BYTES = 4;
@@ -55,19 +56,11 @@ export function runNode(m: Machine, id: ValueId, frame: RunFrame): void {
         );
       return;
     }
-    case 'rms_norm': {
-      const dim = node.shape.at(-1) as number; // of a row, or of each of its heads
-      kernels.rmsNormF32(y, x, weights.vector(node.inputs[1]!), nRows * (width / dim), dim, node.eps);
-      return;
-    }
+    case 'rms_norm':
+    case 'layer_norm':
     case 'residual_norm':
-      residualNorm(m, node, id, x, nRows, frame);
+      runNorm(m, node, id, x, nRows, frame);
       return;
-    case 'layer_norm': {
-      const [, g, b] = node.inputs.map((input, i) => (i === 0 ? 0 : weights.vector(input))) as [number, number, number];
-      kernels.layerNormF32(y, x, g, b, nRows, width, node.eps);
-      return;
-    }
     case 'add_bias':
       kernels.addBiasF32(y, x, weights.vector(node.inputs[1]!), nRows, width);
       return;
@@ -217,27 +210,6 @@ function sliceRows(
   const isOfHeads = shape.length === 3;
   const stride = isOfHeads ? (m.graph.nodes[inputs[0]!]!.shape[2] as number) : xStride;
   m.kernels.sliceF32(y, x + from * F32_BYTES, stride, isOfHeads ? nRows * (shape[1] as number) : nRows, width);
-}
-
-/** Both halves, each where it lies. Of a half that nothing reads there is none: a sum is then lost under its norm. */
-function residualNorm(
-  m: Machine,
-  { inputs, shape, eps }: NodeOf<'residual_norm'>,
-  id: ValueId,
-  x: number,
-  nRows: number,
-  frame: RunFrame,
-): void {
-  const { sum, norm } = m.halves.get(id)!;
-  const dim = (shape[1] as number) / 2;
-  const other = frame.addresses[inputs[1]!]!;
-  if (norm !== undefined) {
-    const y = frame.addresses[norm]!;
-    const to = sum === undefined ? y : frame.addresses[sum]!;
-    m.kernels.residualNormF32(to, y, x, other, m.weights.vector(inputs[2]!), nRows, dim, eps);
-  } else if (sum !== undefined) {
-    m.kernels.addF32(frame.addresses[sum]!, x, other, nRows * dim);
-  }
 }
 
 /** One call, or one for each row where an input is a view of longer rows. */

@@ -31,7 +31,7 @@ const SCRATCH_BYTES = 119;
 const WORD_BYTES = 512;
 /** Numbers of the job, behind the words: the arguments of the whole call, and pairs of (argument, what a unit adds to it). */
 const MOST_ARGUMENTS = 18;
-const MOST_STEPS = 4;
+const MOST_STEPS = 5;
 const STEPS = MOST_ARGUMENTS;
 const CONTROL_BYTES = WORD_BYTES + (MOST_ARGUMENTS + 2 * MOST_STEPS) * Float64Array.BYTES_PER_ELEMENT;
 

@@ -125,6 +125,20 @@ export function coreSplits(build: KernelBuild): CoreSplits {
       // Less than one group lies in another order: a share must not end with it.
       unitNs: nTokens % GROUP_TOKENS === 0 ? nIn * QUANTIZE_NS : 0,
     });
+  /** A norm that rounds its rows: where its f32 rows are among the arguments, where the codes, where the number of tokens. */
+  const codedNorm = (
+    rows: readonly number[],
+    q: number,
+    countAt: number,
+    nTokens: number,
+    dim: number,
+    blockSize: number,
+  ): CallSplit => ({
+    countAt,
+    steps: [...rows.flatMap((at) => [at, F32_BYTES * dim]), q, quantizedRowsBytes(build, 1, dim, blockSize)],
+    grain: TOKENS,
+    unitNs: nTokens % GROUP_TOKENS === 0 ? dim * (MOVE_NS + QUANTIZE_NS) : 0, // as above
+  });
   return {
     addF32: () => binary,
     mulF32: () => binary,
@@ -233,6 +247,10 @@ export function coreSplits(build: KernelBuild): CoreSplits {
     },
     quantizeRowsQ8: quantize(BLOCK_SIZE),
     quantizeRowsQ8Super: quantize(SUPER_BLOCK_SIZE),
+    rmsNormQ8: (_y, _q, _x, _g, n, dim, _eps, blockSize) => codedNorm([0, 2], 1, 4, n, dim, blockSize),
+    layerNormQ8: (_y, _q, _x, _g, _b, n, dim, _eps, blockSize) => codedNorm([0, 2], 1, 5, n, dim, blockSize),
+    residualNormQ8: (_sum, _norm, _q, _a, _b, _g, n, dim, _eps, blockSize) =>
+      codedNorm([0, 1, 3, 4], 2, 6, n, dim, blockSize),
   };
 }
 

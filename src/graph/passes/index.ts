@@ -5,6 +5,7 @@ import { dropDead } from './drop_dead.ts';
 import { foldConstants } from './fold_constants.ts';
 import { fuseAttend } from './fuse_attend.ts';
 import { fuseGeglu } from './fuse_geglu.ts';
+import { fuseNormLinearQuant } from './fuse_norm_linear_quant.ts';
 import { fuseResidualNorm } from './fuse_residual_norm.ts';
 import { fuseRopeWrite } from './fuse_rope_write.ts';
 import { fuseSwiglu } from './fuse_swiglu.ts';
@@ -33,7 +34,8 @@ import { shareConstants } from './share_constants.ts';
  * 11. fuse_geglu         the same with the other activations
  * 12. fuse_residual_norm after last_row_only, which brings the last layer's sum and norm down to the rows that are wanted
  * 13. drop_dead          since the others leave nodes that nothing reads
- * 14. pick_quantized     last: it writes on the products that there are then
+ * 14. fuse_norm_linear_quant marks norms by the products that read them in the end
+ * 15. pick_quantized     last: it writes on the products that there are then
  */
 export const PASSES: readonly Pass[] = [
   shareConstants,
@@ -49,6 +51,7 @@ export const PASSES: readonly Pass[] = [
   fuseGeglu,
   fuseResidualNorm,
   dropDead,
+  fuseNormLinearQuant,
   pickQuantized,
 ];
 
