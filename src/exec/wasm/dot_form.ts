@@ -12,10 +12,13 @@ export interface DotTrial {
   readonly arena: Arena;
 }
 
-/** A matrix that the first-level cache holds, and tokens for vectors and for tiles. */
-const N_OUT = 32;
+/**
+ * A matrix that the first-level cache holds, and counts of tokens: together they go through every function of the kernels that takes products.
+ * Two panels are read side by side, one is left, and one has 8 rows of 16; tokens are one, fewer than a group, few and many.
+ */
+const N_OUT = 56;
 const N_IN = 512;
-const TOKENS = [1, 4] as const;
+const TOKENS = [1, 3, 4, 12] as const;
 
 /** A measurement repeats calls until they take this long, or (where the clock stands still) are this many. */
 const SAMPLE_MS = 0.08;
@@ -69,8 +72,9 @@ export function chooseDotForm(trial: DotTrial, now: () => number): DotForm {
 }
 
 /**
- * Whether quads give what pairs give, for one token and for several. V8 11.3 (Node 20) has relaxed SIMD behind a flag, and its first
- * compiler, through which a module's first calls go, loses the sum that products are added to when nothing else needs its register.
+ * Whether quads give what pairs give. V8 11.3 (Node 20) has relaxed SIMD behind a flag, and its first compiler, through which a function's first
+ * calls go, loses the sum that products are added to when nothing else needs its register. Functions are optimized one by one, and the code of a
+ * module outlives a model: so one that is right says nothing of the others, and all are asked.
  */
 export function quadsAreRight(trial: DotTrial): boolean {
   return withOperands(trial, (run) =>
