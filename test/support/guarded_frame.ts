@@ -4,6 +4,7 @@ import { placesOf } from '../../src/exec/views.ts';
 import type { Arena } from '../../src/exec/wasm/arena.ts';
 import { partSizes, type RunFrame, tileBytesOf } from '../../src/exec/wasm/frame.ts';
 import { RUN_WORDS } from '../../src/exec/wasm/layout.ts';
+import { halvesIn } from '../../src/graph/halves.ts';
 import type { Graph, ValueId } from '../../src/graph/ir.ts';
 
 /** Scratch that kernels write besides values. */
@@ -78,6 +79,7 @@ export function guardFrame(
   const attendCells = of.segments.reduce((n, { count, stride }) => n + count * stride, 0);
   const cells = { T: nTokens, R: nOut, attendCells };
   const places = placesOf(graph);
+  const halves = halvesIn(graph);
   const own = graph.nodes.flatMap(({ op }, id) => (hasBuffer(op) && places[id]!.root === id ? [id] : []));
   const first = Math.min(...own.map((id) => of.addresses[id]!));
   const valueBytes = planBuffers(graph, cells).totalBytes + parts.feedBytes;
@@ -88,13 +90,20 @@ export function guardFrame(
     trespass(id) {
       const isTouched = (at: number): boolean => Buffer.compare(arena.bytes(at, GUARD_BYTES), INTACT) !== 0;
       const found = regions.find(({ base, end }) => isTouched(base) || isTouched(end));
-      const { op, name, shape } = graph.nodes[id]!;
+      const { op, name } = graph.nodes[id]!;
       if (found !== undefined) return `${op} ${name}: beyond ${found.name}`;
       const now = arena.bytes(first, valueBytes).slice();
-      const from = hasBuffer(op) ? of.addresses[id]! - first : 0;
-      const until = from + (hasBuffer(op) ? bytesOf(shape, cells) : 0);
-      const isSame = (a: number, b: number): boolean => Buffer.compare(before.subarray(a, b), now.subarray(a, b)) === 0;
-      const isOwn = isSame(0, from) && isSame(until, valueBytes);
+      // A residual_norm writes its halves; what lies in none of a node's own values must be as it was.
+      const written = halves.has(id) ? Object.values(halves.get(id)!) : hasBuffer(op) ? [id] : [];
+      const ranges = written
+        .map((value) => ({ from: of.addresses[value]! - first, nBytes: bytesOf(graph.nodes[value]!.shape, cells) }))
+        .sort((a, b) => a.from - b.from);
+      let isOwn = true;
+      let from = 0;
+      for (const range of [...ranges, { from: valueBytes, nBytes: 0 }]) {
+        isOwn &&= Buffer.compare(before.subarray(from, range.from), now.subarray(from, range.from)) === 0;
+        from = range.from + range.nBytes;
+      }
       before = now;
       return isOwn ? undefined : `${op} ${name}: beyond its value`;
     },
